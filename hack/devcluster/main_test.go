@@ -1,0 +1,155 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+func write(t *testing.T, file, text string) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(file, []byte(text), 0o755); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestReleaseComesFromGoMod(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "go.mod")
+	for why, test := range map[string]struct {
+		text, want string
+	}{
+		"a requirement in a block":         {"require (\n\tk8s.io/kubectl v0.40.2\n\tk8s.io/kubernetes v1.40.2\n)\n", "v1.40.2 1 40"},
+		"a requirement of its own":         {"require k8s.io/kubernetes v1.38.0-rc.1 // a comment\n", "v1.38.0-rc.1 1 38"},
+		"a replacement is no requirement":  {"replace k8s.io/kubernetes => ../kubernetes\n", ""},
+		"another module of the same start": {"require k8s.io/kubernetes-utils v1.40.2\n", ""},
+	} {
+		t.Run(why, func(t *testing.T) {
+			write(t, file, test.text)
+			got, err := readRelease(file)
+			if (err != nil) != (test.want == "") {
+				t.Fatalf("error: %v", err)
+			}
+			if is := strings.TrimSpace(got.version + " " + got.major + " " + got.minor); is != test.want {
+				t.Errorf("got %q, want %q", is, test.want)
+			}
+		})
+	}
+}
+
+func TestFingerprintFollowsWhatABuildReads(t *testing.T) {
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "go.mod"), "module m\n")
+	write(t, filepath.Join(dir, "go.sum"), "")
+	before, err := fingerprint(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, step := range []struct {
+		file    string
+		changes bool
+		why     string
+	}{
+		{"main_test.go", false, "tests are not built in"},
+		{"README", false, "text is not built in"},
+		{"go.sum", true, "it decides what is compiled"},
+		{"controlplane/main.go", true, "it is compiled"},
+		{"compile.go", true, "it holds the flags of the build"},
+	} {
+		write(t, filepath.Join(dir, step.file), "// "+step.file+"\n")
+		after, err := fingerprint(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if (after != before) != step.changes {
+			t.Errorf("%s: changed is %v, want %v: %s", step.file, after != before, step.changes, step.why)
+		}
+		before = after
+	}
+}
+
+func TestInstalledNeedsEveryProgramOfOneBuild(t *testing.T) {
+	dir := t.TempDir()
+	binary := filepath.Join(dir, ".build-1", "controlplane")
+	write(t, binary, "one")
+	if err := install(binary, dir, "stamp one"); err != nil {
+		t.Fatal(err)
+	}
+	if !installed(dir, "stamp one") {
+		t.Error("not installed after install")
+	}
+	if installed(dir, "stamp two") {
+		t.Error("passes for another build")
+	}
+
+	write(t, filepath.Join(dir, ".build-2", "controlplane"), "two")
+	write(t, filepath.Join(dir, ".build-2", "kubectl", "in the way"), "")
+	if err := install(filepath.Join(dir, ".build-2", "controlplane"), dir, "stamp two"); err == nil {
+		t.Fatal("installing over a directory succeeded")
+	}
+	for _, stamp := range []string{"stamp one", "stamp two"} {
+		if installed(dir, stamp) {
+			t.Errorf("half of two builds passes for %q", stamp)
+		}
+	}
+	if missing := missingPrograms(dir); len(missing) > 0 {
+		t.Errorf("a failed installation took %v away", missing)
+	}
+}
+
+func TestAssetsOfOthersAreCheckedAndKept(t *testing.T) {
+	dir := t.TempDir()
+	for _, name := range []string{"etcd", "kube-apiserver"} {
+		write(t, filepath.Join(dir, name), "")
+	}
+	err := run(t.Context(), filepath.Join(dir, "out"), dir)
+	if err == nil || !strings.Contains(err.Error(), "no kubectl") || strings.Contains(err.Error(), "no etcd") {
+		t.Errorf("the error has to name kubectl alone: %v", err)
+	}
+	write(t, filepath.Join(dir, "kubectl"), "")
+	if err := run(t.Context(), filepath.Join(dir, "out"), dir); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "out")); err == nil {
+		t.Error("something was built all the same")
+	}
+}
+
+func TestProgressInALog(t *testing.T) {
+	var log strings.Builder
+	clock := time.Date(2026, 1, 5, 10, 0, 0, 0, time.UTC)
+	show := &progress{out: &log, now: func() time.Time { return clock }, started: clock, printed: clock, doing: "loading modules"}
+	messages := []struct {
+		text     string
+		progress bool
+	}{
+		{"go: downloading k8s.io/kubernetes v1.37.0", true},
+		{"packages are known", false},
+		{"b", true},
+		{"# c", false},
+		{"c.go:1:1: undefined: x", false},
+		{"a", true},
+		{"c", true},
+	}
+	for _, message := range messages {
+		if message.text == "packages are known" {
+			show.expect([]string{"a", "b", "c"})
+		}
+		if got := show.advance(message.text); got != message.progress {
+			t.Errorf("advance(%q) = %v", message.text, got)
+		}
+		clock = clock.Add(6 * time.Second)
+		show.print()
+	}
+	want := `k8s: compiling, 0 of 3 packages, 12s
+k8s: compiling, 2 of 3 packages, 24s
+k8s: compiling, 2 of 3 packages, 36s
+`
+	if log.String() != want {
+		t.Errorf("got:\n%swant:\n%s", log.String(), want)
+	}
+}

@@ -1,0 +1,58 @@
+package main
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+)
+
+// stampName is the file beside the programs that holds the fingerprint they were built from.
+const stampName = ".stamp"
+
+// fingerprint identifies what a build in the module directory dir would make: its requirements, its sources, these
+// here included, and the Go release and platform.
+func fingerprint(dir string) (string, error) {
+	files := []string{filepath.Join(dir, "go.mod"), filepath.Join(dir, "go.sum")}
+	for _, pattern := range []string{"*.go", "controlplane/*.go"} {
+		found, err := filepath.Glob(filepath.Join(dir, pattern))
+		if err != nil {
+			return "", err
+		}
+		files = append(files, found...)
+	}
+	hash := sha256.New()
+	fmt.Fprintln(hash, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+	for _, file := range files {
+		if strings.HasSuffix(file, "_test.go") {
+			continue
+		}
+		text, err := os.ReadFile(file)
+		if err != nil {
+			return "", err
+		}
+		fmt.Fprintf(hash, "%s %d\n%s", filepath.Base(file), len(text), text)
+	}
+	return hex.EncodeToString(hash.Sum(nil)), nil
+}
+
+// installed reports whether every program is in dir and was built from want.
+func installed(dir, want string) bool {
+	stamp, err := os.ReadFile(filepath.Join(dir, stampName))
+	return err == nil && string(stamp) == want && len(missingPrograms(dir)) == 0
+}
+
+// missingPrograms are those that are not executable files in dir.
+func missingPrograms(dir string) []string {
+	var missing []string
+	for _, name := range programs {
+		info, err := os.Stat(filepath.Join(dir, name))
+		if err != nil || !info.Mode().IsRegular() || info.Mode().Perm()&0o111 == 0 {
+			missing = append(missing, name)
+		}
+	}
+	return missing
+}
