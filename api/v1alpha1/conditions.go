@@ -1,0 +1,63 @@
+package v1alpha1
+
+// Condition types of a FluentCredential. Together they follow kstatus: Stalled means Failed, Reconciling means InProgress, Ready
+// alone means Current.
+const (
+	// ConditionReady is True while workloads have a token that is valid now.
+	ConditionReady = "Ready"
+	// ConditionRenewable is True while the next refresh is expected to work without a person. Ready=True with Renewable=False is
+	// the early warning to alert on.
+	ConditionRenewable = "Renewable"
+	// ConditionStalled is present, and True, only while nothing but a person can help.
+	ConditionStalled = "Stalled"
+	// ConditionReconciling is present, and True, only while work is under way or being retried.
+	ConditionReconciling = "Reconciling"
+)
+
+// Reasons of conditions. The set is closed: every reason the operator ever writes is here.
+const (
+	// ReasonTokenPublished surfaces when the workload Secret holds a token that is valid now.
+	ReasonTokenPublished = "TokenPublished"
+	// ReasonProgressing surfaces when the first token is about to be obtained or published.
+	ReasonProgressing = "Progressing"
+	// ReasonRotating surfaces when the next exchange has been asked for and has not happened yet.
+	ReasonRotating = "Rotating"
+	// ReasonTokenExpired surfaces when the published token has expired and no newer one could be obtained.
+	ReasonTokenExpired = "TokenExpired"
+	// ReasonCredentialsNotFound surfaces when the credentials Secret does not exist.
+	ReasonCredentialsNotFound = "CredentialsNotFound"
+	// ReasonCredentialsIncomplete surfaces when the credentials Secret lacks an entry that a grant needs, or has an empty one.
+	ReasonCredentialsIncomplete = "CredentialsIncomplete"
+	// ReasonCredentialsRejected surfaces when the API refused the login or the client; it is tried again when the credentials change.
+	ReasonCredentialsRejected = "CredentialsRejected"
+	// ReasonLoginLocked surfaces when the API keeps refusing a login that is known to have worked.
+	ReasonLoginLocked = "LoginLocked"
+	// ReasonLoginInUse surfaces when an older FluentCredential logs in with the same endpoint, user name, client and scope.
+	ReasonLoginInUse = "LoginInUse"
+	// ReasonProviderUnavailable surfaces when the API cannot be reached or answers with a failure of its own.
+	ReasonProviderUnavailable = "ProviderUnavailable"
+	// ReasonRateLimited surfaces when the API, or --host-rate, asks to come back later.
+	ReasonRateLimited = "RateLimited"
+	// ReasonRefreshTokenRejected surfaces when the API refused the refresh token and another way to a token is being tried.
+	ReasonRefreshTokenRejected = "RefreshTokenRejected"
+	// ReasonReplyLost surfaces when a refresh token was sent and its reply never arrived.
+	ReasonReplyLost = "ReplyLost"
+	// ReasonReauthorizationRequired surfaces when no stored token and no login is left that could obtain a new one.
+	ReasonReauthorizationRequired = "ReauthorizationRequired"
+	// ReasonTargetConflict surfaces when the target is a Secret that belongs to somebody else, or the credentials Secret itself.
+	ReasonTargetConflict = "TargetConflict"
+	// ReasonTemplateInvalid surfaces when an entry of target.data is not a valid template, or cannot be rendered with the token.
+	ReasonTemplateInvalid = "TemplateInvalid"
+	// ReasonEndpointNotAllowed surfaces when the endpoint's scheme, host or address is not permitted to this operator.
+	ReasonEndpointNotAllowed = "EndpointNotAllowed"
+	// ReasonInvalidReply surfaces when the API's reply cannot be understood.
+	ReasonInvalidReply = "InvalidReply"
+	// ReasonPublishFailed surfaces when the Kubernetes API refuses the workload Secret.
+	ReasonPublishFailed = "PublishFailed"
+	// ReasonStateInvalid surfaces when the state Secret was edited by somebody else and no login is left to start anew.
+	ReasonStateInvalid = "StateInvalid"
+	// ReasonRenewalExpected surfaces on Renewable while the next refresh is expected to work.
+	ReasonRenewalExpected = "RenewalExpected"
+	// ReasonSuspended surfaces when spec.suspend is true.
+	ReasonSuspended = "Suspended"
+)

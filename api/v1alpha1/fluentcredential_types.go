@@ -1,0 +1,191 @@
+package v1alpha1
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// FluentCredential keeps a Secret supplied with an access token that is valid now. It names a login for an authentication API; the
+// operator obtains a token, refreshes it ahead of expiry by spending the single-use refresh token, and publishes the result.
+//
+// +genclient
+// +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
+// +kubebuilder:resource:path=fluentcredentials,shortName=fcred,categories=fluent
+// +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
+// +kubebuilder:printcolumn:name="Status",type=string,JSONPath=`.status.summary.reason`
+// +kubebuilder:printcolumn:name="Secret",type=string,JSONPath=`.status.targetName`
+// +kubebuilder:printcolumn:name="Expires",type=string,JSONPath=`.status.token.expirationTime`
+// +kubebuilder:printcolumn:name="Next Refresh",type=string,JSONPath=`.status.nextRefreshTime`
+// +kubebuilder:printcolumn:name="Serial",type=integer,JSONPath=`.status.token.serial`
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+// +kubebuilder:printcolumn:name="Provider",type=string,priority=1,JSONPath=`.status.summary.provider`
+// +kubebuilder:printcolumn:name="Grant",type=string,priority=1,JSONPath=`.status.token.grant`
+// +kubebuilder:printcolumn:name="Message",type=string,priority=1,JSONPath=`.status.summary.message`
+// +kubebuilder:validation:XValidation:rule="(has(self.spec.target) && has(self.spec.target.name) ? self.spec.target.name : self.metadata.name) != self.spec.credentialsSecretRef.name",message="the target must not be the credentials Secret: set spec.target.name to another name"
+type FluentCredential struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	// spec is what the user wants.
+	Spec FluentCredentialSpec `json:"spec"`
+	// status is what the operator last saw and did. It is a view: losing it loses nothing.
+	// +kubebuilder:default:={"observedGeneration":-1}
+	// +optional
+	Status FluentCredentialStatus `json:"status,omitempty,omitzero"`
+}
+
+// FluentCredentialList is a list of FluentCredentials.
+//
+// +kubebuilder:object:root=true
+type FluentCredentialList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+	Items           []FluentCredential `json:"items"`
+}
+
+// FluentCredentialSpec says which login to use, with which API, and where the token goes.
+type FluentCredentialSpec struct {
+	// provider is the authentication API.
+	Provider ProviderSpec `json:"provider"`
+	// credentialsSecretRef is the Secret that holds the login.
+	CredentialsSecretRef CredentialsSecretReference `json:"credentialsSecretRef"`
+	// scope is sent with every request where it is set (RFC 6749 section 3.3).
+	// +kubebuilder:validation:MaxLength=1024
+	// +kubebuilder:validation:Pattern=`^[\x21\x23-\x5B\x5D-\x7E]+( [\x21\x23-\x5B\x5D-\x7E]+)*$`
+	// +optional
+	Scope string `json:"scope,omitempty"`
+	// refresh says when to refresh, and what to do when a reply is lost.
+	// +optional
+	Refresh RefreshSpec `json:"refresh,omitempty,omitzero"`
+	// target is the workload Secret, which pods mount.
+	// +optional
+	Target TargetSpec `json:"target,omitempty,omitzero"`
+	// suspend stops every exchange while true. The published token stays, and its expiry is still reported.
+	// +optional
+	Suspend bool `json:"suspend,omitempty"`
+}
+
+// CredentialsSecretReference names a Secret in the same namespace and its entries.
+type CredentialsSecretReference struct {
+	// name of the Secret, in the namespace of the FluentCredential.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	Name string `json:"name"`
+	// keys renames entries, for example {username: USER}. The names are username, password, client_id, client_secret,
+	// refresh_token, code and redirect_uri.
+	// +kubebuilder:validation:MaxProperties=7
+	// +kubebuilder:validation:XValidation:rule="self.all(k, k in ['username', 'password', 'client_id', 'client_secret', 'refresh_token', 'code', 'redirect_uri'])",message="keys may rename username, password, client_id, client_secret, refresh_token, code and redirect_uri only"
+	// +optional
+	Keys map[string]SecretKey `json:"keys,omitempty"`
+}
+
+// SecretKey is the name of an entry of a Secret.
+//
+// +kubebuilder:validation:MinLength=1
+// +kubebuilder:validation:MaxLength=253
+// +kubebuilder:validation:Pattern=`^[-._a-zA-Z0-9]+$`
+type SecretKey string
+
+// RefreshSpec says when to refresh, and what to do when a reply is lost.
+//
+// +kubebuilder:validation:XValidation:rule="!(has(self.before) && has(self.beforePercentage))",message="set before or beforePercentage, not both"
+type RefreshSpec struct {
+	// before is the lead: how long before expiry a token is refreshed, for example 10m. It is at most half of the token's life.
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:Format=duration
+	// +kubebuilder:validation:XValidation:rule="self > duration('0s')",message="before must be more than zero"
+	// +optional
+	Before *metav1.Duration `json:"before,omitempty"`
+	// beforePercentage is the lead as a percentage of the token's life. Where neither is set, it is 33, and 90 s at least; it is
+	// at most half of the token's life.
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=50
+	// +optional
+	BeforePercentage *int32 `json:"beforePercentage,omitempty"`
+	// assumedLifetime is the life of a token whose reply has no expires_in. Default 1h.
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:Format=duration
+	// +kubebuilder:validation:XValidation:rule="self > duration('0s')",message="assumedLifetime must be more than zero"
+	// +optional
+	AssumedLifetime *metav1.Duration `json:"assumedLifetime,omitempty"`
+	// onLostReply says what to do when a refresh token was sent and its reply never arrived.
+	// +kubebuilder:default=Auto
+	// +optional
+	OnLostReply LostReplyPolicy `json:"onLostReply,omitempty"`
+}
+
+// LostReplyPolicy says what to do when a refresh token was sent and its reply never arrived. Whatever the policy, a refresh token
+// is presented at most twice, ever.
+//
+// +kubebuilder:validation:Enum=Auto;Retry;Reauthenticate;Stop
+type LostReplyPolicy string
+
+// The policies for a lost reply.
+const (
+	// LostReplyAuto logs in anew where the login allows it; else presents the token once more, late; else asks a person.
+	LostReplyAuto LostReplyPolicy = "Auto"
+	// LostReplyRetry presents the token once more, at once: for servers with a grace window.
+	LostReplyRetry LostReplyPolicy = "Retry"
+	// LostReplyReauthenticate never presents the token again; it logs in anew where the login allows it, else asks a person.
+	LostReplyReauthenticate LostReplyPolicy = "Reauthenticate"
+	// LostReplyStop asks a person.
+	LostReplyStop LostReplyPolicy = "Stop"
+)
+
+// TargetSpec is the workload Secret, which pods mount.
+type TargetSpec struct {
+	// name of the workload Secret; the FluentCredential's own name where it is not set. Renaming publishes the new Secret, then
+	// removes the old one.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$`
+	// +optional
+	Name string `json:"name,omitempty"`
+	// type of the workload Secret. It cannot change once the Secret exists (Kubernetes forbids it).
+	// +kubebuilder:default=Opaque
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule="self != 'auth.fluent-credential.dev/state'",message="this type is kept for the operator's own state"
+	// +optional
+	Type string `json:"type,omitempty"`
+	// labels to put on the workload Secret.
+	// +kubebuilder:validation:MaxProperties=64
+	// +optional
+	Labels map[string]string `json:"labels,omitempty"`
+	// annotations to put on the workload Secret.
+	// +kubebuilder:validation:MaxProperties=64
+	// +optional
+	Annotations map[string]string `json:"annotations,omitempty"`
+	// data maps a key of the workload Secret to a Go template and replaces the default keys. Values: .AccessToken .TokenType
+	// .Authorization .ExpiresAt .Scope .Account .RetailerID .Roles .Extra; functions: b64enc, toJson.
+	// +kubebuilder:validation:MaxProperties=64
+	// +optional
+	Data map[string]string `json:"data,omitempty"`
+	// deletionPolicy says what becomes of the workload Secret when the FluentCredential goes.
+	// +kubebuilder:default=Delete
+	// +optional
+	DeletionPolicy DeletionPolicy `json:"deletionPolicy,omitempty"`
+}
+
+// DeletionPolicy says what becomes of the workload Secret when the FluentCredential goes.
+//
+// +kubebuilder:validation:Enum=Delete;Retain
+type DeletionPolicy string
+
+// The deletion policies.
+const (
+	// DeletionDelete removes the workload Secret.
+	DeletionDelete DeletionPolicy = "Delete"
+	// DeletionRetain leaves the workload Secret, owned by nobody; its token expires in its own time.
+	DeletionRetain DeletionPolicy = "Retain"
+)
+
+// TargetName is the name of the workload Secret.
+func (c *FluentCredential) TargetName() string {
+	if c.Spec.Target.Name != "" {
+		return c.Spec.Target.Name
+	}
+	return c.Name
+}
+
+// Rotate is the value of the rotate annotation; empty means that nobody asks.
+func (c *FluentCredential) Rotate() string { return c.Annotations[RotateAnnotation] }

@@ -1,0 +1,105 @@
+package v1alpha1
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// FluentCredentialStatus is what the operator last saw and did. It holds no secret.
+type FluentCredentialStatus struct {
+	// observedGeneration is the generation of the spec that this status speaks of.
+	// +optional
+	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+	// conditions are Ready, Renewable, Stalled and Reconciling.
+	// +listType=map
+	// +listMapKey=type
+	// +optional
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+	// summary is the one line that kubectl get prints.
+	// +optional
+	Summary *StatusSummary `json:"summary,omitempty"`
+	// token is the newest token.
+	// +optional
+	Token *TokenStatus `json:"token,omitempty"`
+	// nextRefreshTime is when the token is due for a refresh.
+	// +optional
+	NextRefreshTime *metav1.Time `json:"nextRefreshTime,omitempty"`
+	// targetName is the name of the workload Secret that holds the token.
+	// +optional
+	TargetName string `json:"targetName,omitempty"`
+	// identity is whose token it is, where the API tells.
+	// +optional
+	Identity *Identity `json:"identity,omitempty"`
+	// failures are the failed exchanges since the last one that succeeded.
+	// +optional
+	Failures *FailureStatus `json:"failures,omitempty"`
+	// lastHandledRotateAt is the value of the rotate annotation that was last acted on.
+	// +optional
+	LastHandledRotateAt string `json:"lastHandledRotateAt,omitempty"`
+}
+
+// StatusSummary is the one line that kubectl get prints.
+type StatusSummary struct {
+	// reason of the Ready condition, or of Renewable where that is False.
+	// +optional
+	Reason string `json:"reason,omitempty"`
+	// message that belongs to the reason.
+	// +optional
+	Message string `json:"message,omitempty"`
+	// provider is the authentication API: fluent, commerceLayer, nordea or oauth2.
+	// +optional
+	Provider string `json:"provider,omitempty"`
+}
+
+// TokenStatus describes a token without telling it.
+type TokenStatus struct {
+	// serial grows by one with every token stored; it never goes back.
+	Serial int64 `json:"serial"`
+	// grant by which the token was obtained: password, refresh_token, client_credentials or authorization_code.
+	Grant string `json:"grant"`
+	// type of the token, for example Bearer.
+	// +optional
+	Type string `json:"type,omitempty"`
+	// scope of the token, where the API tells.
+	// +optional
+	Scope string `json:"scope,omitempty"`
+	// obtainedTime is the moment before the request was sent.
+	ObtainedTime metav1.Time `json:"obtainedTime"`
+	// expirationTime is when the token expires, counted from obtainedTime.
+	ExpirationTime metav1.Time `json:"expirationTime"`
+}
+
+// Identity is whose token it is, as the API's reply says.
+type Identity struct {
+	// account is the account id, as the spec has it.
+	// +optional
+	Account string `json:"account,omitempty"`
+	// retailerID is the retailer's id (Fluent Commerce: Retailer_id).
+	// +optional
+	RetailerID string `json:"retailerID,omitempty"`
+	// roles of the user.
+	// +optional
+	Roles []string `json:"roles,omitempty"`
+	// firstName of the user.
+	// +optional
+	FirstName string `json:"firstName,omitempty"`
+	// lastName of the user.
+	// +optional
+	LastName string `json:"lastName,omitempty"`
+	// ownerID is the owner's id (Commerce Layer: owner_id).
+	// +optional
+	OwnerID string `json:"ownerID,omitempty"`
+	// ownerType is the kind of the owner (Commerce Layer: owner_type).
+	// +optional
+	OwnerType string `json:"ownerType,omitempty"`
+}
+
+// FailureStatus counts failed exchanges since the last one that succeeded.
+type FailureStatus struct {
+	// count of failed exchanges.
+	Count int32 `json:"count"`
+	// lastTime is when the last one failed.
+	LastTime metav1.Time `json:"lastTime"`
+	// retryTime is when the next one is tried; none where only a change of the credentials or the spec helps.
+	// +optional
+	RetryTime *metav1.Time `json:"retryTime,omitempty"`
+}

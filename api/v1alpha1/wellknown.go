@@ -1,0 +1,46 @@
+package v1alpha1
+
+// Every label, annotation, finalizer and type that the world may depend on.
+const (
+	// ManagedByLabel is on every object the operator writes; its value is OperatorName.
+	ManagedByLabel = "app.kubernetes.io/managed-by"
+	// OperatorName is the name of the operator wherever Kubernetes asks for one: field manager, event source, label value.
+	OperatorName = "fluent-credential-operator"
+	// CredentialLabel is on the Secrets the operator writes for a FluentCredential; its value is that object's UID.
+	CredentialLabel = "auth.fluent-credential.dev/credential-uid"
+
+	// CredentialAnnotation is on the Secrets the operator writes for a FluentCredential; its value is that object's name.
+	CredentialAnnotation = "auth.fluent-credential.dev/credential"
+	// RotateAnnotation on a FluentCredential asks for a new token whenever its value changes. It goes past a back-off, never past a
+	// refused login.
+	RotateAnnotation = "auth.fluent-credential.dev/rotate"
+	// SerialAnnotation is on the workload Secret; its value is the serial of the token in it, in decimal.
+	SerialAnnotation = "auth.fluent-credential.dev/serial"
+
+	// ReleaseFinalizer is on a FluentCredential from before its first exchange until its Secrets are gone or let go.
+	ReleaseFinalizer = "auth.fluent-credential.dev/release"
+	// StateFinalizer is on a state Secret, so that deleting it cannot lose the refresh token.
+	StateFinalizer = "auth.fluent-credential.dev/state"
+
+	// StateSecretType is the type of the Secret that holds the refresh token, the access token and the claim.
+	StateSecretType = "auth.fluent-credential.dev/state"
+)
+
+// Keys of the workload Secret where target.data is not set.
+const (
+	AccessTokenKey   = "access_token"
+	TokenTypeKey     = "token_type"
+	AuthorizationKey = "authorization"
+	ExpiresAtKey     = "expires_at"
+)
+
+// Names of the entries of a credentials Secret; credentialsSecretRef.keys renames them.
+const (
+	UsernameKey     = "username"
+	PasswordKey     = "password"
+	ClientIDKey     = "client_id"
+	ClientSecretKey = "client_secret"
+	RefreshTokenKey = "refresh_token"
+	CodeKey         = "code"
+	RedirectURIKey  = "redirect_uri"
+)

@@ -1,0 +1,137 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"path"
+	"strings"
+	"time"
+
+	"github.com/go-logr/logr"
+	"k8s.io/apimachinery/pkg/runtime"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client/config"
+	"sigs.k8s.io/controller-runtime/pkg/log/zap"
+	"sigs.k8s.io/controller-runtime/pkg/metrics/filters"
+	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+
+	"github.com/fluent-credential/operator/controllers"
+	"github.com/fluent-credential/operator/internal/exchange"
+)
+
+// gracefulShutdown is how long the exchanges in flight have to finish after SIGTERM; the pod's grace period must be longer.
+const gracefulShutdown = 75 * time.Second
+
+type flags struct {
+	leaderElect     bool
+	leaderNamespace string
+	namespaces      list
+	metricsAddress  string
+	metricsSecure   bool
+	probeAddress    string
+	allowedHosts    list
+	insecureHTTP    bool
+	maxConcurrent   int
+	hostRate        int
+	zap             zap.Options
+}
+
+// parse reads the command line. "--help" prints the flags and is no error.
+func parse(args []string) (*flags, error) {
+	f := &flags{}
+	set := flag.NewFlagSet("fluent-credential-operator", flag.ContinueOnError)
+	f.register(set)
+	if err := set.Parse(args); errors.Is(err, flag.ErrHelp) {
+		os.Exit(0)
+	} else if err != nil {
+		return nil, err
+	}
+	if set.NArg() > 0 {
+		return nil, fmt.Errorf("unexpected argument %q", set.Arg(0))
+	}
+	return f, f.check()
+}
+
+func (f *flags) register(set *flag.FlagSet) {
+	config.RegisterFlags(set) // --kubeconfig
+	set.BoolVar(&f.leaderElect, "leader-elect", true, "Run only while holding the lease; more replicas stand by.")
+	set.StringVar(&f.leaderNamespace, "leader-election-namespace", "", "Namespace of the lease; the operator's own by default.")
+	set.Var(&f.namespaces, "namespaces", "Comma list of namespaces to work in; all by default.")
+	set.StringVar(&f.metricsAddress, "metrics-bind-address", ":8443", "Address of the metrics; 0 turns them off.")
+	set.BoolVar(&f.metricsSecure, "metrics-secure", true, "Serve metrics over TLS, with authentication and authorization.")
+	set.StringVar(&f.probeAddress, "health-probe-bind-address", ":8081", "Address of /healthz and /readyz.")
+	set.Var(&f.allowedHosts, "allowed-hosts",
+		"Comma list of host patterns such as *.api.fluentretail.com that may be asked for a token; every public host by default.")
+	set.BoolVar(&f.insecureHTTP, "insecure-http", false, "Permit http:// endpoints and loopback addresses. For development.")
+	set.IntVar(&f.maxConcurrent, "max-concurrent-exchanges", 16, "How many exchanges may be in flight.")
+	set.IntVar(&f.hostRate, "host-rate", 0, "Requests a minute to one token host; 0 means any number.")
+	f.zap.BindFlags(set)
+}
+
+func (f *flags) check() error {
+	if f.maxConcurrent < 1 {
+		return fmt.Errorf("--max-concurrent-exchanges must be 1 or more, not %d", f.maxConcurrent)
+	}
+	if f.hostRate < 0 {
+		return fmt.Errorf("--host-rate must be 0 or more, not %d", f.hostRate)
+	}
+	for _, pattern := range f.allowedHosts {
+		if _, err := path.Match(pattern, ""); err != nil {
+			return fmt.Errorf("--allowed-hosts: %q is not a pattern", pattern)
+		}
+	}
+	return nil
+}
+
+func (f *flags) managerOptions() ctrl.Options {
+	scheme := runtime.NewScheme()
+	_ = controllers.AddToScheme(scheme) // cannot fail: it only adds types
+	metrics := metricsserver.Options{BindAddress: f.metricsAddress, SecureServing: f.metricsSecure}
+	if f.metricsSecure {
+		metrics.FilterProvider = filters.WithAuthenticationAndAuthorization
+	}
+	shutdown := gracefulShutdown
+	return ctrl.Options{
+		Scheme:                        scheme,
+		Cache:                         controllers.CacheOptions(f.namespaces),
+		Metrics:                       metrics,
+		HealthProbeBindAddress:        f.probeAddress,
+		LeaderElection:                f.leaderElect,
+		LeaderElectionID:              "fluent-credential-operator.auth.fluent-credential.dev",
+		LeaderElectionNamespace:       f.leaderNamespace,
+		LeaderElectionReleaseOnCancel: true,
+		GracefulShutdownTimeout:       &shutdown,
+	}
+}
+
+func (f *flags) controllerOptions() controllers.Options {
+	return controllers.Options{
+		Policy:                 exchange.Policy{AllowedHosts: f.allowedHosts, InsecureHTTP: f.insecureHTTP},
+		MaxConcurrentExchanges: f.maxConcurrent,
+		HostRate:               f.hostRate,
+		PodUID:                 os.Getenv("POD_UID"),
+	}
+}
+
+// logger caps the verbosity: from level 6 on, client-go logs requests, and from level 8 on their bodies, which are Secrets.
+func (f *flags) logger() logr.Logger {
+	logger := zap.New(zap.UseFlagOptions(&f.zap))
+	return logr.New(capped{logger.GetSink()})
+}
+
+// list is a comma list of words.
+type list []string
+
+func (l *list) String() string { return strings.Join(*l, ",") }
+
+// Set adds the words of a comma list.
+func (l *list) Set(text string) error {
+	for word := range strings.SplitSeq(text, ",") {
+		if word = strings.TrimSpace(word); word != "" {
+			*l = append(*l, word)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,54 @@
+// Command operator is fluent-credential-operator: flags, a rest.Config, the controllers, start.
+package main
+
+import (
+	"fmt"
+	"os"
+
+	"k8s.io/klog/v2"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/healthz"
+
+	"github.com/fluent-credential/operator/controllers"
+)
+
+func main() {
+	if err := run(); err != nil {
+		fmt.Fprintln(os.Stderr, "fluent-credential-operator:", err)
+		os.Exit(1)
+	}
+}
+
+func run() error {
+	flags, err := parse(os.Args[1:])
+	if err != nil {
+		return err
+	}
+	ctrl.SetLogger(flags.logger())
+	klog.SetLogger(ctrl.Log) // client-go's own lines, in the same form
+	config, err := ctrl.GetConfig()
+	if err != nil {
+		return fmt.Errorf("no Kubernetes API server to talk to (see --kubeconfig): %w", err)
+	}
+	config.QPS = -1 // the Kubernetes API's own priority and fairness decides; a client's limit would delay a publication
+	mgr, err := ctrl.NewManager(config, flags.managerOptions())
+	if err != nil {
+		return err
+	}
+	ctx := ctrl.SetupSignalHandler()
+	if err := controllers.Setup(ctx, mgr, flags.controllerOptions()); err != nil {
+		return err
+	}
+	if err := addProbes(mgr); err != nil {
+		return err
+	}
+	return mgr.Start(ctx)
+}
+
+// addProbes: alive while the process answers; ready once the caches are filled, leader or not, so that a standby counts as ready.
+func addProbes(mgr ctrl.Manager) error {
+	if err := mgr.AddHealthzCheck("ping", healthz.Ping); err != nil {
+		return err
+	}
+	return mgr.AddReadyzCheck("caches", controllers.CachesSynced(mgr))
+}

@@ -1,0 +1,51 @@
+package controllers
+
+import (
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/fluent-credential/operator/internal/custody"
+	"github.com/fluent-credential/operator/internal/token"
+)
+
+// Events are told when something happens that a person wants to know of, after the write that made it true. A refresh that works
+// is not told: it happens by itself, for years.
+
+// tell says what an exchange did, where that is news.
+func (r *Reconciler) tell(seen *observation, before *custody.Record, try *attempt) {
+	if try.answer.Verdict != token.Granted {
+		r.sayFailed(seen, before)
+		return
+	}
+	if try.claim.Grant != token.RefreshToken || try.claim.Seed || before.Failure != nil {
+		r.sayObtained(seen, try.claim.Grant)
+	}
+}
+
+func (r *Reconciler) sayObtained(seen *observation, grant token.Grant) {
+	r.Recorder.Eventf(seen.cred, nil, corev1.EventTypeNormal, "TokenObtained", "Exchange",
+		"Obtained token %d by %s", seen.record.Serial, grant)
+}
+
+// sayFailed tells a failure when its cause is another than before.
+func (r *Reconciler) sayFailed(seen *observation, before *custody.Record) {
+	now := seen.record.Failure
+	if now == nil || before.Failure != nil && before.Failure.Message == now.Message && before.Failure.Login == now.Login {
+		return
+	}
+	r.Recorder.Eventf(seen.cred, nil, corev1.EventTypeWarning, now.Reason, "Exchange", "%s", now.Message)
+}
+
+func (r *Reconciler) sayRestored(seen *observation) {
+	r.Recorder.Eventf(seen.cred, nil, corev1.EventTypeNormal, "SecretRestored", "Publish",
+		"Restored Secret %s, which was deleted or edited; nothing was spent", seen.workload.wanted.Name)
+}
+
+func (r *Reconciler) sayStateSaved(seen *observation) {
+	r.Recorder.Eventf(seen.cred, nil, corev1.EventTypeWarning, "StateSecretDeleted", "Relocate",
+		"The state Secret was deleted by somebody; its content was brought to safety under another name")
+}
+
+// sayBlocked tells an obstacle when it appears.
+func (r *Reconciler) sayBlocked(seen *observation, reason, message string) {
+	r.Recorder.Eventf(seen.cred, nil, corev1.EventTypeWarning, reason, "Observe", "%s", message)
+}

@@ -1,0 +1,151 @@
+package controllers
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	ctrl "sigs.k8s.io/controller-runtime"
+
+	"github.com/fluent-credential/operator/internal/custody"
+	"github.com/fluent-credential/operator/internal/exchange"
+	"github.com/fluent-credential/operator/internal/plan"
+	"github.com/fluent-credential/operator/internal/provider"
+	"github.com/fluent-credential/operator/internal/token"
+)
+
+// SpendBefore is the fence: a claim that is older than this, on the monotonic clock, is not spent any more. Its holder may have
+// been frozen, and somebody else may be recovering it.
+const SpendBefore = 5 * time.Second
+
+// attempt is one exchange from its preparation to its result.
+type attempt struct {
+	claim   custody.Claim
+	request provider.Request
+	spends  token.Secret // the refresh token or the code; zero for a login
+	answer  provider.Answer
+	sent    time.Time // the moment before the request was sent
+	replied time.Time
+}
+
+// exchange obtains a token. This is the only place where a refresh token is spent, and the order is the point: dial (costs
+// nothing), claim (so that whoever comes next knows), send once, commit (so that it cannot be lost), publish.
+func (r *Reconciler) exchange(ctx context.Context, seen *observation, means plan.Means) error {
+	try, err := r.prepare(seen, means)
+	if err != nil {
+		return err
+	}
+	if !r.Hosts.Take(seen.api.Endpoint().Host, seen.now) {
+		return nil // another credential was faster; report asks again when the host is free
+	}
+	conn, refused := r.Dialer.Dial(ctx, seen.api, try.request)
+	if refused != nil {
+		try.answer = *refused
+		return r.undialed(ctx, seen, try)
+	}
+	defer conn.Close()
+	claimed, err := r.claim(ctx, seen, try)
+	if err != nil {
+		return err
+	}
+	// From here on a token may be spent: what follows is finished whatever becomes of this pass.
+	ctx = context.WithoutCancel(ctx)
+	r.send(ctx, conn, seen, try)
+	if err := r.commit(ctx, seen, claimed, try); err != nil {
+		return err
+	}
+	return r.publishReply(ctx, seen, try)
+}
+
+// prepare chooses the grant and builds the request.
+func (r *Reconciler) prepare(seen *observation, means plan.Means) (*attempt, error) {
+	login := seen.login
+	try := &attempt{claim: custody.Claim{ID: custody.NewID(), Attempt: 1, Holder: r.Holder}}
+	switch means {
+	case plan.ByRefresh:
+		login.Refresh = seen.record.Chain.Refresh
+		try.claim.Grant, try.spends = token.RefreshToken, login.Refresh
+		try.claim.Attempt = seen.facts.Chain.Presented + 1
+	case plan.BySeed:
+		try.claim.Grant, try.spends, try.claim.Seed = seen.seed().grant, seen.seed().secret, true
+	case plan.ByPassword:
+		try.claim.Grant = token.Password
+	case plan.ByClient:
+		try.claim.Grant = token.ClientCredentials
+	}
+	if !try.spends.IsZero() {
+		try.claim.Spends = try.spends.Hash(seen.record.Salt)
+	}
+	request, err := seen.api.Request(try.claim.Grant, login)
+	try.request = request
+	return try, err
+}
+
+// claim writes down what is about to be spent. On a conflict everything is dropped: somebody else was first.
+func (r *Reconciler) claim(ctx context.Context, seen *observation, try *attempt) (*custody.Record, error) {
+	try.claim.Started = r.Clock.Now()
+	try.claim.SpendBefore = try.claim.Started.Add(SpendBefore)
+	next := seen.record.Claimed(try.claim, seen.handledRotate())
+	return r.Custody.Claim(ctx, seen.owner(), seen.record, next)
+}
+
+// send spends the token, once, unless the claim has become too old meanwhile.
+func (r *Reconciler) send(ctx context.Context, conn *exchange.Conn, seen *observation, try *attempt) {
+	try.sent = r.Clock.Now()
+	if try.sent.Sub(try.claim.Started) > SpendBefore {
+		try.answer = provider.Answer{Verdict: token.Unsent, Problem: provider.Problem{Description: "this process was held up"}}
+	} else {
+		try.answer = conn.Send(ctx, seen.api, try.claim.Grant, try.request)
+	}
+	try.replied = r.Clock.Now()
+	r.Metrics.Exchanged(seen.api.Name(), try.claim.Grant, try.answer.Verdict, try.replied.Sub(try.sent))
+	ctrl.LoggerFrom(ctx).Info("Exchanged", "grant", try.claim.Grant, "verdict", try.answer.Verdict,
+		"status", try.answer.Problem.Status, "code", try.answer.Problem.Code, "took", try.replied.Sub(try.sent).String())
+}
+
+// commit stores the result. It tries until it is stored, because no other copy exists.
+func (r *Reconciler) commit(ctx context.Context, seen *observation, claimed *custody.Record, try *attempt) error {
+	before := seen.record
+	tried := func(err error) {
+		r.Metrics.CommitRetried()
+		ctrl.LoggerFrom(ctx).Error(err, "The result of an exchange could not be stored yet", "verdict", try.answer.Verdict)
+	}
+	record, err := r.Custody.Commit(ctx, seen.owner(), claimed, r.result(seen, try), tried)
+	if errors.Is(err, custody.ErrSuperseded) || errors.Is(err, custody.ErrGone) {
+		ctrl.LoggerFrom(ctx).Info("The result of an exchange is not wanted any more", "because", err.Error())
+	}
+	if err != nil {
+		return err
+	}
+	seen.now, seen.record = r.Clock.Now(), record
+	r.tell(seen, before, try)
+	return nil
+}
+
+// result is what the answer makes of a state: the token that is stored by then, not the one of this pass, is what it is applied
+// to.
+func (r *Reconciler) result(seen *observation, try *attempt) custody.Result {
+	if try.answer.Verdict == token.Granted {
+		return custody.Result{Claim: try.claim, Wanted: custody.State.Awaits, Apply: r.granted(seen, try)}
+	}
+	failure := r.failure(seen, try)
+	return custody.Result{Claim: try.claim, Wanted: custody.State.Holds, Apply: func(state custody.State) custody.State {
+		return state.Failed(try.claim, failure, try.spends)
+	}}
+}
+
+// undialed records a failure before the claim: nothing was sent, so a conflict is no loss.
+func (r *Reconciler) undialed(ctx context.Context, seen *observation, try *attempt) error {
+	seen.now = r.Clock.Now()
+	r.Metrics.Exchanged(seen.api.Name(), try.claim.Grant, try.answer.Verdict, 0)
+	before := seen.record
+	next := before.Idle(r.failure(seen, try))
+	next.Rotate = seen.handledRotate()
+	record, err := r.Custody.Put(ctx, seen.owner(), before, next)
+	if err != nil {
+		return err
+	}
+	seen.record = record
+	r.tell(seen, before, try)
+	return nil
+}

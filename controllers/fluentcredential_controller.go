@@ -1,0 +1,77 @@
+package controllers
+
+import (
+	"context"
+
+	"k8s.io/client-go/tools/events"
+	"k8s.io/utils/clock"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/fluent-credential/operator/api/v1alpha1"
+	"github.com/fluent-credential/operator/internal/custody"
+	"github.com/fluent-credential/operator/internal/exchange"
+	"github.com/fluent-credential/operator/internal/metrics"
+	"github.com/fluent-credential/operator/internal/plan"
+)
+
+// Reconciler keeps the workload Secret of every FluentCredential supplied with a token that is valid now.
+type Reconciler struct {
+	Client   client.Client // writes, and reads from the cache
+	Live     client.Reader // never a cache
+	Custody  *custody.Store
+	Dialer   exchange.Dialer
+	Hosts    *Hosts
+	Metrics  *metrics.Metrics
+	Recorder events.EventRecorder
+	Clock    clock.PassiveClock
+	// Draw is a random number, 0 ≤ n < 1: the only source of jitter.
+	Draw func() float64
+	// Holder is this process, as claims name it.
+	Holder custody.Holder
+
+	memory *memory
+}
+
+// +kubebuilder:rbac:groups=auth.fluent-credential.dev,resources=fluentcredentials,verbs=get;list;watch;patch
+// +kubebuilder:rbac:groups=auth.fluent-credential.dev,resources=fluentcredentials/status,verbs=patch
+// +kubebuilder:rbac:groups=auth.fluent-credential.dev,resources=fluentcredentials/finalizers,verbs=update
+// +kubebuilder:rbac:groups="",resources=secrets,verbs=get;list;watch;create;update;patch;delete
+// +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
+
+// Reconcile makes one pass over one credential: observe, decide, perform one action, report.
+func (r *Reconciler) Reconcile(ctx context.Context, cred *v1alpha1.FluentCredential) (ctrl.Result, error) {
+	seen, err := r.observe(ctx, cred, r.Clock.Now())
+	if err != nil {
+		return ctrl.Result{}, err
+	}
+	step := plan.Next(seen.facts, seen.now)
+	if err := r.perform(ctx, seen, step); err != nil {
+		return ctrl.Result{}, err
+	}
+	return r.report(ctx, seen, step)
+}
+
+// perform carries out one step and brings what was seen up to date with it.
+func (r *Reconciler) perform(ctx context.Context, seen *observation, step plan.Step) error {
+	ctrl.LoggerFrom(ctx).V(1).Info("Decided", "do", step.Do, "why", step.Why, "means", step.Means, "at", step.At)
+	switch step.Do {
+	case plan.Wait:
+		return nil
+	case plan.Register:
+		return r.register(ctx, seen)
+	case plan.Release:
+		return r.release(ctx, seen)
+	case plan.Relocate:
+		return r.relocate(ctx, seen)
+	case plan.Settle:
+		return r.settle(ctx, seen)
+	case plan.Publish:
+		return r.republish(ctx, seen)
+	case plan.Withdraw:
+		return r.withdraw(ctx, seen)
+	case plan.Exchange:
+		return r.exchange(ctx, seen, step.Means)
+	}
+	return nil
+}

@@ -1,0 +1,131 @@
+package controllers
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/fluent-credential/operator/api/v1alpha1"
+	"github.com/fluent-credential/operator/internal/plan"
+	"github.com/fluent-credential/operator/internal/token"
+)
+
+// observeLogin reads the credentials Secret, live, and only when the cache shows another version than the one that was read last.
+func (r *Reconciler) observeLogin(ctx context.Context, seen *observation) error {
+	key := types.NamespacedName{Namespace: seen.cred.Namespace, Name: seen.cred.Spec.CredentialsSecretRef.Name}
+	known := &seen.memory.login
+	cached := secretMetadata()
+	if err := r.Client.Get(ctx, key, cached); err == nil && cached.UID == known.uid && cached.ResourceVersion == known.resourceVersion {
+		seen.login = known.login
+		seen.login.Scope = seen.cred.Spec.Scope
+		return nil
+	}
+	var secret corev1.Secret
+	if err := r.Live.Get(ctx, key, &secret); apierrors.IsNotFound(err) {
+		*known = rememberedRead{}
+		seen.obstruct(v1alpha1.ReasonCredentialsNotFound, fmt.Sprintf("Secret %s does not exist", key.Name))
+		return nil
+	} else if err != nil {
+		return err
+	}
+	seen.login = loginOf(&secret, seen.cred.Spec.CredentialsSecretRef.Keys)
+	*known = rememberedRead{uid: secret.UID, resourceVersion: secret.ResourceVersion, login: seen.login}
+	seen.login.Scope = seen.cred.Spec.Scope
+	return nil
+}
+
+// loginOf reads the entries of a credentials Secret. A line end at the end of a value is an editor's, not the password's.
+func loginOf(secret *corev1.Secret, keys map[string]v1alpha1.SecretKey) token.Login {
+	text := func(key string) string {
+		if renamed, ok := keys[key]; ok {
+			key = string(renamed)
+		}
+		return strings.TrimRight(string(secret.Data[key]), "\r\n")
+	}
+	hidden := func(key string) token.Secret { return token.NewSecret(text(key)) }
+	return token.Login{
+		Username: text(v1alpha1.UsernameKey), Password: hidden(v1alpha1.PasswordKey),
+		ClientID: text(v1alpha1.ClientIDKey), ClientSecret: hidden(v1alpha1.ClientSecretKey),
+		Refresh: hidden(v1alpha1.RefreshTokenKey), Code: hidden(v1alpha1.CodeKey),
+		RedirectURI: text(v1alpha1.RedirectURIKey),
+	}
+}
+
+// loginFact tells which grants the login allows with this API.
+func (o *observation) loginFact() plan.Login {
+	if o.api == nil {
+		return plan.Login{}
+	}
+	seed := o.seed()
+	return plan.Login{
+		Seed:     !seed.secret.IsZero() && !o.record.Spent(seed.secret),
+		Password: o.login.Username != "" && !o.login.Password.IsZero() && o.api.Supports(token.Password),
+		Client:   o.login.Username == "" && !o.login.ClientSecret.IsZero() && o.api.Supports(token.ClientCredentials),
+	}
+}
+
+// seed is what a person put into the credentials Secret to start a chain with.
+type seed struct {
+	grant  token.Grant
+	secret token.Secret
+}
+
+// seed prefers a refresh token; of two seeds the one that was not spent counts.
+func (o *observation) seed() seed {
+	refresh, code := seed{token.RefreshToken, o.login.Refresh}, seed{token.AuthorizationCode, o.login.Code}
+	if refresh.secret.IsZero() || o.record.Spent(refresh.secret) && !code.secret.IsZero() {
+		return code
+	}
+	return refresh
+}
+
+// missing tells what the login lacks; empty where there is, or was, enough to go on with.
+func (o *observation) missing() string {
+	login := o.loginFact()
+	name := o.cred.Spec.CredentialsSecretRef.Name
+	switch {
+	case o.obstacle.reason != "":
+		return ""
+	case o.login.ClientID == "":
+		return fmt.Sprintf("Secret %s has no %s, or an empty one", name, o.keyName(v1alpha1.ClientIDKey))
+	case o.record.Serial > 0, o.record.Chain != nil, login.Seed, login.Renews(), !o.seed().secret.IsZero():
+		return ""
+	case o.login.Username != "":
+		return fmt.Sprintf("Secret %s has no %s, or an empty one", name, o.keyName(v1alpha1.PasswordKey))
+	}
+	return fmt.Sprintf("Secret %s has neither %s and %s nor a %s", name,
+		o.keyName(v1alpha1.UsernameKey), o.keyName(v1alpha1.PasswordKey), o.keyName(v1alpha1.RefreshTokenKey))
+}
+
+func (o *observation) keyName(key string) string {
+	if renamed, ok := o.cred.Spec.CredentialsSecretRef.Keys[key]; ok {
+		return string(renamed)
+	}
+	return key
+}
+
+// inputs names the chain that a token belongs to: another endpoint, client or scope is another chain.
+func (o *observation) inputs() string {
+	return hashOf("", o.api.Name(), o.api.Endpoint().String(), o.login.ClientID, o.login.Scope)
+}
+
+// user names the user of a chain. It is kept apart: a login without a user name continues any chain.
+func (o *observation) user() string { return hashOf(o.record.Salt, o.login.Username) }
+
+// attempted names everything that an exchange depends on and that a person can change: a failure counts until it changes.
+func (o *observation) attempted() string {
+	spec, _ := json.Marshal(o.cred.Spec.Provider) // plain data always encodes
+	salt, login := o.record.Salt, o.login
+	return hashOf(salt, string(spec), login.Username, login.ClientID, login.RedirectURI, login.Scope,
+		login.Password.Hash(salt), login.ClientSecret.Hash(salt), login.Refresh.Hash(salt), login.Code.Hash(salt))
+}
+
+func hashOf(salt string, parts ...string) string {
+	encoded, _ := json.Marshal(parts) // strings always encode, and unlike joined ones cannot run into each other
+	return token.NewSecret(string(encoded)).Hash(salt)
+}

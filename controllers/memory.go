@@ -1,0 +1,76 @@
+package controllers
+
+import (
+	"sync"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/fluent-credential/operator/internal/token"
+)
+
+// memory is what this process remembers of each credential, to spare reads and writes. All of it can be lost: it is rebuilt from
+// the cluster.
+type memory struct {
+	mu      sync.Mutex
+	entries map[types.UID]*remembered
+}
+
+type remembered struct {
+	registered bool           // our finalizer was written; the cache may not show it yet
+	login      rememberedRead // the credentials Secret
+	published  publication    // the workload Secret
+	claim      sighting       // a claim of another process
+	status     string         // digest of the status that was applied last
+	conditions []metav1.Condition
+}
+
+// rememberedRead is a login and the version of the Secret that it was read from.
+type rememberedRead struct {
+	uid             types.UID
+	resourceVersion string
+	login           token.Login
+}
+
+// publication is what was last seen or written at which version of the workload Secret.
+type publication struct {
+	name            string
+	resourceVersion string
+	digest          string
+	serial          int64
+}
+
+// sighting is when this process first saw a claim, on its own monotonic clock.
+type sighting struct {
+	claim string
+	first time.Time
+}
+
+func newMemory() *memory { return &memory{entries: map[types.UID]*remembered{}} }
+
+// of is the entry of one credential. One credential is worked on by one goroutine at a time, so the entry needs no lock.
+func (m *memory) of(uid types.UID) *remembered {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	entry, ok := m.entries[uid]
+	if !ok {
+		entry = &remembered{}
+		m.entries[uid] = entry
+	}
+	return entry
+}
+
+func (m *memory) forget(uid types.UID) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.entries, uid)
+}
+
+// firstSeen is when the claim was first seen.
+func (e *remembered) firstSeen(claim string, now time.Time) time.Time {
+	if e.claim.claim != claim {
+		e.claim = sighting{claim: claim, first: now}
+	}
+	return e.claim.first
+}

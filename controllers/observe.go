@@ -1,0 +1,169 @@
+package controllers
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/fluent-credential/operator/api/v1alpha1"
+	"github.com/fluent-credential/operator/internal/custody"
+	"github.com/fluent-credential/operator/internal/exchange"
+	"github.com/fluent-credential/operator/internal/plan"
+	"github.com/fluent-credential/operator/internal/projection"
+	"github.com/fluent-credential/operator/internal/provider"
+	"github.com/fluent-credential/operator/internal/token"
+)
+
+// observation is all that one pass knows. It is brought up to date by what the pass does.
+type observation struct {
+	now      time.Time
+	cred     *v1alpha1.FluentCredential
+	memory   *remembered
+	record   *custody.Record
+	api      provider.API // nil where the spec allows none
+	login    token.Login
+	template projection.Templates
+	obstacle obstacle
+	workload workload
+	failed   error // what the Kubernetes API said to a publication
+
+	facts plan.Observed
+}
+
+// obstacle says why no exchange can happen, in the words of a condition.
+type obstacle struct{ reason, message string }
+
+func (o *observation) owner() custody.Owner {
+	return custody.Owner{Namespace: o.cred.Namespace, Name: o.cred.Name, UID: o.cred.UID}
+}
+
+// observe gathers the live state, the workload Secret and the inputs. An error is the Kubernetes API's; what is wrong with the
+// spec or the login is an obstacle.
+func (r *Reconciler) observe(ctx context.Context, cred *v1alpha1.FluentCredential, now time.Time) (*observation, error) {
+	seen := &observation{now: now, cred: cred, memory: r.memory.of(cred.UID)}
+	if err := r.observeState(ctx, seen); err != nil {
+		return nil, err
+	}
+	if err := r.observeInputs(ctx, seen); err != nil {
+		return nil, err
+	}
+	if err := r.observeWorkload(ctx, seen); err != nil {
+		return nil, err
+	}
+	r.refresh(seen)
+	return seen, nil
+}
+
+func (r *Reconciler) observeState(ctx context.Context, seen *observation) error {
+	record, err := r.Custody.Open(ctx, seen.owner())
+	if errors.Is(err, custody.ErrForeign) {
+		seen.obstacle = obstacle{v1alpha1.ReasonStateInvalid, err.Error() + ": " + custody.Names(seen.cred.Name)[0]}
+		record = &custody.Record{}
+	} else if err != nil {
+		return err
+	}
+	seen.record = record
+	return nil
+}
+
+// observeInputs reads the spec and the login; the first obstacle is the one that is told.
+func (r *Reconciler) observeInputs(ctx context.Context, seen *observation) error {
+	if err := r.observeLogin(ctx, seen); err != nil {
+		return err
+	}
+	spec := seen.cred.Spec
+	template, err := projection.Parse(spec.Target.Data)
+	if err != nil {
+		seen.obstruct(v1alpha1.ReasonTemplateInvalid, err.Error())
+	}
+	seen.template = template
+	api, err := apiOf(spec.Provider)
+	if err != nil {
+		seen.obstruct(v1alpha1.ReasonEndpointNotAllowed, err.Error())
+		return nil
+	}
+	seen.api = api
+	if reason, refused := exchange.IsNotAllowed(r.Dialer.Policy.Check(api.Endpoint())); refused {
+		seen.obstruct(v1alpha1.ReasonEndpointNotAllowed, reason)
+	}
+	if missing := seen.missing(); missing != "" {
+		seen.obstruct(v1alpha1.ReasonCredentialsIncomplete, missing)
+	}
+	return nil
+}
+
+func (o *observation) obstruct(reason, message string) {
+	if o.obstacle.reason == "" {
+		o.obstacle = obstacle{reason, message}
+	}
+}
+
+// refresh derives the facts that the plan looks at from what is known now.
+func (r *Reconciler) refresh(seen *observation) {
+	cred, state := seen.cred, seen.record.State
+	seen.facts = plan.Observed{
+		Deleting:     !cred.DeletionTimestamp.IsZero(),
+		Registered:   isRegistered(seen),
+		Suspended:    cred.Spec.Suspend,
+		Rotate:       cred.Rotate() != "" && cred.Rotate() != state.Rotate && cred.Rotate() != cred.Status.LastHandledRotateAt,
+		Obstacle:     plan.Obstacle(seen.obstacle.reason),
+		Publication:  seen.publication(),
+		Leftover:     len(seen.workload.leftovers) > 0,
+		StateLeaving: seen.record.Leaving,
+		Claim:        r.claimFact(seen),
+		Token:        seen.tokenFact(),
+		Chain:        seen.chainFact(),
+		Login:        seen.loginFact(),
+		OnLostReply:  plan.Policy(cred.Spec.Refresh.OnLostReply),
+		Failure:      seen.failureFact(),
+	}
+	if seen.api != nil {
+		seen.facts.HostFree = r.Hosts.FreeAt(seen.api.Endpoint().Host, seen.now)
+	}
+}
+
+// claimLife is how long the holder of a claim can be at work: it sends within SpendBefore, reads until ReplyTimeout, and has some
+// time to store what it read.
+const claimLife = SpendBefore + exchange.ReplyTimeout + 5*time.Second
+
+func (r *Reconciler) claimFact(seen *observation) *plan.Claim {
+	claim := seen.record.Claim
+	if claim == nil {
+		return nil
+	}
+	first := seen.memory.firstSeen(claim.ID, seen.now)
+	return &plan.Claim{Until: first.Add(claimLife), Gone: claim.Holder.Outlived(r.Holder)}
+}
+
+func (o *observation) tokenFact() *plan.Token {
+	stored := o.record.Token
+	if stored == nil {
+		return nil
+	}
+	stale := o.api != nil && o.obstacle.reason == "" &&
+		(stored.Inputs != o.inputs() || stored.User != "" && o.login.Username != "" && stored.User != o.user())
+	return &plan.Token{Obtained: stored.Obtained, Expires: stored.Expires, Refresh: stored.Refresh, Stale: stale}
+}
+
+// chainFact doubts a refresh token that came out of a backup, or that the workload Secret shows to be an old one: it is likely
+// spent.
+func (o *observation) chainFact() plan.Chain {
+	chain := o.record.Chain
+	if chain == nil {
+		return plan.Chain{}
+	}
+	presented := chain.Presented
+	if o.record.Adopted || o.workload.serial > o.record.Serial {
+		presented = max(presented, 1)
+	}
+	return plan.Chain{Stored: true, Presented: presented}
+}
+
+// failureFact forgets a failure that another login or spec had.
+func (o *observation) failureFact() *plan.Failure {
+	failure := o.record.Failure
+	if failure == nil || failure.Login != o.attempted() {
+		return nil
+	}
+	return &plan.Failure{RetryAt: failure.RetryAt, Barred: failure.Barred}
+}

@@ -1,0 +1,171 @@
+package controllers
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/fluent-credential/operator/api/v1alpha1"
+	"github.com/fluent-credential/operator/internal/custody"
+	"github.com/fluent-credential/operator/internal/exchange"
+	"github.com/fluent-credential/operator/internal/plan"
+	"github.com/fluent-credential/operator/internal/provider"
+	"github.com/fluent-credential/operator/internal/token"
+)
+
+// defaultLifetime is the life of a token whose reply does not tell.
+const defaultLifetime = time.Hour
+
+// granted makes the transition of a granted reply. The draw is made once, so that a commit that is tried again stores the same.
+func (r *Reconciler) granted(seen *observation, try *attempt) func(custody.State) custody.State {
+	draw := r.Draw()
+	floor := max(seen.workload.serial, seen.statusSerial())
+	return func(state custody.State) custody.State {
+		got := seen.tokenOf(try)
+		life := got.Expires.Sub(got.Obtained)
+		idle := life <= 0 || state.Token != nil && state.Token.Access.Equal(got.Access)
+		chained := !try.answer.Set.Refresh.IsZero() || try.claim.Grant == token.RefreshToken
+		repeats := !chained && (idle || state.Repeats || plan.TooShort(life))
+		next := state.Repeated(idle, repeats)
+		got.Refresh = plan.Renewal{
+			Obtained: got.Obtained, Expires: got.Expires, Lead: leadOf(seen.cred.Spec.Refresh), Draw: draw,
+			Stagnant: next.Stagnant, Repeats: repeats,
+		}.RefreshAt()
+		return next.Granted(try.claim, custody.Obtained{Token: got, Refresh: try.answer.Set.Refresh, Floor: floor})
+	}
+}
+
+// tokenOf is the token of a granted reply, its life counted from the moment before the request was sent.
+func (o *observation) tokenOf(try *attempt) custody.Token {
+	set := try.answer.Set
+	life := set.Life
+	if set.LifeUnknown {
+		life = assumedLifetime(o.cred.Spec.Refresh)
+	}
+	user := ""
+	if o.login.Username != "" {
+		user = o.user()
+	}
+	return custody.Token{
+		Access: set.Access, Type: set.Type, Scope: set.Scope, Grant: try.claim.Grant,
+		Obtained: try.sent, Expires: try.sent.Add(life), Inputs: o.inputs(), User: user,
+		Identity: set.Identity, Extra: set.Extra,
+	}
+}
+
+func assumedLifetime(spec v1alpha1.RefreshSpec) time.Duration {
+	if spec.AssumedLifetime == nil {
+		return defaultLifetime
+	}
+	return spec.AssumedLifetime.Duration
+}
+
+func leadOf(spec v1alpha1.RefreshSpec) plan.LeadSpec {
+	var lead plan.LeadSpec
+	if spec.Before != nil {
+		lead.Before = spec.Before.Duration
+	}
+	if spec.BeforePercentage != nil {
+		lead.Percent = int(*spec.BeforePercentage)
+	}
+	return lead
+}
+
+// statusSerial is the serial that the status shows: a floor for the next one where the state Secret was lost.
+func (o *observation) statusSerial() int64 {
+	if o.cred.Status.Token == nil {
+		return 0
+	}
+	return o.cred.Status.Token.Serial
+}
+
+// failure is what an answer without a token leaves behind.
+func (r *Reconciler) failure(seen *observation, try *attempt) custody.Failure {
+	now := r.Clock.Now()
+	answer := try.answer
+	failure := custody.Failure{
+		Last: now, Verdict: answer.Verdict, Reason: reasonOf(try), Message: seen.message(try), Login: seen.attempted(),
+	}
+	switch answer.Verdict {
+	case token.RefusedIntact: // only a change of input helps
+	case token.LoginRefused:
+		failure.RetryAt, failure.Barred = now.Add(plan.LoginBar), true
+	case token.RefusedDead:
+		failure.RetryAt = now // the next way is open at once
+	case token.TryLater, token.Unsent, token.Unknown, token.Granted:
+		failure.RetryAt = later(r.backoff(seen, now), now.Add(answer.RetryAfter))
+	}
+	return failure
+}
+
+func (r *Reconciler) backoff(seen *observation, now time.Time) time.Time {
+	count, expires := 1, time.Time{}
+	if previous := seen.record.Failure; previous != nil {
+		count = previous.Count + 1
+	}
+	if stored := seen.record.Token; stored != nil {
+		expires = stored.Expires
+	}
+	return plan.RetryAt(now, count, r.Draw(), expires)
+}
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}
+
+// reasonOf is the condition reason of an answer without a token.
+func reasonOf(try *attempt) string {
+	switch code := try.answer.Problem.Code; code {
+	case exchange.NotAllowed, provider.Redirect:
+		return v1alpha1.ReasonEndpointNotAllowed
+	case provider.InvalidReply:
+		if try.spends.IsZero() {
+			return v1alpha1.ReasonInvalidReply
+		}
+	}
+	switch try.answer.Verdict {
+	case token.RefusedIntact:
+		return v1alpha1.ReasonCredentialsRejected
+	case token.LoginRefused:
+		return refusedLogin(try.answer.Problem)
+	case token.RefusedDead:
+		return v1alpha1.ReasonRefreshTokenRejected
+	case token.Unknown:
+		if !try.spends.IsZero() {
+			return v1alpha1.ReasonReplyLost
+		}
+	case token.TryLater:
+		if try.answer.Problem.Status == http.StatusTooManyRequests {
+			return v1alpha1.ReasonRateLimited
+		}
+	case token.Granted, token.Unsent:
+	}
+	return v1alpha1.ReasonProviderUnavailable
+}
+
+// refusedLogin: a login that is locked gets another status than one that is wrong, but only from some APIs.
+func refusedLogin(problem provider.Problem) string {
+	if problem.Status == http.StatusInternalServerError {
+		return v1alpha1.ReasonLoginLocked
+	}
+	return v1alpha1.ReasonCredentialsRejected
+}
+
+// message names the cause in the API's own words. It holds no time and no count, so it stays the same while the situation does.
+func (o *observation) message(try *attempt) string {
+	problem := try.answer.Problem
+	parts := []string{fmt.Sprintf("%s of %s", try.claim.Grant, o.api.Endpoint().Host)}
+	if problem.Status != 0 {
+		parts = append(parts, fmt.Sprintf("HTTP %d", problem.Status))
+	}
+	for _, text := range []string{problem.Code, problem.Description} {
+		if text != "" {
+			parts = append(parts, text)
+		}
+	}
+	return strings.Join(parts, ": ")
+}

@@ -1,0 +1,145 @@
+package controllers
+
+import (
+	"context"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/sets"
+	"k8s.io/client-go/util/csaupgrade"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/fluent-credential/operator/api/v1alpha1"
+	"github.com/fluent-credential/operator/internal/plan"
+	"github.com/fluent-credential/operator/internal/projection"
+	"github.com/fluent-credential/operator/internal/token"
+)
+
+// render makes the workload Secret that the stored token asks for.
+func (o *observation) render() {
+	o.workload.wanted = nil
+	stored := o.record.Token
+	if stored == nil || o.obstacle.reason == v1alpha1.ReasonTemplateInvalid {
+		return
+	}
+	values := projection.NewValues(stored.Access, stored.Type, stored.Expires)
+	values.Scope, values.Extra = stored.Scope, stored.Extra
+	values.Account, values.RetailerID, values.Roles = accountOf(o.cred.Spec.Provider), stored.Identity.RetailerID, stored.Identity.Roles
+	data, err := o.template.Render(values)
+	if err != nil {
+		o.obstruct(v1alpha1.ReasonTemplateInvalid, err.Error())
+		return
+	}
+	target := o.cred.Spec.Target
+	o.workload.wanted = &projection.Workload{
+		Namespace: o.cred.Namespace, Name: o.cred.TargetName(), Type: target.Type,
+		Labels: target.Labels, Annotations: target.Annotations, Serial: o.record.Serial, Data: data,
+		Owner: projection.Owner{Name: o.cred.Name, UID: o.cred.UID},
+	}
+}
+
+// publishReply publishes the token that was obtained a moment ago. Where an API kills the old token at refresh, every
+// millisecond here is an outage.
+func (r *Reconciler) publishReply(ctx context.Context, seen *observation, try *attempt) error {
+	if try.answer.Verdict != token.Granted {
+		return nil
+	}
+	seen.render()
+	seen.workload.current = false
+	if seen.publication() != plan.Outdated || !seen.now.Before(seen.record.Token.Expires) {
+		return nil
+	}
+	r.publish(ctx, seen)
+	if seen.failed == nil {
+		r.Metrics.Published(r.Clock.Now().Sub(try.replied))
+	}
+	return nil
+}
+
+// republish repairs the workload Secret from the stored token: nothing is spent for it.
+func (r *Reconciler) republish(ctx context.Context, seen *observation) error {
+	r.publish(ctx, seen)
+	status := seen.cred.Status
+	if seen.failed == nil && status.TargetName == seen.workload.wanted.Name && seen.statusSerial() == seen.record.Serial {
+		r.sayRestored(seen)
+	}
+	return nil
+}
+
+// publish writes the workload Secret. What the Kubernetes API says against it is kept in the observation: the token is safe, and
+// the status shall tell.
+func (r *Reconciler) publish(ctx context.Context, seen *observation) {
+	wanted := seen.workload.wanted
+	for range publishTries {
+		version, err := r.write(ctx, wanted, seen.workload.version)
+		if err == nil {
+			seen.memory.published = publicationOf(wanted, version)
+			seen.workload.recall(seen.memory.published, seen.record.Serial)
+			seen.failed = nil
+			return
+		}
+		seen.failed = err
+		if !isRace(err) {
+			break
+		}
+		if err := r.lookAgain(ctx, seen); err != nil || seen.publication() != plan.Outdated {
+			break
+		}
+	}
+	if seen.failed != nil && !isRace(seen.failed) {
+		ctrl.LoggerFrom(ctx).Error(seen.failed, "The workload Secret could not be written", "secret", wanted.Name)
+	}
+}
+
+// publishTries bounds the races with somebody who edits the Secret at the same time; the next pass goes on.
+const publishTries = 3
+
+func isRace(err error) bool {
+	return apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err) || apierrors.IsNotFound(err)
+}
+
+// lookAgain reads the Secret that somebody else changed meanwhile.
+func (r *Reconciler) lookAgain(ctx context.Context, seen *observation) error {
+	seen.memory.published = publication{}
+	seen.workload = workload{wanted: seen.workload.wanted, leftovers: seen.workload.leftovers}
+	err := r.readWorkload(ctx, seen, types.NamespacedName{Namespace: seen.cred.Namespace, Name: seen.cred.TargetName()})
+	if err == nil && seen.workload.current {
+		seen.failed = nil
+	}
+	return err
+}
+
+// write creates the Secret, or applies it to exactly the version that was seen: so that a lower serial never overwrites a higher
+// one, whoever else is publishing (invariant I5).
+func (r *Reconciler) write(ctx context.Context, wanted *projection.Workload, version string) (string, error) {
+	if version == "" {
+		return r.create(ctx, wanted)
+	}
+	apply := wanted.Apply(version)
+	err := r.Client.Apply(ctx, apply, client.FieldOwner(v1alpha1.OperatorName), client.ForceOwnership)
+	if err != nil {
+		return "", err
+	}
+	return *apply.ResourceVersion, nil
+}
+
+// create makes the first version. An apply would do, but cannot be held to «only if there is none»; so the Secret is created, and
+// its fields are then handed to server-side apply, which can remove them again one day.
+func (r *Reconciler) create(ctx context.Context, wanted *projection.Workload) (string, error) {
+	secret, err := wanted.Secret()
+	if err != nil {
+		return "", err
+	}
+	if err := r.Client.Create(ctx, secret, client.FieldOwner(v1alpha1.OperatorName)); err != nil {
+		return "", err
+	}
+	patch, err := csaupgrade.UpgradeManagedFieldsPatch(secret, sets.New(v1alpha1.OperatorName), v1alpha1.OperatorName)
+	if err != nil || len(patch) == 0 {
+		return secret.ResourceVersion, err
+	}
+	if err := r.Client.Patch(ctx, secret, client.RawPatch(types.JSONPatchType, patch)); err != nil {
+		ctrl.LoggerFrom(ctx).V(1).Info("The fields of the new Secret could not be handed to server-side apply", "error", err.Error())
+	}
+	return secret.ResourceVersion, nil
+}

@@ -1,0 +1,96 @@
+package controllers
+
+import (
+	"context"
+
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
+
+	"github.com/fluent-credential/operator/api/v1alpha1"
+	"github.com/fluent-credential/operator/internal/custody"
+	"github.com/fluent-credential/operator/internal/plan"
+	"github.com/fluent-credential/operator/internal/token"
+)
+
+// register puts our finalizer on the FluentCredential: from now on it cannot vanish with a claim in flight.
+func (r *Reconciler) register(ctx context.Context, seen *observation) error {
+	changed := seen.cred.DeepCopy()
+	controllerutil.AddFinalizer(changed, v1alpha1.ReleaseFinalizer)
+	patch := client.MergeFromWithOptions(seen.cred, client.MergeFromWithOptimisticLock{})
+	if err := r.Client.Patch(ctx, changed, patch); err != nil {
+		return err
+	}
+	seen.memory.registered = true
+	seen.cred = changed
+	return nil
+}
+
+func isRegistered(seen *observation) bool {
+	return seen.memory.registered || controllerutil.ContainsFinalizer(seen.cred, v1alpha1.ReleaseFinalizer)
+}
+
+// relocate brings the state out of a Secret that somebody deleted.
+func (r *Reconciler) relocate(ctx context.Context, seen *observation) error {
+	record, err := r.Custody.Relocate(ctx, seen.owner(), seen.record)
+	if err != nil {
+		return err
+	}
+	ctrl.LoggerFrom(ctx).Info("The state Secret was deleted by somebody; its content was brought to safety")
+	if !seen.record.Damaged {
+		r.sayStateSaved(seen)
+	}
+	seen.record = record
+	return nil
+}
+
+// settle ends a claim whose holder is gone: nobody knows what became of the token, so it counts as presented.
+func (r *Reconciler) settle(ctx context.Context, seen *observation) error {
+	claim, before := *seen.record.Claim, seen.record
+	next := before.Failed(claim, r.orphaned(seen, claim), seen.sentBy(claim))
+	record, err := r.Custody.Put(ctx, seen.owner(), before, next)
+	if err != nil {
+		return err
+	}
+	seen.record = record
+	ctrl.LoggerFrom(ctx).Info("The holder of a claim is gone; its reply counts as lost", "grant", claim.Grant, "attempt", claim.Attempt)
+	r.sayFailed(seen, before)
+	return nil
+}
+
+// orphaned is the failure of an exchange whose process is gone. A login whose answer nobody saw twice in a row is left alone like a
+// refused one: a crash loop must not lock it.
+func (r *Reconciler) orphaned(seen *observation, claim custody.Claim) custody.Failure {
+	failure := custody.Failure{
+		Last: seen.now, Verdict: token.Unknown, Reason: v1alpha1.ReasonReplyLost, Login: seen.attempted(),
+		Message: "the operator was stopped while a reply was on its way", RetryAt: r.backoff(seen, seen.now),
+	}
+	if claim.Grant != token.Password {
+		return failure
+	}
+	failure.Reason = v1alpha1.ReasonProviderUnavailable
+	if previous := seen.record.Failure; previous != nil && previous.Verdict == token.Unknown {
+		failure.RetryAt, failure.Barred = seen.now.Add(plan.LoginBar), true
+	}
+	return failure
+}
+
+// sentBy finds the token that a claim spends: the chain's own, or the seed that is still in the credentials Secret.
+func (o *observation) sentBy(claim custody.Claim) token.Secret {
+	salt := o.record.Salt
+	if o.record.Chain != nil && o.record.Chain.Refresh.Hash(salt) == claim.Spends {
+		return o.record.Chain.Refresh
+	}
+	if o.login.Refresh.Hash(salt) == claim.Spends {
+		return o.login.Refresh
+	}
+	return token.Secret{}
+}
+
+// handledRotate is the value of the rotate annotation that this pass acts on.
+func (o *observation) handledRotate() string {
+	if asked := o.cred.Rotate(); asked != "" {
+		return asked
+	}
+	return o.record.Rotate
+}

@@ -1,0 +1,82 @@
+package controllers
+
+import (
+	"context"
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
+
+	"github.com/fluent-credential/operator/api/v1alpha1"
+)
+
+// release lets everything go that belongs to a FluentCredential that is being deleted, itself last.
+func (r *Reconciler) release(ctx context.Context, seen *observation) error {
+	if err := r.releaseWorkloads(ctx, seen); err != nil {
+		return err
+	}
+	if err := r.Custody.Release(ctx, seen.owner()); err != nil {
+		return err
+	}
+	changed := seen.cred.DeepCopy()
+	controllerutil.RemoveFinalizer(changed, v1alpha1.ReleaseFinalizer)
+	patch := client.MergeFromWithOptions(seen.cred, client.MergeFromWithOptimisticLock{})
+	return client.IgnoreNotFound(r.Client.Patch(ctx, changed, patch))
+}
+
+// releaseWorkloads deletes or leaves the workload Secrets, as target.deletionPolicy says.
+func (r *Reconciler) releaseWorkloads(ctx context.Context, seen *observation) error {
+	owned := &corev1.SecretList{}
+	err := r.Live.List(ctx, owned, client.InNamespace(seen.cred.Namespace),
+		client.MatchingLabels{v1alpha1.CredentialLabel: string(seen.cred.UID)})
+	if err != nil {
+		return err
+	}
+	letGo := r.remove
+	if seen.cred.Spec.Target.DeletionPolicy == v1alpha1.DeletionRetain {
+		letGo = r.disown
+	}
+	for i := range owned.Items {
+		secret := &owned.Items[i]
+		if secret.Type == v1alpha1.StateSecretType || !metav1.IsControlledBy(secret, seen.cred) {
+			continue
+		}
+		if err := letGo(ctx, secret); err != nil {
+			return fmt.Errorf("workload Secret %s: %w", secret.Name, err)
+		}
+	}
+	return nil
+}
+
+// withdraw removes the workload Secrets under former names.
+func (r *Reconciler) withdraw(ctx context.Context, seen *observation) error {
+	for _, name := range seen.workload.leftovers {
+		secret := &corev1.Secret{}
+		err := r.Live.Get(ctx, types.NamespacedName{Namespace: seen.cred.Namespace, Name: name}, secret)
+		if client.IgnoreNotFound(err) != nil {
+			return err
+		}
+		if err == nil && metav1.IsControlledBy(secret, seen.cred) {
+			if err := r.remove(ctx, secret); err != nil {
+				return fmt.Errorf("former workload Secret %s: %w", name, err)
+			}
+		}
+	}
+	seen.workload.leftovers = nil
+	return nil
+}
+
+func (r *Reconciler) remove(ctx context.Context, secret *corev1.Secret) error {
+	return client.IgnoreNotFound(r.Client.Delete(ctx, secret, client.Preconditions{UID: &secret.UID}))
+}
+
+// disown takes the owner and the credential's label from a Secret, so that it stays when the owner goes.
+func (r *Reconciler) disown(ctx context.Context, secret *corev1.Secret) error {
+	changed := secret.DeepCopy()
+	changed.OwnerReferences = nil
+	delete(changed.Labels, v1alpha1.CredentialLabel)
+	return client.IgnoreNotFound(r.Client.Patch(ctx, changed, client.MergeFrom(secret)))
+}

@@ -1,0 +1,128 @@
+package controllers
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"slices"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/fluent-credential/operator/api/v1alpha1"
+	applyv1alpha1 "github.com/fluent-credential/operator/api/v1alpha1/applyconfiguration/api/v1alpha1"
+	"github.com/fluent-credential/operator/internal/plan"
+)
+
+// report writes the status, where it changed, and says when to look again. It is the only author of a ctrl.Result.
+func (r *Reconciler) report(ctx context.Context, seen *observation, done plan.Step) (ctrl.Result, error) {
+	if done.Why == plan.Deleted {
+		r.forget(seen)
+		return ctrl.Result{}, nil
+	}
+	r.refresh(seen)
+	next := plan.Next(seen.facts, seen.now)
+	status := statusOf(seen, next)
+	r.measure(seen, status)
+	if err := r.apply(ctx, seen, status); err != nil {
+		return ctrl.Result{}, err
+	}
+	if seen.failed != nil {
+		return ctrl.Result{}, seen.failed // the workqueue backs off
+	}
+	return ctrl.Result{RequeueAfter: untilNext(next, seen.now)}, nil
+}
+
+// soon is the shortest wait that controller-runtime takes for a wish to be called again.
+const soon = time.Millisecond
+
+func untilNext(next plan.Step, now time.Time) time.Duration {
+	switch {
+	case next.Do != plan.Wait:
+		return soon
+	case next.At.IsZero():
+		return 0 // only a change can help
+	}
+	return max(next.At.Sub(now), soon)
+}
+
+func (r *Reconciler) forget(seen *observation) {
+	r.Metrics.Forget(client.ObjectKeyFromObject(seen.cred))
+	r.memory.forget(seen.cred.UID)
+}
+
+func (r *Reconciler) measure(seen *observation, status v1alpha1.FluentCredentialStatus) {
+	var expires, refresh time.Time
+	if stored := seen.record.Token; stored != nil {
+		expires, refresh = stored.Expires, stored.Refresh
+	}
+	key := types.NamespacedName{Namespace: seen.cred.Namespace, Name: seen.cred.Name}
+	r.Metrics.Observe(key, expires, refresh, meta.IsStatusConditionTrue(status.Conditions, v1alpha1.ConditionReady))
+}
+
+// apply writes the status unless it is what was written last: status is a view, and each write costs more than a rotation's other
+// ones (see docs/adr).
+func (r *Reconciler) apply(ctx context.Context, seen *observation, status v1alpha1.FluentCredentialStatus) error {
+	digest := digestOf(status)
+	if seen.memory.status == "" && digestOf(seen.cred.Status) == digest {
+		seen.memory.status = digest
+	}
+	if seen.memory.status == digest {
+		return nil
+	}
+	if err := r.applyStatus(ctx, seen.cred, status); err != nil {
+		return client.IgnoreNotFound(err)
+	}
+	r.announce(seen, status)
+	seen.memory.status, seen.memory.conditions = digest, status.Conditions
+	return nil
+}
+
+func (r *Reconciler) applyStatus(ctx context.Context, cred *v1alpha1.FluentCredential, status v1alpha1.FluentCredentialStatus) error {
+	view, err := statusApply(status)
+	if err != nil {
+		return err
+	}
+	apply := applyv1alpha1.FluentCredential(cred.Name, cred.Namespace).WithUID(cred.UID).WithStatus(view)
+	return r.Client.Status().Apply(ctx, apply, client.FieldOwner(v1alpha1.OperatorName), client.ForceOwnership)
+}
+
+// announce tells an obstacle when it appears, and not again while it stays. Failed exchanges were told where they happened.
+func (r *Reconciler) announce(seen *observation, status v1alpha1.FluentCredentialStatus) {
+	renewable := meta.FindStatusCondition(status.Conditions, v1alpha1.ConditionRenewable)
+	if renewable.Status != metav1.ConditionFalse || renewable.Reason == v1alpha1.ReasonSuspended || seen.facts.Failure != nil {
+		return
+	}
+	before := meta.FindStatusCondition(seen.knownConditions(), v1alpha1.ConditionRenewable)
+	if before == nil || before.Reason != renewable.Reason || before.Message != renewable.Message {
+		r.sayBlocked(seen, renewable.Reason, renewable.Message)
+	}
+}
+
+// knownConditions are the conditions that this process wrote last; after a start, those that the cache shows.
+func (o *observation) knownConditions() []metav1.Condition {
+	if o.memory.conditions != nil {
+		return slices.Clone(o.memory.conditions)
+	}
+	return slices.Clone(o.cred.Status.Conditions)
+}
+
+func digestOf(status v1alpha1.FluentCredentialStatus) string {
+	encoded, _ := json.Marshal(status) // plain data always encodes
+	sum := sha256.Sum256(encoded)
+	return hex.EncodeToString(sum[:])
+}
+
+// kubernetesReason is the API server's reason without the object's content, which an admission message may repeat.
+func kubernetesReason(err error) string {
+	if reason := apierrors.ReasonForError(err); reason != metav1.StatusReasonUnknown {
+		return string(reason)
+	}
+	return "the Kubernetes API did not answer"
+}

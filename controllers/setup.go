@@ -1,0 +1,128 @@
+package controllers
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"net/http"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/util/workqueue"
+	"k8s.io/utils/clock"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/healthz"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/fluent-credential/operator/api/v1alpha1"
+	"github.com/fluent-credential/operator/internal/custody"
+	"github.com/fluent-credential/operator/internal/exchange"
+	operatormetrics "github.com/fluent-credential/operator/internal/metrics"
+)
+
+// Options are what the flags of the operator say.
+type Options struct {
+	Policy exchange.Policy
+	// MaxConcurrentExchanges bounds the exchanges in flight.
+	MaxConcurrentExchanges int
+	// HostRate bounds the requests a minute to one token host; zero: no bound.
+	HostRate int
+	// PodUID is the UID of the operator's pod; empty outside a cluster.
+	PodUID string
+	// Metrics are made by New where they are nil.
+	Metrics *operatormetrics.Metrics
+	// Clock is the real one where it is nil.
+	Clock clock.PassiveClock
+}
+
+// NewReconciler makes a Reconciler out of what a manager offers.
+func NewReconciler(mgr ctrl.Manager, options Options) *Reconciler {
+	if options.Clock == nil {
+		options.Clock = clock.RealClock{}
+	}
+	if options.Metrics == nil {
+		options.Metrics = operatormetrics.New(metrics.Registry)
+	}
+	return &Reconciler{
+		Client:   mgr.GetClient(),
+		Live:     mgr.GetAPIReader(),
+		Custody:  &custody.Store{Reader: mgr.GetAPIReader(), Writer: mgr.GetClient()},
+		Dialer:   exchange.Dialer{Policy: options.Policy},
+		Hosts:    NewHosts(options.HostRate),
+		Metrics:  options.Metrics,
+		Recorder: mgr.GetEventRecorder(v1alpha1.OperatorName),
+		Clock:    options.Clock,
+		Draw:     rand.Float64,
+		Holder:   custody.Holder{Pod: options.PodUID, Start: custody.NewID()},
+		memory:   newMemory(),
+	}
+}
+
+// Setup adds the controller of FluentCredentials to a manager.
+func Setup(ctx context.Context, mgr ctrl.Manager, options Options) error {
+	if err := addIndexes(ctx, mgr.GetFieldIndexer()); err != nil {
+		return err
+	}
+	r := NewReconciler(mgr, options)
+	return ctrl.NewControllerManagedBy(mgr).
+		Named("fluentcredential").
+		For(&v1alpha1.FluentCredential{}, builder.WithPredicates(credentialChanged())).
+		WatchesMetadata(secretMetadata(), secretToCredentials(mgr.GetClient()), builder.WithPredicates(secretChanged())).
+		WithOptions(controller.Options{
+			MaxConcurrentReconciles: options.MaxConcurrentExchanges,
+			RateLimiter:             workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](errorBackoff, errorBackoffMost),
+		}).
+		Complete(reconcile.AsReconciler(mgr.GetClient(), r))
+}
+
+// The pace at which a pass is made again that the Kubernetes API let down.
+const (
+	errorBackoff     = 50 * time.Millisecond
+	errorBackoffMost = 30 * time.Second
+)
+
+// CacheOptions say what the cache keeps: of Secrets their metadata, of that only what is looked at, and no managed fields.
+func CacheOptions(namespaces []string) cache.Options {
+	options := cache.Options{
+		DefaultTransform: cache.TransformStripManagedFields(),
+		ByObject:         map[client.Object]cache.ByObject{secretMetadata(): {Transform: strip}},
+		// A read that would start a watch on whole Secrets is a mistake, not a wish.
+		ReaderFailOnMissingInformer: true,
+	}
+	if len(namespaces) > 0 {
+		options.DefaultNamespaces = map[string]cache.Config{}
+		for _, namespace := range namespaces {
+			options.DefaultNamespaces[namespace] = cache.Config{}
+		}
+	}
+	return options
+}
+
+// AddToScheme adds the kinds of Kubernetes that the controllers work with.
+func AddToScheme(scheme *runtime.Scheme) error {
+	for _, add := range []func(*runtime.Scheme) error{corev1.AddToScheme, metav1.AddMetaToScheme} {
+		if err := add(scheme); err != nil {
+			return err
+		}
+	}
+	return v1alpha1.AddToScheme(scheme)
+}
+
+// CachesSynced is a readiness check: the caches are filled, whether this replica leads or stands by.
+func CachesSynced(mgr ctrl.Manager) healthz.Checker {
+	return func(request *http.Request) error {
+		ctx, cancel := context.WithTimeout(request.Context(), time.Second)
+		defer cancel()
+		if !mgr.GetCache().WaitForCacheSync(ctx) {
+			return errors.New("the caches are not filled yet")
+		}
+		return nil
+	}
+}

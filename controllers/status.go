@@ -1,0 +1,166 @@
+package controllers
+
+import (
+	"fmt"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/fluent-credential/operator/api/v1alpha1"
+	"github.com/fluent-credential/operator/internal/plan"
+)
+
+// The status is a view of what was seen and done and of what comes next. This file is pure.
+
+// cause is why there is no token, or why the next one is in doubt, in the words of a condition.
+type cause struct{ reason, message string }
+
+// statusOf makes the whole status.
+func statusOf(seen *observation, next plan.Step) v1alpha1.FluentCredentialStatus {
+	status := v1alpha1.FluentCredentialStatus{
+		ObservedGeneration:  seen.cred.Generation,
+		Conditions:          conditionsOf(seen, next),
+		Token:               tokenStatus(seen),
+		TargetName:          seen.cred.Status.TargetName,
+		Identity:            identityStatus(seen),
+		Failures:            failureStatus(seen),
+		LastHandledRotateAt: handled(seen),
+	}
+	if seen.workload.current {
+		status.TargetName = seen.cred.TargetName()
+	}
+	if stored := seen.record.Token; stored != nil && !seen.cred.Spec.Suspend {
+		status.NextRefreshTime = timeOf(stored.Refresh)
+	}
+	status.Summary = summaryOf(seen, status.Conditions)
+	return status
+}
+
+// conditionsOf keeps the transition time of a condition that stays as it is.
+func conditionsOf(seen *observation, next plan.Step) []metav1.Condition {
+	why := causeOf(seen, next)
+	conditions := seen.knownConditions()
+	set := func(kind string, status metav1.ConditionStatus, because cause) {
+		meta.SetStatusCondition(&conditions, metav1.Condition{
+			Type: kind, Status: status, Reason: because.reason, Message: because.message,
+			ObservedGeneration: seen.cred.Generation, LastTransitionTime: metav1.NewTime(seen.now),
+		})
+	}
+	setOnlyTrue := func(kind string, is bool) {
+		if is {
+			set(kind, metav1.ConditionTrue, why)
+		} else {
+			meta.RemoveStatusCondition(&conditions, kind)
+		}
+	}
+	ready, because := readiness(seen, why)
+	set(v1alpha1.ConditionReady, ready, because)
+	renewable, because := renewability(seen, next, why)
+	set(v1alpha1.ConditionRenewable, renewable, because)
+	setOnlyTrue(v1alpha1.ConditionStalled, isStalled(seen, next))
+	setOnlyTrue(v1alpha1.ConditionReconciling, isReconciling(seen, next))
+	return conditions
+}
+
+// readiness: workloads have a token that is valid now.
+func readiness(seen *observation, why cause) (metav1.ConditionStatus, cause) {
+	stored := seen.record.Token
+	switch {
+	case stored == nil:
+		return metav1.ConditionFalse, why
+	case !seen.now.Before(stored.Expires):
+		expired := "the access token expired at " + stored.Expires.UTC().Format(time.RFC3339)
+		return metav1.ConditionFalse, cause{v1alpha1.ReasonTokenExpired, expired + "; " + why.message}
+	case seen.publication() == plan.Current || seen.publication() == plan.Newer:
+		return metav1.ConditionTrue, cause{v1alpha1.ReasonTokenPublished,
+			fmt.Sprintf("Secret %s holds a valid access token", seen.cred.TargetName())}
+	}
+	return metav1.ConditionFalse, why
+}
+
+// renewability: the next refresh is expected to work without a person.
+func renewability(seen *observation, next plan.Step, why cause) (metav1.ConditionStatus, cause) {
+	switch {
+	case isStalled(seen, next), next.Why == plan.Suspended, next.Why == plan.ReplyLost, next.Why == plan.Obstructed:
+		return metav1.ConditionFalse, why
+	case seen.record.Token == nil:
+		return metav1.ConditionUnknown, why
+	case !seen.facts.Chain.Stored && !seen.facts.Login.Renews() && !seen.facts.Login.Seed:
+		return metav1.ConditionFalse, cause{v1alpha1.ReasonReauthorizationRequired, noMeans}
+	}
+	return metav1.ConditionTrue, cause{v1alpha1.ReasonRenewalExpected, "the next refresh is expected to work"}
+}
+
+// isStalled: only a person can continue. A credentials Secret that does not exist may be on its way.
+func isStalled(seen *observation, next plan.Step) bool {
+	switch next.Why {
+	case plan.TargetTaken, plan.Refused, plan.NoMeans, plan.Stopped:
+		return true
+	case plan.Obstructed:
+		return seen.obstacle.reason != v1alpha1.ReasonCredentialsNotFound
+	}
+	return false
+}
+
+// isReconciling: work is under way, or will be tried again.
+func isReconciling(seen *observation, next plan.Step) bool {
+	switch {
+	case isStalled(seen, next), next.Why == plan.Deleted:
+		return false
+	case next.Do != plan.Wait, seen.failed != nil:
+		return true
+	}
+	switch next.Why {
+	case plan.BackingOff, plan.InFlight, plan.HostBusy, plan.ReplyLost, plan.Obstructed:
+		return true
+	}
+	return false
+}
+
+// noMeans is what a person is asked to do when nothing else is left.
+const noMeans = "no refresh token is stored, and the credentials Secret holds no login that works without a person: " +
+	"put a new refresh_token, or a username and password, into it"
+
+// causeOf is why the next step is what it is.
+func causeOf(seen *observation, next plan.Step) cause {
+	switch next.Why {
+	case plan.TargetTaken:
+		return cause{v1alpha1.ReasonTargetConflict,
+			fmt.Sprintf("Secret %s exists and does not belong to this FluentCredential; it is left alone", seen.cred.TargetName())}
+	case plan.Suspended:
+		return cause{v1alpha1.ReasonSuspended, "spec.suspend is true: no token is obtained or refreshed"}
+	case plan.Obstructed:
+		return cause(seen.obstacle)
+	case plan.NoMeans:
+		return cause{v1alpha1.ReasonReauthorizationRequired, noMeans}
+	case plan.InFlight:
+		return cause{v1alpha1.ReasonProgressing, "an exchange begun by another process of the operator is waited for"}
+	case plan.HostBusy:
+		return cause{v1alpha1.ReasonRateLimited, "the token host's turn has not come (--host-rate)"}
+	case plan.Stopped, plan.ReplyLost:
+		return cause{v1alpha1.ReasonReplyLost, lostMessage(seen, next)}
+	}
+	switch {
+	case seen.failed != nil:
+		return cause{v1alpha1.ReasonPublishFailed, publishMessage(seen)}
+	case seen.facts.Failure != nil:
+		return cause{seen.record.Failure.Reason, seen.record.Failure.Message}
+	}
+	return cause{v1alpha1.ReasonProgressing, "a token is being obtained"}
+}
+
+func lostMessage(seen *observation, next plan.Step) string {
+	lost := "a refresh token was sent and its reply never arrived"
+	if failure := seen.record.Failure; failure != nil {
+		lost += " (" + failure.Message + ")"
+	}
+	if next.Why == plan.Stopped {
+		return lost + "; onLostReply is Stop: set the rotate annotation, or put a new refresh_token into the credentials Secret"
+	}
+	return lost + "; it is presented once more before the access token expires"
+}
+
+func publishMessage(seen *observation) string {
+	return fmt.Sprintf("Secret %s cannot be written: %s", seen.cred.TargetName(), kubernetesReason(seen.failed))
+}

@@ -1,0 +1,88 @@
+package controllers
+
+import (
+	"encoding/json"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/fluent-credential/operator/api/v1alpha1"
+	applyv1alpha1 "github.com/fluent-credential/operator/api/v1alpha1/applyconfiguration/api/v1alpha1"
+)
+
+// The parts of the status that are copied, not judged.
+
+func tokenStatus(seen *observation) *v1alpha1.TokenStatus {
+	stored := seen.record.Token
+	if stored == nil {
+		return nil
+	}
+	return &v1alpha1.TokenStatus{
+		Serial: seen.record.Serial, Grant: string(stored.Grant), Type: stored.Type, Scope: stored.Scope,
+		ObtainedTime: *timeOf(stored.Obtained), ExpirationTime: *timeOf(stored.Expires),
+	}
+}
+
+func identityStatus(seen *observation) *v1alpha1.Identity {
+	stored := seen.record.Token
+	if stored == nil {
+		return nil
+	}
+	who := stored.Identity
+	identity := v1alpha1.Identity{
+		Account: accountOf(seen.cred.Spec.Provider), RetailerID: who.RetailerID, Roles: who.Roles,
+		FirstName: who.FirstName, LastName: who.LastName, OwnerID: who.OwnerID, OwnerType: who.OwnerType,
+	}
+	return &identity
+}
+
+func failureStatus(seen *observation) *v1alpha1.FailureStatus {
+	if seen.facts.Failure == nil {
+		return nil
+	}
+	failure := seen.record.Failure
+	return &v1alpha1.FailureStatus{
+		Count: int32(min(failure.Count, 1<<30)), LastTime: *timeOf(failure.Last), RetryTime: timeOf(failure.RetryAt),
+	}
+}
+
+// summaryOf is the line that kubectl get prints: the reason of Ready, or of Renewable where that is False.
+func summaryOf(seen *observation, conditions []metav1.Condition) *v1alpha1.StatusSummary {
+	deciding := meta.FindStatusCondition(conditions, v1alpha1.ConditionReady)
+	if renewable := meta.FindStatusCondition(conditions, v1alpha1.ConditionRenewable); renewable.Status == metav1.ConditionFalse {
+		deciding = renewable
+	}
+	summary := &v1alpha1.StatusSummary{Reason: deciding.Reason, Message: deciding.Message}
+	if seen.api != nil {
+		summary.Provider = seen.api.Name()
+	}
+	return summary
+}
+
+// handled is the value of the rotate annotation that was acted on last: the state's, or the one that the status keeps where the
+// state was lost.
+func handled(seen *observation) string {
+	if seen.record.Rotate != "" {
+		return seen.record.Rotate
+	}
+	return seen.cred.Status.LastHandledRotateAt
+}
+
+// timeOf cuts a time to whole seconds, as Kubernetes stores it, so that a status compares equal to what was read back.
+func timeOf(at time.Time) *metav1.Time {
+	if at.IsZero() {
+		return nil
+	}
+	return &metav1.Time{Time: at.Truncate(time.Second)}
+}
+
+// statusApply is the status as an apply configuration: the same fields under the same names.
+func statusApply(status v1alpha1.FluentCredentialStatus) (*applyv1alpha1.FluentCredentialStatusApplyConfiguration, error) {
+	encoded, err := json.Marshal(status)
+	if err != nil {
+		return nil, err
+	}
+	apply := applyv1alpha1.FluentCredentialStatus()
+	return apply, json.Unmarshal(encoded, apply)
+}

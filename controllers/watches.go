@@ -1,0 +1,146 @@
+package controllers
+
+import (
+	"context"
+	"slices"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/fluent-credential/operator/api/v1alpha1"
+	"github.com/fluent-credential/operator/internal/custody"
+)
+
+// Indexes of the cache.
+const (
+	credentialsIndex = "spec.credentialsSecretRef.name"
+	targetIndex      = "target"
+	ownerIndex       = "owner"
+)
+
+// credentialChanged lets through what a person changed: the spec, the rotate annotation, a deletion. The operator's own status
+// and finalizer are not news to it.
+func credentialChanged() predicate.Predicate {
+	return predicate.Or[client.Object](predicate.GenerationChangedPredicate{}, predicate.Funcs{
+		UpdateFunc: func(e event.UpdateEvent) bool {
+			return e.ObjectOld.GetAnnotations()[v1alpha1.RotateAnnotation] != e.ObjectNew.GetAnnotations()[v1alpha1.RotateAnnotation]
+		},
+	})
+}
+
+// secretChanged lets through what somebody else did to a Secret. The operator's own writes are known by what they change: a
+// publication raises the serial, a rotation touches nothing of the state Secret but its data.
+func secretChanged() predicate.Predicate {
+	return predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
+		before, after := e.ObjectOld, e.ObjectNew
+		if before.GetResourceVersion() == after.GetResourceVersion() {
+			return false // a resync
+		}
+		if before.GetDeletionTimestamp().IsZero() != after.GetDeletionTimestamp().IsZero() {
+			return true
+		}
+		return !isState(after) && !isPublication(before, after)
+	}}
+}
+
+func isPublication(before, after client.Object) bool {
+	return after.GetLabels()[v1alpha1.ManagedByLabel] == v1alpha1.OperatorName && serialOf(after) > serialOf(before)
+}
+
+func isState(secret client.Object) bool {
+	name := secret.GetAnnotations()[v1alpha1.CredentialAnnotation]
+	if name == "" || secret.GetLabels()[v1alpha1.ManagedByLabel] != v1alpha1.OperatorName {
+		return false
+	}
+	names := custody.Names(name)
+	return slices.Contains(names[:], secret.GetName())
+}
+
+// secretToCredentials maps a Secret to the FluentCredentials that read it, own it, or want to publish under its name.
+func secretToCredentials(reader client.Reader) handler.EventHandler {
+	return handler.EnqueueRequestsFromMapFunc(func(ctx context.Context, secret client.Object) []reconcile.Request {
+		requests := map[types.NamespacedName]bool{}
+		if name := secret.GetAnnotations()[v1alpha1.CredentialAnnotation]; name != "" {
+			requests[types.NamespacedName{Namespace: secret.GetNamespace(), Name: name}] = true
+		}
+		for _, index := range []string{credentialsIndex, targetIndex} {
+			var found v1alpha1.FluentCredentialList
+			match := client.MatchingFields{index: secret.GetName()}
+			if err := reader.List(ctx, &found, client.InNamespace(secret.GetNamespace()), match); err != nil {
+				continue // the cache answers, or is not there
+			}
+			for i := range found.Items {
+				requests[client.ObjectKeyFromObject(&found.Items[i])] = true
+			}
+		}
+		return asRequests(requests)
+	})
+}
+
+func asRequests(keys map[types.NamespacedName]bool) []reconcile.Request {
+	requests := make([]reconcile.Request, 0, len(keys))
+	for key := range keys {
+		requests = append(requests, reconcile.Request{NamespacedName: key})
+	}
+	return requests
+}
+
+// addIndexes makes the look-ups of the watches and of the leftovers cheap.
+func addIndexes(ctx context.Context, indexer client.FieldIndexer) error {
+	credential := &v1alpha1.FluentCredential{}
+	err := indexer.IndexField(ctx, credential, credentialsIndex, func(object client.Object) []string {
+		return []string{object.(*v1alpha1.FluentCredential).Spec.CredentialsSecretRef.Name}
+	})
+	if err != nil {
+		return err
+	}
+	err = indexer.IndexField(ctx, credential, targetIndex, func(object client.Object) []string {
+		return []string{object.(*v1alpha1.FluentCredential).TargetName()}
+	})
+	if err != nil {
+		return err
+	}
+	return indexer.IndexField(ctx, secretMetadata(), ownerIndex, func(object client.Object) []string {
+		return ownerOf(object)
+	})
+}
+
+func ownerOf(object client.Object) []string {
+	if uid := object.GetLabels()[v1alpha1.CredentialLabel]; uid != "" {
+		return []string{uid}
+	}
+	return nil
+}
+
+// strip takes from the cache's Secrets what nothing looks at: a cluster has many, and most are not ours.
+func strip(object any) (any, error) {
+	secret, ok := object.(*metav1.PartialObjectMetadata)
+	if !ok {
+		return object, nil
+	}
+	kept := metav1.ObjectMeta{
+		Namespace: secret.Namespace, Name: secret.Name, UID: secret.UID, ResourceVersion: secret.ResourceVersion,
+		DeletionTimestamp: secret.DeletionTimestamp,
+	}
+	if secret.Labels[v1alpha1.ManagedByLabel] == v1alpha1.OperatorName {
+		kept.Labels = pick(secret.Labels, v1alpha1.ManagedByLabel, v1alpha1.CredentialLabel)
+		kept.Annotations = pick(secret.Annotations, v1alpha1.CredentialAnnotation, v1alpha1.SerialAnnotation)
+	}
+	secret.ObjectMeta = kept
+	return secret, nil
+}
+
+func pick(from map[string]string, keys ...string) map[string]string {
+	picked := make(map[string]string, len(keys))
+	for _, key := range keys {
+		if value, ok := from[key]; ok {
+			picked[key] = value
+		}
+	}
+	return picked
+}

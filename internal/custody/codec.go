@@ -1,0 +1,78 @@
+package custody
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/fluent-credential/operator/internal/token"
+)
+
+// Entries of the state Secret.
+const (
+	documentKey = "state.json"
+	checksumKey = "checksum"
+)
+
+// version of the document. A reader refuses a newer one: writing it back would drop what it does not know.
+const version = 1
+
+// document is a State as it is stored: the only place where its secrets are in the clear.
+type document struct {
+	Version int `json:"version"`
+	State
+	AccessToken  string `json:"accessToken,omitempty"`
+	RefreshToken string `json:"refreshToken,omitempty"`
+}
+
+// Errors of the codec.
+var (
+	errDamaged = errors.New("the state Secret was edited or is damaged")
+	errNewer   = errors.New("the state Secret was written by a newer operator")
+)
+
+func encode(state State) (map[string][]byte, error) {
+	stored := document{Version: version, State: state}
+	if state.Token != nil {
+		stored.AccessToken = state.Token.Access.Reveal()
+	}
+	if state.Chain != nil {
+		stored.RefreshToken = state.Chain.Refresh.Reveal()
+	}
+	encoded, err := json.Marshal(stored)
+	if err != nil {
+		return nil, fmt.Errorf("state cannot be encoded: %w", err)
+	}
+	return map[string][]byte{documentKey: encoded, checksumKey: []byte(checksum(encoded))}, nil
+}
+
+// decode returns errDamaged with whatever could be read: the serial and the spent seeds are worth keeping from a document whose
+// tokens cannot be trusted.
+func decode(data map[string][]byte) (State, error) {
+	var stored document
+	if json.Unmarshal(data[documentKey], &stored) != nil {
+		return State{}, errDamaged
+	}
+	if stored.Version > version {
+		return State{}, errNewer
+	}
+	if checksum(data[documentKey]) != string(data[checksumKey]) {
+		return State{Salt: stored.Salt, Serial: stored.Serial, Seeds: stored.Seeds}, errDamaged
+	}
+	if stored.Token != nil {
+		stored.Token.Access = token.NewSecret(stored.AccessToken)
+	}
+	if stored.Chain != nil {
+		stored.Chain.Refresh = token.NewSecret(stored.RefreshToken)
+	}
+	return stored.State, nil
+}
+
+// checksum finds an edit and a torn copy. It is no protection against somebody who may write the Secret: they could as well put
+// another token there.
+func checksum(encoded []byte) string {
+	sum := sha256.Sum256(encoded)
+	return hex.EncodeToString(sum[:])
+}

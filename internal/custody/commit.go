@@ -1,0 +1,114 @@
+package custody
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/util/wait"
+)
+
+// ErrGone is returned when there is nothing left to write to: the namespace is being deleted.
+var ErrGone = errors.New("the namespace is being deleted")
+
+// ErrSuperseded is returned by Commit when the state has moved on without this claim. The result is not stored.
+var ErrSuperseded = errors.New("the state has moved on")
+
+// Claim writes a claim and makes sure that it is there: an answer that was lost is settled by a live read. It returns
+// ErrConflict when another process was first; then nothing may be sent.
+func (s *Store) Claim(ctx context.Context, owner Owner, from *Record, next State) (*Record, error) {
+	written, err := s.Put(ctx, owner, from, next)
+	if err == nil || errors.Is(err, ErrConflict) || refusedByServer(err) {
+		return written, err
+	}
+	found, readErr := s.Open(ctx, owner)
+	if readErr != nil {
+		return nil, errors.Join(err, readErr)
+	}
+	if !found.Holds(*next.Claim) {
+		return nil, fmt.Errorf("%w: the claim was not stored: %w", ErrConflict, err)
+	}
+	return found, nil
+}
+
+// refusedByServer tells an answer of the API server that says that nothing was written.
+func refusedByServer(err error) bool {
+	return apierrors.IsForbidden(err) || apierrors.IsInvalid(err) || apierrors.IsBadRequest(err) ||
+		apierrors.IsUnauthorized(err) || apierrors.IsTooManyRequests(err) || apierrors.IsRequestEntityTooLargeError(err)
+}
+
+// retries between two tries to store a result: quick at first, because workloads wait for it.
+var retries = wait.Backoff{Duration: 20 * time.Millisecond, Factor: 2, Jitter: 0.3, Steps: 9, Cap: 5 * time.Second}
+
+// Result is what an exchange adds to the state that its claim was made in.
+type Result struct {
+	Claim Claim
+	Apply func(State) State
+	// Wanted tells whether a state that was changed by somebody else still has room for the result.
+	Wanted func(State, Claim) bool
+}
+
+// Commit stores the result of a claim. It tries for as long as the context lives, because the only copy of a refresh token may be
+// in this process; a conflict is merged by the claim's id, never dropped. It returns ErrSuperseded when the state has moved on
+// without the claim, and ErrGone when the namespace is being deleted.
+func (s *Store) Commit(ctx context.Context, owner Owner, from *Record, result Result, tried func(error)) (*Record, error) {
+	pause := retries
+	for {
+		written, err := s.Put(ctx, owner, from, result.Apply(from.State))
+		if err == nil {
+			return written, nil
+		}
+		tried(err)
+		if isNamespaceGone(err) {
+			return nil, ErrGone
+		}
+		if merged, done := s.merge(ctx, owner, from, result); done != nil {
+			return merged, orNil(done)
+		} else if merged != nil {
+			from = merged
+		}
+		if !sleep(ctx, pause.Step()) {
+			return nil, ctx.Err()
+		}
+	}
+}
+
+// errStored ends a Commit whose write had happened although its answer was lost.
+var errStored = errors.New("stored already")
+
+func orNil(done error) error {
+	if errors.Is(done, errStored) {
+		return nil
+	}
+	return done
+}
+
+// merge reads what is stored by now and says whether the result is in it, belongs into it, or is superseded. With neither a
+// record nor an error the API server did not answer: try again.
+func (s *Store) merge(ctx context.Context, owner Owner, from *Record, result Result) (*Record, error) {
+	found, err := s.Open(ctx, owner)
+	switch {
+	case err != nil:
+		return nil, nil
+	case found.secret == nil || found.Damaged: // somebody removed or edited it: what we hold is all there is
+		return &Record{State: from.State, secret: found.secret}, nil
+	case result.Wanted(found.State, result.Claim):
+		return found, nil
+	case found.LastClaim == result.Claim.ID:
+		return found, errStored
+	}
+	return found, ErrSuperseded
+}
+
+func sleep(ctx context.Context, pause time.Duration) bool {
+	timer := time.NewTimer(pause)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
+	}
+}

@@ -1,0 +1,92 @@
+package custody
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/fluent-credential/operator/api/v1alpha1"
+)
+
+// The names of state Secrets end like this. There are two, so that a copy can be written while the first is being deleted.
+const (
+	suffix          = "-fluent-state"
+	alternateSuffix = "-fluent-state-2"
+	maxName         = 253 // RFC 1123 subdomain
+)
+
+// Names are the names that the state Secret of a FluentCredential may have, the usual one first.
+func Names(credential string) [2]string {
+	stem := credential
+	if len(stem)+len(alternateSuffix) > maxName {
+		sum := sha256.Sum256([]byte(credential))
+		stem = stem[:maxName-len(alternateSuffix)-17] + "-" + hex.EncodeToString(sum[:8])
+	}
+	return [2]string{stem + suffix, stem + alternateSuffix}
+}
+
+func otherName(credential, name string) string {
+	names := Names(credential)
+	if name == names[0] {
+		return names[1]
+	}
+	return names[0]
+}
+
+// dress gives the Secret the metadata that a state Secret has, whatever somebody did to it.
+func dress(secret *corev1.Secret, owner Owner) {
+	if secret.Labels == nil {
+		secret.Labels = map[string]string{}
+	}
+	secret.Labels[v1alpha1.ManagedByLabel] = v1alpha1.OperatorName
+	secret.Labels[v1alpha1.CredentialLabel] = string(owner.UID)
+	if secret.Annotations == nil {
+		secret.Annotations = map[string]string{}
+	}
+	secret.Annotations[v1alpha1.CredentialAnnotation] = owner.Name
+	if secret.DeletionTimestamp.IsZero() && !slices.Contains(secret.Finalizers, v1alpha1.StateFinalizer) {
+		secret.Finalizers = append(secret.Finalizers, v1alpha1.StateFinalizer)
+	}
+	yes := true
+	secret.OwnerReferences = []metav1.OwnerReference{{
+		APIVersion: v1alpha1.GroupVersion.String(), Kind: "FluentCredential", Name: owner.Name, UID: owner.UID,
+		Controller: &yes, BlockOwnerDeletion: &yes,
+	}}
+}
+
+func ownedBy(secret *corev1.Secret, uid types.UID) bool {
+	for _, reference := range secret.OwnerReferences {
+		if reference.UID == uid {
+			return true
+		}
+	}
+	return false
+}
+
+// isNamespaceGone tells a refusal that no retry will change: the namespace is being deleted, or is gone.
+func isNamespaceGone(err error) bool {
+	if apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause) {
+		return true
+	}
+	var status apierrors.APIStatus
+	return errors.As(err, &status) && apierrors.IsNotFound(err) && status.Status().Details != nil &&
+		status.Status().Details.Kind == "namespaces"
+}
+
+func newSalt() string { return randomHex() }
+
+// NewID is a random name of 16 bytes, for claims and processes.
+func NewID() string { return randomHex() }
+
+func randomHex() string {
+	var bytes [16]byte
+	_, _ = rand.Read(bytes[:]) // never fails: crypto/rand ends the process instead
+	return hex.EncodeToString(bytes[:])
+}

@@ -1,0 +1,104 @@
+// Package custody keeps the state Secret: the refresh token, the access token and the claim, in one object that is one
+// compare-and-swap domain. It is read live and written with its resourceVersion; nothing else in the operator is truth.
+package custody
+
+import (
+	"slices"
+	"time"
+
+	"github.com/fluent-credential/operator/internal/token"
+)
+
+// State is all that is known of one credential.
+type State struct {
+	Salt   string `json:"salt"`   // of the hashes of logins in here; random
+	Serial int64  `json:"serial"` // grows by one with every token stored
+
+	Token *Token   `json:"token,omitempty"`
+	Chain *Chain   `json:"chain,omitempty"`
+	Seeds []string `json:"seeds,omitempty"` // hashes of the seeds that were spent, the newest last
+
+	Claim     *Claim   `json:"claim,omitempty"`
+	LastClaim string   `json:"lastClaim,omitempty"` // the claim whose result was stored last
+	Failure   *Failure `json:"failure,omitempty"`
+
+	Rotate   string `json:"rotate,omitempty"`   // the rotate annotation that was last acted on
+	Repeats  bool   `json:"repeats,omitempty"`  // the API gives the same token again until it expires
+	Stagnant int    `json:"stagnant,omitempty"` // replies in a row that brought no more life
+
+	MovedTo string `json:"movedTo,omitempty"` // the state Secret that follows this one, which is being deleted
+}
+
+// Token is the newest access token.
+type Token struct {
+	Access   token.Secret      `json:"-"`
+	Type     string            `json:"type,omitempty"`
+	Scope    string            `json:"scope,omitempty"`
+	Grant    token.Grant       `json:"grant"`
+	Obtained time.Time         `json:"obtained"` // the moment before the request was sent
+	Expires  time.Time         `json:"expires"`
+	Refresh  time.Time         `json:"refresh"`        // when the next one is due
+	Inputs   string            `json:"inputs"`         // hash of the endpoint, client and scope it was obtained with
+	User     string            `json:"user,omitempty"` // hash of the user name, where there was one
+	Identity token.Identity    `json:"identity,omitzero"`
+	Extra    map[string]string `json:"extra,omitempty"`
+}
+
+// Chain is the refresh token.
+type Chain struct {
+	Refresh token.Secret `json:"-"`
+	// Presented is how often it was sent with no reply that says what became of it. More than zero: it may be spent.
+	Presented int `json:"presented,omitempty"`
+	// Claim is the claim of the last such presentation; its late result resolves the doubt.
+	Claim string `json:"claim,omitempty"`
+}
+
+// Claim is written before a request is sent: whoever finds it knows that a token may be spent.
+type Claim struct {
+	ID          string      `json:"id"`
+	Grant       token.Grant `json:"grant"`
+	Spends      string      `json:"spends,omitempty"` // hash of the refresh token or seed to be spent
+	Seed        bool        `json:"seed,omitempty"`   // it is a seed, not the stored chain
+	Attempt     int         `json:"attempt"`          // of that token: 1 or 2
+	Holder      Holder      `json:"holder"`
+	Started     time.Time   `json:"started"`
+	SpendBefore time.Time   `json:"spendBefore"`
+}
+
+// Holder is the process that made a claim.
+type Holder struct {
+	Pod   string `json:"pod"`   // the pod's UID; empty outside a cluster
+	Start string `json:"start"` // a random name that a process gives itself when it starts
+}
+
+// Outlived tells whether the holder is known to be gone: its pod is ours, and its process is not.
+func (h Holder) Outlived(by Holder) bool {
+	return h.Pod != "" && h.Pod == by.Pod && h.Start != by.Start
+}
+
+// Failure is the last failed exchange, since which none succeeded.
+type Failure struct {
+	Count   int           `json:"count"`
+	Last    time.Time     `json:"last"`
+	RetryAt time.Time     `json:"retryAt,omitzero"` // zero: only a change of the login or the spec helps
+	Barred  bool          `json:"barred,omitempty"` // the login was refused: not even the rotate annotation goes past RetryAt
+	Verdict token.Verdict `json:"verdict"`
+	Reason  string        `json:"reason"`
+	Message string        `json:"message"`
+	Login   string        `json:"login"` // hash of the login and the spec it failed with
+}
+
+// maxSeeds bounds the memory of spent seeds.
+const maxSeeds = 32
+
+// rememberSeed keeps the hash of a seed that was spent, so that a manifest applied twice does not replay it.
+func (s *State) rememberSeed(claim Claim) {
+	if !claim.Seed || slices.Contains(s.Seeds, claim.Spends) {
+		return
+	}
+	s.Seeds = append(slices.Clone(s.Seeds), claim.Spends)
+	s.Seeds = s.Seeds[max(0, len(s.Seeds)-maxSeeds):]
+}
+
+// Spent tells whether a seed was spent before.
+func (s *State) Spent(seed token.Secret) bool { return slices.Contains(s.Seeds, seed.Hash(s.Salt)) }

@@ -1,0 +1,145 @@
+package custody
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/fluent-credential/operator/api/v1alpha1"
+)
+
+// Store reads and writes state Secrets.
+type Store struct {
+	Reader client.Reader // live, never a cache
+	Writer client.Writer
+}
+
+// Owner is the FluentCredential whose state it is.
+type Owner struct {
+	Namespace, Name string
+	UID             types.UID
+}
+
+// Record is a State together with the version of the Secret that it was read from.
+type Record struct {
+	State
+	// Leaving is true when somebody deleted the Secret; only our finalizer holds it.
+	Leaving bool
+	// Damaged is true when the Secret was edited: its tokens are not to be trusted, and State holds none.
+	Damaged bool
+	// Adopted is true when the Secret belongs to a former object of the same name: it came out of a backup.
+	Adopted bool
+
+	secret *corev1.Secret // nil: there is none yet
+}
+
+// Exists tells whether there is a state Secret at all.
+func (r *Record) Exists() bool { return r.secret != nil }
+
+// ErrConflict is returned by Put when somebody else wrote first. Nothing was changed.
+var ErrConflict = errors.New("the state was changed by another process")
+
+// ErrForeign is returned by Open when the state Secret's name is taken by a Secret that is none.
+var ErrForeign = errors.New("a Secret that is not the operator's has the name of the state Secret")
+
+// Open reads the state live. A FluentCredential that has none gets an empty one, which the first Put creates.
+func (s *Store) Open(ctx context.Context, owner Owner) (*Record, error) {
+	for _, name := range Names(owner.Name) {
+		record, err := s.read(ctx, owner, name)
+		if apierrors.IsNotFound(err) {
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("state Secret %s: %w", name, err)
+		}
+		if record.MovedTo == "" || record.MovedTo == name {
+			return record, nil
+		}
+		return s.follow(ctx, owner, record)
+	}
+	return &Record{State: State{Salt: newSalt()}}, nil
+}
+
+func (s *Store) read(ctx context.Context, owner Owner, name string) (*Record, error) {
+	var secret corev1.Secret
+	if err := s.Reader.Get(ctx, types.NamespacedName{Namespace: owner.Namespace, Name: name}, &secret); err != nil {
+		return nil, err
+	}
+	if secret.Type != v1alpha1.StateSecretType {
+		return nil, ErrForeign
+	}
+	state, err := decode(secret.Data)
+	if err != nil && !errors.Is(err, errDamaged) {
+		return nil, err
+	}
+	if state.Salt == "" {
+		state.Salt = newSalt()
+	}
+	return &Record{
+		State: state, secret: &secret, Damaged: err != nil,
+		Leaving: !secret.DeletionTimestamp.IsZero(), Adopted: !ownedBy(&secret, owner.UID),
+	}, nil
+}
+
+// follow finishes a relocation that was begun: the copy is the truth as soon as it exists; until then the old one is, and says
+// that it is leaving.
+func (s *Store) follow(ctx context.Context, owner Owner, old *Record) (*Record, error) {
+	copied, err := s.read(ctx, owner, old.MovedTo)
+	if apierrors.IsNotFound(err) {
+		return old, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("state Secret %s: %w", old.MovedTo, err)
+	}
+	return copied, s.letGo(ctx, old.secret)
+}
+
+// Put writes the next state over the one that was read: a compare-and-swap. It returns ErrConflict when somebody else wrote
+// first; any other error may mean that the write happened.
+func (s *Store) Put(ctx context.Context, owner Owner, from *Record, next State) (*Record, error) {
+	if from.secret == nil {
+		return s.create(ctx, owner, Names(owner.Name)[0], next)
+	}
+	secret := from.secret.DeepCopy()
+	data, err := encode(next)
+	if err != nil {
+		return nil, err
+	}
+	secret.Data = data
+	dress(secret, owner)
+	if err := s.Writer.Update(ctx, secret); err != nil {
+		return nil, conflictOf(err)
+	}
+	return &Record{State: next, secret: secret, Leaving: from.Leaving}, nil
+}
+
+func (s *Store) create(ctx context.Context, owner Owner, name string, state State) (*Record, error) {
+	data, err := encode(state)
+	if err != nil {
+		return nil, err
+	}
+	secret := &corev1.Secret{
+		ObjectMeta: metav1.ObjectMeta{Namespace: owner.Namespace, Name: name},
+		Type:       v1alpha1.StateSecretType,
+		Data:       data,
+	}
+	dress(secret, owner)
+	if err := s.Writer.Create(ctx, secret); err != nil {
+		return nil, conflictOf(err)
+	}
+	return &Record{State: state, secret: secret}, nil
+}
+
+// conflictOf turns the answers that say «somebody else wrote first» into ErrConflict.
+func conflictOf(err error) error {
+	if apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err) || apierrors.IsNotFound(err) && !isNamespaceGone(err) {
+		return fmt.Errorf("%w: %w", ErrConflict, err)
+	}
+	return err
+}

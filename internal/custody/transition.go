@@ -1,0 +1,111 @@
+package custody
+
+import (
+	"slices"
+
+	"github.com/fluent-credential/operator/internal/token"
+)
+
+// The transitions of a State. Each returns a new State and leaves the old one as it was, so that a write that failed can be made
+// again from what is stored by then.
+
+// Claimed is the state with a claim in it. A seed counts as spent from here on, whatever comes of it.
+func (s State) Claimed(claim Claim, rotate string) State {
+	s.Claim = &claim
+	s.Rotate = rotate
+	s.rememberSeed(claim)
+	return s
+}
+
+// Obtained is what a Granted reply adds to a state.
+type Obtained struct {
+	Token   Token
+	Refresh token.Secret // zero: the reply had none, so the old one stays
+	Floor   int64        // the highest serial seen elsewhere; the new one is above it
+}
+
+// Granted is the state with a new token in it, and without the claim that produced it.
+func (s State) Granted(claim Claim, got Obtained) State {
+	s.Serial = max(s.Serial, got.Floor) + 1
+	s.rememberSeed(claim)
+	s.Token = &got.Token
+	switch {
+	case !got.Refresh.IsZero():
+		s.Chain = &Chain{Refresh: got.Refresh}
+	case claim.Grant == token.RefreshToken && claim.Seed:
+		s.Chain = nil // a seed that was not rotated is in the credentials Secret still, and counts as spent
+	case claim.Grant == token.RefreshToken && s.Chain != nil:
+		s.Chain = &Chain{Refresh: s.Chain.Refresh} // RFC 6749 section 6: no new one, so the old one goes on
+	default:
+		s.Chain = nil // a new family, and it has none
+	}
+	s.Claim, s.LastClaim, s.Failure = nil, claim.ID, nil
+	return s
+}
+
+// Repeated records whether a reply was idle: the same token again, or one without life.
+func (s State) Repeated(idle, repeats bool) State {
+	s.Repeats = repeats
+	s.Stagnant++
+	if !idle {
+		s.Stagnant = 0
+	}
+	return s
+}
+
+// Failed is the state after an exchange that brought no token. The token that was sent is needed where it may be spent and is not
+// in the state yet: a seed.
+func (s State) Failed(claim Claim, failure Failure, sent token.Secret) State {
+	if s.Failure != nil {
+		failure.Count = s.Failure.Count
+	}
+	failure.Count++
+	s.Failure, s.Claim, s.LastClaim = &failure, nil, claim.ID
+	switch failure.Verdict {
+	case token.RefusedDead:
+		if !claim.Seed {
+			s.Chain = nil
+		}
+	case token.Unknown:
+		s.doubt(claim, sent)
+	case token.Unsent, token.RefusedIntact, token.TryLater:
+		s.unspend(claim)
+	case token.Granted, token.LoginRefused:
+	}
+	return s
+}
+
+// doubt records that a refresh token may be spent. A seed becomes the chain: it is the only thread that is left.
+func (s *State) doubt(claim Claim, sent token.Secret) {
+	if claim.Grant != token.RefreshToken || sent.IsZero() {
+		return
+	}
+	s.Chain = &Chain{Refresh: sent, Presented: claim.Attempt, Claim: claim.ID}
+}
+
+// unspend forgets a seed that was not spent after all.
+func (s *State) unspend(claim Claim) {
+	if claim.Seed {
+		s.Seeds = slices.DeleteFunc(slices.Clone(s.Seeds), func(hash string) bool { return hash == claim.Spends })
+	}
+}
+
+// Idle is the state after the failure of an exchange that never reached a claim.
+func (s State) Idle(failure Failure) State {
+	return s.Failed(Claim{ID: s.LastClaim}, failure, token.Secret{})
+}
+
+// Holds tells whether the claim is still there: only then may a refusal change the state (invariant I6).
+func (s State) Holds(claim Claim) bool { return s.Claim != nil && s.Claim.ID == claim.ID }
+
+// Awaits tells whether a granted result of the claim still belongs into this state: the claim is there, or was settled as lost
+// and nothing newer was begun or stored since.
+func (s State) Awaits(claim Claim) bool {
+	switch {
+	case s.Claim != nil:
+		return s.Holds(claim)
+	case s.Chain != nil && s.Chain.Presented > 0:
+		return s.Chain.Claim == claim.ID
+	}
+	return s.LastClaim == claim.ID && s.Failure != nil && s.Failure.Verdict == token.Unknown
+}

@@ -1,0 +1,117 @@
+package exchange
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"net"
+	"net/url"
+	"os"
+	"strings"
+	"syscall"
+	"unicode"
+
+	"github.com/fluent-credential/operator/internal/provider"
+	"github.com/fluent-credential/operator/internal/token"
+)
+
+// describeDial tells why a connection could not be made, in words that stay the same while the situation does: no port of our
+// own, no resolver's address.
+func describeDial(err error) string {
+	var name *net.DNSError
+	var operation *net.OpError
+	switch {
+	case errors.As(err, &name) && name.IsNotFound:
+		return "the host " + name.Name + " does not exist"
+	case errors.As(err, &name):
+		return "the host " + name.Name + " cannot be looked up"
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded):
+		return "no connection in time"
+	case isCertificate(err):
+		return "the endpoint's certificate is not trusted: " + certificateCause(err)
+	case errors.As(err, &operation):
+		return rootCause(operation)
+	}
+	return "TLS could not be agreed on"
+}
+
+func isCertificate(err error) bool {
+	var verification *tls.CertificateVerificationError
+	return errors.As(err, &verification)
+}
+
+func certificateCause(err error) string {
+	var authority x509.UnknownAuthorityError
+	var name x509.HostnameError
+	var invalid x509.CertificateInvalidError
+	switch {
+	case errors.As(err, &authority):
+		return "signed by an unknown authority"
+	case errors.As(err, &name):
+		return "it is for another host"
+	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
+		return "it has expired, or is not valid yet"
+	}
+	return "it is not valid"
+}
+
+// rootCause is the system's own word for it, for example "connection refused".
+func rootCause(operation *net.OpError) string {
+	var number syscall.Errno
+	if errors.As(operation, &number) {
+		return number.Error()
+	}
+	return "the connection failed"
+}
+
+// maxText is how much of an API's own words reaches a message, in runes.
+const maxText = 200
+
+// presentable makes the API's own words fit for a condition: free of what was sent or received (some servers repeat a token in
+// their error), one line, printable, and of a sane length. Cutting comes last: half a secret is not found any more.
+func presentable(problem provider.Problem, secrets []token.Secret) provider.Problem {
+	problem.Code = cut(printable(scrub(problem.Code, secrets)))
+	problem.Description = cut(printable(scrub(problem.Description, secrets)))
+	return problem
+}
+
+func scrub(text string, secrets []token.Secret) string {
+	for _, secret := range secrets {
+		for _, value := range spellings(secret) {
+			text = strings.ReplaceAll(text, value, secret.String())
+		}
+	}
+	return text
+}
+
+// leastScrubbed: a shorter secret would tear holes into ordinary words.
+const leastScrubbed = 4
+
+func spellings(secret token.Secret) []string {
+	value := secret.Reveal()
+	if len(value) < leastScrubbed {
+		return nil
+	}
+	return []string{value, url.QueryEscape(value), url.PathEscape(value)}
+}
+
+func printable(text string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case unicode.IsSpace(r):
+			return ' '
+		case unicode.IsPrint(r):
+			return r
+		}
+		return -1
+	}, text)
+}
+
+func cut(text string) string {
+	runes := []rune(text)
+	if len(runes) <= maxText {
+		return text
+	}
+	return string(runes[:maxText]) + "…"
+}

@@ -1,0 +1,137 @@
+// Package exchange makes one HTTP round trip to a token endpoint and says what came of it. The request is written to a connection
+// that was dialed for it, once: no redirect, no retry, no keep-alive, no HTTP/2, all of which can send a single-use token twice.
+package exchange
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/fluent-credential/operator/internal/provider"
+	"github.com/fluent-credential/operator/internal/token"
+)
+
+// Bounds of one exchange.
+const (
+	// DialTimeout bounds name resolution, TCP and TLS together.
+	DialTimeout = 10 * time.Second
+	// ReplyTimeout bounds the time from the first byte sent to the last byte read.
+	ReplyTimeout = 30 * time.Second
+	// MaxReply bounds the body of a reply.
+	MaxReply = 64 << 10
+
+	maxHeader = 64 << 10
+)
+
+const userAgent = "fluent-credential-operator"
+
+// Send writes the request to the connection, once, reads the reply and closes the connection. It takes no longer than
+// ReplyTimeout, and its context is only for its values: what is on the wire is not taken back.
+func (c *Conn) Send(ctx context.Context, api provider.API, grant token.Grant, request provider.Request) provider.Answer {
+	defer c.Close()
+	answer := c.roundTrip(ctx, api, grant, request)
+	answer.Problem = presentable(answer.Problem, request.Secrets)
+	return answer
+}
+
+func (c *Conn) roundTrip(ctx context.Context, api provider.API, grant token.Grant, request provider.Request) provider.Answer {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), ReplyTimeout)
+	defer cancel()
+	out, err := httpRequest(ctx, request)
+	if err != nil {
+		return provider.Answer{Verdict: token.Unsent, Problem: provider.Problem{Description: "the request cannot be built"}}
+	}
+	deadline, _ := ctx.Deadline()
+	if err := c.SetDeadline(deadline); err != nil {
+		return failed(token.Unsent, err)
+	}
+	if err := out.Write(c); err != nil {
+		return failed(c.afterWrite(), err)
+	}
+	reply, err := readReply(c, out)
+	if err != nil {
+		return failed(token.Unknown, err)
+	}
+	return api.Read(grant, reply)
+}
+
+// afterWrite is the verdict on a request that could not be written whole.
+func (c *Conn) afterWrite() token.Verdict {
+	if c.wrote() {
+		return token.Unknown
+	}
+	return token.Unsent
+}
+
+func httpRequest(ctx context.Context, request provider.Request) (*http.Request, error) {
+	out, err := http.NewRequestWithContext(ctx, http.MethodPost, request.URL.Reveal(), strings.NewReader(request.Body.Reveal()))
+	if err != nil {
+		return nil, err
+	}
+	out.GetBody, out.Close = nil, true
+	out.Header.Set("User-Agent", userAgent)
+	for name, value := range request.Header {
+		out.Header.Set(name, value.Reveal())
+	}
+	return out, nil
+}
+
+// readReply reads one final reply; interim ones (RFC 9110 section 15.2) are passed over.
+func readReply(conn io.Reader, request *http.Request) (provider.Reply, error) {
+	reader := bufio.NewReader(io.LimitReader(conn, maxHeader+MaxReply+1))
+	for {
+		response, err := http.ReadResponse(reader, request)
+		if err != nil {
+			return provider.Reply{}, err
+		}
+		if response.StatusCode >= 200 {
+			return readBody(response)
+		}
+		_ = response.Body.Close()
+	}
+}
+
+func readBody(response *http.Response) (provider.Reply, error) {
+	defer func() { _ = response.Body.Close() }()
+	body, err := io.ReadAll(io.LimitReader(response.Body, MaxReply+1))
+	if err != nil {
+		return provider.Reply{}, err
+	}
+	if len(body) > MaxReply {
+		return provider.Reply{}, errTooLarge
+	}
+	return provider.Reply{Status: response.StatusCode, Header: response.Header, Body: body}, nil
+}
+
+var errTooLarge = errors.New("the reply is larger than 64 KiB")
+
+// failed is the answer where no reply could be read.
+func failed(verdict token.Verdict, err error) provider.Answer {
+	problem := provider.Problem{Description: describe(err)}
+	if errors.Is(err, errTooLarge) {
+		problem.Code = provider.InvalidReply
+	}
+	return provider.Answer{Verdict: verdict, Problem: problem}
+}
+
+// describe tells an error without what it may carry: http's own errors repeat the URL, and parse errors repeat the reply.
+func describe(err error) string {
+	var network net.Error
+	var operation *net.OpError
+	switch {
+	case errors.Is(err, errTooLarge):
+		return err.Error()
+	case errors.As(err, &network) && network.Timeout():
+		return "no reply in time"
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return "the connection was closed before the reply was complete"
+	case errors.As(err, &operation):
+		return rootCause(operation)
+	}
+	return "the reply is not valid HTTP"
+}

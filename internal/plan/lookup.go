@@ -1,0 +1,48 @@
+package plan
+
+import "time"
+
+// live tells whether there is a token that is valid now.
+func (o Observed) live(now time.Time) bool { return o.Token != nil && now.Before(o.Token.Expires) }
+
+// doubtful tells whether the refresh token may be spent already.
+func (o Observed) doubtful() bool { return o.Chain.Stored && o.Chain.Presented > 0 }
+
+func (o Observed) stale() bool { return o.Token != nil && o.Token.Stale }
+
+// wanted tells whether a new token is wanted before the old one is due.
+func (o Observed) wanted() bool {
+	return o.stale() || o.doubtful() || o.Rotate || o.Login.Seed || o.Failure != nil
+}
+
+// expiryAfter is the token's expiry while it is ahead: a wait ends there, because the conditions change there.
+func (o Observed) expiryAfter(now time.Time) time.Time {
+	if !o.live(now) {
+		return time.Time{}
+	}
+	return o.Token.Expires
+}
+
+// due is when to look at the token again: at its refresh, and at its expiry where that comes clearly earlier.
+func (o Observed) due(now time.Time) time.Time {
+	if o.Token.Refresh.Sub(o.Token.Expires) <= 2*secondsFraction {
+		return o.Token.Refresh
+	}
+	return earliest(o.Token.Refresh, o.expiryAfter(now))
+}
+
+// late is the moment of a last try: while the published token, which may have survived, still has a little life.
+func (o Observed) late() time.Time {
+	if o.Token == nil {
+		return time.Time{}
+	}
+	return o.Token.Expires.Add(-min(o.Token.Life()/lateShare, lateMost))
+}
+
+// earliest of two times, of which zero means never.
+func earliest(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
+}

@@ -1,0 +1,42 @@
+package plan
+
+import "time"
+
+// Limits of the recovery of a lost reply.
+const (
+	maxPresentations = 2               // of one refresh token, ever
+	lateShare        = 10              // a late presentation comes with a tenth of the token's last minutes left,
+	lateMost         = time.Minute     // or a minute,
+	claimPoll        = 2 * time.Second // how often to look whether another process finished its exchange
+)
+
+// recoverReply decides about a refresh token that may be spent already.
+func recoverReply(seen Observed, now time.Time) *Step {
+	switch seen.OnLostReply {
+	case Retry:
+		return again(seen, now, now)
+	case Reauthenticate:
+		return reacquire(seen, now)
+	case Stop:
+		if seen.Rotate {
+			return reacquire(seen, now)
+		}
+		return wait(Stopped, seen.expiryAfter(now))
+	case Auto:
+	}
+	if seen.Login.Renews() {
+		return reacquire(seen, now)
+	}
+	return again(seen, now, seen.late())
+}
+
+// again presents the token a second time at the given moment, and never a third time.
+func again(seen Observed, now, at time.Time) *Step {
+	if seen.Chain.Presented >= maxPresentations || seen.stale() {
+		return reacquire(seen, now)
+	}
+	if now.Before(at) {
+		return wait(ReplyLost, at)
+	}
+	return exchange(ByRefresh)
+}

@@ -1,0 +1,94 @@
+// Package plan decides what to do next with one credential: a pure function of what was observed and of the time. It imports
+// nothing but time, draws no random number and holds no client, so that every decision can be read, replayed and tested.
+package plan
+
+import "time"
+
+// Observed is all that a decision depends on.
+type Observed struct {
+	Deleting   bool // the FluentCredential is being deleted
+	Registered bool // the FluentCredential carries our finalizer
+	Suspended  bool // spec.suspend
+	Rotate     bool // the rotate annotation has a value that was not acted on
+
+	Obstacle    Obstacle    // why no exchange can happen with this spec and login
+	Publication Publication // the workload Secret against the state Secret
+	Leftover    bool        // a workload Secret under a former name still exists
+
+	StateLeaving bool // somebody deleted the state Secret; our finalizer holds it
+	Claim        *Claim
+	Token        *Token // nil: none was ever stored
+	Chain        Chain
+	Login        Login
+	OnLostReply  Policy
+	Failure      *Failure
+	HostFree     time.Time // when the token host may be asked again (--host-rate); zero: now
+}
+
+// Obstacle says why no exchange can happen. Its values are condition reasons.
+type Obstacle string
+
+// Publication compares the workload Secret with the state Secret.
+type Publication string
+
+// The states of a publication.
+const (
+	Current  Publication = "Current"  // the workload Secret holds the newest token
+	Outdated Publication = "Outdated" // it is missing, edited, or holds an older token
+	Newer    Publication = "Newer"    // it holds a higher serial than the state: another replica is ahead
+	Taken    Publication = "Taken"    // a Secret of that name belongs to somebody else
+)
+
+// Claim is an exchange that was begun and has no result yet.
+type Claim struct {
+	// Until is when its holder cannot be at work any more, on this process's own monotonic clock.
+	Until time.Time
+	// Gone is true when the holder is known to be gone before that.
+	Gone bool
+}
+
+// Token is the newest access token.
+type Token struct {
+	Obtained time.Time // the moment before the request was sent
+	Expires  time.Time
+	Refresh  time.Time // when the next one is due; drawn and stored with the token
+	Stale    bool      // it was obtained with another login, endpoint or scope than the spec's
+}
+
+// Life is the whole life of the token.
+func (t Token) Life() time.Duration { return t.Expires.Sub(t.Obtained) }
+
+// Chain is the refresh token that came with the newest access token.
+type Chain struct {
+	Stored    bool
+	Presented int // how often it may have been presented with no reply
+}
+
+// Login tells which grants the credentials Secret allows.
+type Login struct {
+	Seed     bool // a refresh token or a code that was never spent
+	Password bool
+	Client   bool // a client id and secret of which client credentials are made
+}
+
+// Renews tells whether the login can obtain a token without a refresh token and without a person.
+func (l Login) Renews() bool { return l.Password || l.Client }
+
+// Policy is spec.refresh.onLostReply.
+type Policy string
+
+// The policies.
+const (
+	Auto           Policy = "Auto"
+	Retry          Policy = "Retry"
+	Reauthenticate Policy = "Reauthenticate"
+	Stop           Policy = "Stop"
+)
+
+// Failure is the last failed exchange, since which none succeeded.
+type Failure struct {
+	// RetryAt is when to try again; zero: only a change of the login or the spec helps.
+	RetryAt time.Time
+	// Barred holds even against the rotate annotation: the login was refused, and trying it again could lock it.
+	Barred bool
+}

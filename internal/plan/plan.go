@@ -1,0 +1,162 @@
+package plan
+
+import "time"
+
+// A rule looks at one thing and either decides or passes.
+type rule func(seen Observed, now time.Time) *Step
+
+// rules is the policy: the first that decides wins.
+var rules = []rule{
+	release,       // whoever is going gets nothing new
+	notRegistered, // nothing is spent for an object that could vanish unseen
+	relocate,      // the chain is brought to safety before anything else
+	conflict,      // nobody can use a token that cannot be published
+	publish,       // a repair from the state costs nothing, so it comes before all that may wait
+	withdraw,      // the new name is published by now
+	suspended,     // from here on something may be spent
+	unfinished,    // one exchange at a time, whoever began it
+	obstructed,    // without a login and an endpoint there is nothing to try
+	refused,       // a refused login is not tried again for the asking
+	settled,       // a good token with nothing due is left alone
+	failing,       // back off
+	crowded,       // the host's turn
+	spend,         // obtain a token
+}
+
+// Next decides what to do with what was seen at the time now.
+func Next(seen Observed, now time.Time) Step {
+	for _, rule := range rules {
+		if step := rule(seen, now); step != nil {
+			return *step
+		}
+	}
+	return Step{Do: Wait, Why: NoMeans}
+}
+
+func release(seen Observed, _ time.Time) *Step {
+	if !seen.Deleting {
+		return nil
+	}
+	if seen.Registered {
+		return do(Release, Deleted)
+	}
+	return wait(Deleted, time.Time{})
+}
+
+func notRegistered(seen Observed, _ time.Time) *Step {
+	if seen.Registered {
+		return nil
+	}
+	return do(Register, Unregistered)
+}
+
+func relocate(seen Observed, _ time.Time) *Step {
+	if !seen.StateLeaving {
+		return nil
+	}
+	return do(Relocate, StateDeleted)
+}
+
+func conflict(seen Observed, _ time.Time) *Step {
+	if seen.Publication != Taken {
+		return nil
+	}
+	return wait(TargetTaken, time.Time{})
+}
+
+func publish(seen Observed, now time.Time) *Step {
+	if seen.Publication != Outdated || !seen.live(now) {
+		return nil
+	}
+	return do(Publish, Unpublished)
+}
+
+func withdraw(seen Observed, _ time.Time) *Step {
+	if !seen.Leftover || seen.Publication != Current {
+		return nil
+	}
+	return do(Withdraw, Renamed)
+}
+
+func suspended(seen Observed, now time.Time) *Step {
+	if !seen.Suspended {
+		return nil
+	}
+	return wait(Suspended, seen.expiryAfter(now))
+}
+
+func unfinished(seen Observed, now time.Time) *Step {
+	if seen.Claim == nil {
+		return nil
+	}
+	if seen.Claim.Gone || !now.Before(seen.Claim.Until) {
+		return do(Settle, Orphaned)
+	}
+	return wait(InFlight, earliest(seen.Claim.Until, now.Add(claimPoll)))
+}
+
+func obstructed(seen Observed, now time.Time) *Step {
+	if seen.Obstacle == "" {
+		return nil
+	}
+	return wait(Obstructed, seen.expiryAfter(now))
+}
+
+func refused(seen Observed, now time.Time) *Step {
+	if seen.Failure == nil || seen.Login.Seed || seen.Rotate && !seen.Failure.Barred {
+		return nil
+	}
+	switch at := seen.Failure.RetryAt; {
+	case at.IsZero():
+		return wait(Refused, seen.expiryAfter(now))
+	case seen.Failure.Barred && now.Before(at):
+		return wait(Refused, earliest(at, seen.expiryAfter(now)))
+	}
+	return nil
+}
+
+func settled(seen Observed, now time.Time) *Step {
+	if seen.Token == nil || seen.wanted() || !now.Before(seen.Token.Refresh) {
+		return nil
+	}
+	return wait(NotDue, seen.due(now))
+}
+
+func failing(seen Observed, now time.Time) *Step {
+	if seen.Failure == nil || seen.Rotate || !now.Before(seen.Failure.RetryAt) {
+		return nil
+	}
+	return wait(BackingOff, earliest(seen.Failure.RetryAt, seen.expiryAfter(now)))
+}
+
+func crowded(seen Observed, now time.Time) *Step {
+	if !now.Before(seen.HostFree) {
+		return nil
+	}
+	return wait(HostBusy, seen.HostFree)
+}
+
+func spend(seen Observed, now time.Time) *Step {
+	switch {
+	case seen.Login.Seed:
+		return exchange(BySeed)
+	case seen.doubtful():
+		return recoverReply(seen, now)
+	case seen.Chain.Stored && !seen.stale():
+		return exchange(ByRefresh)
+	}
+	return reacquire(seen, now)
+}
+
+func exchange(means Means) *Step { return &Step{Do: Exchange, Why: Due, Means: means} }
+
+// reacquire starts a new family: the login itself, and never a refresh token.
+func reacquire(seen Observed, now time.Time) *Step {
+	switch {
+	case seen.Login.Password:
+		return exchange(ByPassword)
+	case seen.Login.Client:
+		return exchange(ByClient)
+	}
+	return wait(NoMeans, seen.expiryAfter(now))
+}

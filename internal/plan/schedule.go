@@ -1,0 +1,99 @@
+package plan
+
+import "time"
+
+// The schedule's constants; protocol and documentation name them.
+const (
+	defaultLeadPercent = 33
+	minimumLead        = 90 * time.Second // a mounted volume follows late
+	earliestShare      = 0.9              // of the time to the lead: the draw spreads credentials that were born together
+
+	backoffFirst = 2 * time.Second
+	backoffMost  = 15 * time.Minute
+	backoffFloor = 500 * time.Millisecond // a draw near zero must not become a loop
+	urgentPace   = 5 * time.Second
+
+	stagnantMost = 30 * time.Second
+	// secondsFraction: expires_in counts whole seconds, so the API may hold a token that long after its time is up.
+	secondsFraction = time.Second
+
+	// LoginBar is how long a refused login is left alone.
+	LoginBar = 20 * time.Minute
+)
+
+// LeadSpec is what the user asks for; zero values mean the default.
+type LeadSpec struct {
+	Before  time.Duration
+	Percent int
+}
+
+// Lead is how long before its expiry a token with that life is refreshed: never more than half of the life.
+func (l LeadSpec) Lead(life time.Duration) time.Duration {
+	lead := max(life*defaultLeadPercent/100, minimumLead)
+	switch {
+	case l.Before > 0:
+		lead = l.Before
+	case l.Percent > 0:
+		lead = life * time.Duration(l.Percent) / 100
+	}
+	return min(lead, life/2)
+}
+
+// Renewal is what is known of a token when its refresh is scheduled.
+type Renewal struct {
+	Obtained, Expires time.Time
+	Lead              LeadSpec
+	Draw              float64 // 0 ≤ draw < 1
+	// Stagnant counts the replies in a row that brought no more life than the one before.
+	Stagnant int
+	// Repeats is true where the API gives the same token again until it expires, so that asking early is idle.
+	Repeats bool
+}
+
+// RefreshAt is when the token is due. A token that will be given again as it is, or was, is asked for after its expiry; with
+// every reply that brought nothing the wait grows: 1, 2, 4 … 30 s.
+func (r Renewal) RefreshAt() time.Time {
+	life := r.Expires.Sub(r.Obtained)
+	switch {
+	case life <= 0:
+		return r.Obtained.Add(stagnantWait(r.Stagnant))
+	case r.Repeats || r.Stagnant > 0:
+		return r.Expires.Add(secondsFraction + stagnantWait(r.Stagnant-1))
+	}
+	early := float64(life-r.Lead.Lead(life)) * (earliestShare + (1-earliestShare)*r.Draw)
+	return r.Obtained.Add(time.Duration(early))
+}
+
+// TooShort tells whether a token of that life, which came without a refresh token, must be taken for the rest of one that was
+// given before: with less than two leads of life there is no early moment worth a call.
+func TooShort(life time.Duration) bool { return life < 2*minimumLead }
+
+// stagnantWait is 1, 2, 4 … 30 s after so many idle replies in a row, and nothing after none.
+func stagnantWait(idle int) time.Duration {
+	if idle < 1 {
+		return 0
+	}
+	return doubled(time.Second, idle-1, stagnantMost)
+}
+
+// RetryAt is when to try again after the count-th failure in a row: exponential from 2 s to 15 min with full jitter, and at a
+// steady pace while a token that still lives comes to its end.
+func RetryAt(now time.Time, count int, draw float64, expires time.Time) time.Time {
+	most := doubled(backoffFirst, count-1, backoffMost)
+	delay := max(time.Duration(float64(most)*draw), backoffFloor)
+	if left := expires.Sub(now); left > 0 {
+		delay = min(delay, max(left/4, urgentPace))
+	}
+	return now.Add(delay)
+}
+
+// doubled is first times two to the power of times, and most at the most.
+func doubled(first time.Duration, times int, most time.Duration) time.Duration {
+	for range times {
+		first *= 2
+		if first >= most {
+			return most
+		}
+	}
+	return first
+}

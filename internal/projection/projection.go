@@ -1,0 +1,138 @@
+// Package projection makes the workload Secret out of the stored token: keys, templates, metadata.
+package projection
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	applycorev1 "k8s.io/client-go/applyconfigurations/core/v1"
+	applymetav1 "k8s.io/client-go/applyconfigurations/meta/v1"
+
+	"github.com/fluent-credential/operator/api/v1alpha1"
+	"github.com/fluent-credential/operator/internal/token"
+)
+
+// Values are what a template can use.
+type Values struct {
+	AccessToken   string
+	TokenType     string
+	Authorization string
+	ExpiresAt     string // RFC 3339, UTC
+	Scope         string
+	Account       string
+	RetailerID    string
+	Roles         []string
+	Extra         map[string]string
+}
+
+// NewValues makes the values of a token. Authorization is always written with "Bearer", the spelling of RFC 6750 section 2.1,
+// where the API says so in any case; another type is kept as it is.
+func NewValues(access token.Secret, tokenType string, expires time.Time) Values {
+	scheme := tokenType
+	if scheme == "" || strings.EqualFold(scheme, "bearer") {
+		scheme = "Bearer"
+	}
+	return Values{
+		AccessToken: access.Reveal(), TokenType: scheme, Authorization: scheme + " " + access.Reveal(),
+		ExpiresAt: expires.UTC().Format(time.RFC3339),
+	}
+}
+
+// Workload is the workload Secret as it should be.
+type Workload struct {
+	Namespace, Name string
+	Type            string
+	Labels          map[string]string
+	Annotations     map[string]string
+	Serial          int64
+	Data            map[string][]byte
+	Owner           Owner
+}
+
+// Owner is the FluentCredential.
+type Owner struct {
+	Name string
+	UID  types.UID
+}
+
+// metadata adds what every workload Secret carries to what the user wants; ours wins.
+func (w Workload) metadata() (labels, annotations map[string]string) {
+	labels, annotations = map[string]string{}, map[string]string{}
+	maps.Copy(labels, w.Labels)
+	labels[v1alpha1.ManagedByLabel] = v1alpha1.OperatorName
+	labels[v1alpha1.CredentialLabel] = string(w.Owner.UID)
+	maps.Copy(annotations, w.Annotations)
+	annotations[v1alpha1.CredentialAnnotation] = w.Owner.Name
+	annotations[v1alpha1.SerialAnnotation] = strconv.FormatInt(w.Serial, 10)
+	return labels, annotations
+}
+
+// Apply is the apply configuration of the Secret; with a resourceVersion it is applied to exactly that version.
+func (w Workload) Apply(resourceVersion string) *applycorev1.SecretApplyConfiguration {
+	labels, annotations := w.metadata()
+	secret := applycorev1.Secret(w.Name, w.Namespace).
+		WithLabels(labels).WithAnnotations(annotations).
+		WithOwnerReferences(applymetav1.OwnerReference().
+			WithAPIVersion(v1alpha1.GroupVersion.String()).WithKind("FluentCredential").
+			WithName(w.Owner.Name).WithUID(w.Owner.UID).WithController(true).WithBlockOwnerDeletion(true)).
+		WithType(corev1.SecretType(w.Type)).
+		WithData(w.Data)
+	if resourceVersion != "" {
+		secret.WithResourceVersion(resourceVersion)
+	}
+	return secret
+}
+
+// Secret is the same as an object, for the first version of it.
+func (w Workload) Secret() (*corev1.Secret, error) {
+	encoded, err := json.Marshal(w.Apply(""))
+	if err != nil {
+		return nil, err
+	}
+	secret := &corev1.Secret{}
+	return secret, json.Unmarshal(encoded, secret)
+}
+
+// Matches tells whether a Secret that was read holds all that Apply would write.
+func (w Workload) Matches(secret *corev1.Secret) bool {
+	labels, annotations := w.metadata()
+	if !contains(secret.Labels, labels) || !contains(secret.Annotations, annotations) || !ownedBy(secret, w.Owner.UID) {
+		return false
+	}
+	for key, value := range w.Data {
+		if have, ok := secret.Data[key]; !ok || string(have) != string(value) {
+			return false
+		}
+	}
+	return true
+}
+
+// Digest is a name of all that Apply would write: the same digest, the same Secret.
+func (w Workload) Digest() string {
+	labels, annotations := w.metadata()
+	encoded, _ := json.Marshal([]any{w.Namespace, w.Name, w.Type, labels, annotations, w.Data, w.Owner}) // plain data always encodes
+	sum := sha256.Sum256(encoded)
+	return hex.EncodeToString(sum[:])
+}
+
+func contains(have, want map[string]string) bool {
+	for key, value := range want {
+		if have[key] != value {
+			return false
+		}
+	}
+	return true
+}
+
+func ownedBy(secret *corev1.Secret, uid types.UID) bool {
+	return slices.ContainsFunc(secret.OwnerReferences, func(reference metav1.OwnerReference) bool { return reference.UID == uid })
+}

@@ -1,0 +1,62 @@
+package provider
+
+import (
+	"fmt"
+	"net/url"
+
+	"github.com/fluent-credential/operator/internal/token"
+)
+
+// CommerceLayer is the authentication API of Commerce Layer: RFC 6749 with JSON bodies.
+type CommerceLayer struct {
+	BaseURL string // empty: https://auth.commercelayer.io
+	Options
+
+	endpoint *url.URL
+}
+
+// NewCommerceLayer checks and completes the configuration.
+func NewCommerceLayer(config CommerceLayer) (*CommerceLayer, error) {
+	base := config.BaseURL
+	if base == "" {
+		base = "https://auth.commercelayer.io"
+	}
+	endpoint, err := join(base, "/oauth/token")
+	if err != nil {
+		return nil, fmt.Errorf("provider.commerceLayer.baseURL: %w", err)
+	}
+	config.endpoint = endpoint
+	return &config, nil
+}
+
+// Name is the member of spec.provider.
+func (c *CommerceLayer) Name() string { return "commerceLayer" }
+
+// Endpoint is the token endpoint.
+func (c *CommerceLayer) Endpoint() *url.URL { return c.endpoint }
+
+// Supports: each kind of application (integration, sales channel, webapp) has its own grants, together all of them.
+func (c *CommerceLayer) Supports(token.Grant) bool { return true }
+
+// Request sends every parameter in a JSON body. A sales channel has no client secret, so none is sent.
+func (c *CommerceLayer) Request(grant token.Grant, login token.Login) (Request, error) {
+	params, err := grantParameters(grant, login)
+	if err != nil {
+		return Request{}, err
+	}
+	params.addClient(login)
+	params.add("scope", token.NewSecret(login.Scope))
+	request := newRequest(c.endpoint, c.Options, login)
+	request.setJSON(params)
+	return request, nil
+}
+
+// Read adds the owner of the token, a customer for example.
+func (c *CommerceLayer) Read(grant token.Grant, reply Reply) Answer {
+	read := answer(grant, reply, standardProblem)
+	if read.Verdict == token.Granted {
+		object, _ := parseFields(reply.Body) // it was parsed a moment ago
+		read.Set.Identity = token.Identity{OwnerID: object.scalar("owner_id"), OwnerType: object.scalar("owner_type")}
+	}
+	return read
+}

@@ -1,0 +1,65 @@
+// Package provider knows the authentication APIs, one file each: how a request is built and how a reply is read. It does no I/O.
+package provider
+
+import (
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/fluent-credential/operator/internal/token"
+)
+
+// API is one authentication API, as one FluentCredential configures it.
+type API interface {
+	// Name is the member of spec.provider: fluent, commerceLayer, nordea or oauth2.
+	Name() string
+	// Endpoint is the token endpoint, without parameters.
+	Endpoint() *url.URL
+	// Supports tells whether the API documents a grant. Request builds the others too, where it can: an API may know more than its
+	// documentation.
+	Supports(grant token.Grant) bool
+	// Request builds the request of one exchange.
+	Request(grant token.Grant, login token.Login) (Request, error)
+	// Read says what a reply means. It never fails: what cannot be understood is Unknown.
+	Read(grant token.Grant, reply Reply) Answer
+}
+
+// Request is one request, in parts that cannot be printed by accident.
+type Request struct {
+	URL    token.Secret // with query parameters, where the API wants them there
+	Header map[string]token.Secret
+	Body   token.Secret
+	// CABundle is PEM certificates to trust beside the system's.
+	CABundle string
+	// Secrets are the values that must not come back in an error message.
+	Secrets []token.Secret
+}
+
+// Reply is the API's reply.
+type Reply struct {
+	Status int
+	Header http.Header
+	Body   []byte
+}
+
+// Answer is what a reply means.
+type Answer struct {
+	Verdict token.Verdict
+	Set     token.Set // of a Granted answer
+	Problem Problem   // of any other
+	// RetryAfter is how long the API asks to wait; zero where it does not.
+	RetryAfter time.Duration
+}
+
+// Problem is what the API says is wrong, in its own words; package exchange makes them fit to be shown.
+type Problem struct {
+	Status      int    // HTTP status; zero where there was no reply
+	Code        string // the API's error code, for example invalid_grant
+	Description string
+}
+
+// Options are common to all APIs.
+type Options struct {
+	Headers  map[string]string
+	CABundle string
+}
