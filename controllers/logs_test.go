@@ -48,6 +48,13 @@ func (c *collector) line(message string, values []any) {
 	fmt.Fprintf(&c.shared.out, "%s%s %+v %#v\n", message, c.prefix, values, values)
 }
 
+// add puts the log of another process to the lines.
+func (c *collector) add(text string) {
+	c.shared.mu.Lock()
+	defer c.shared.mu.Unlock()
+	c.shared.out.WriteString(text)
+}
+
 func (c *collector) text() string {
 	c.shared.mu.Lock()
 	defer c.shared.mu.Unlock()

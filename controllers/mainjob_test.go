@@ -19,6 +19,11 @@ const patience = 20 * time.Second
 // eventually waits until the condition holds; it says what was seen last where it does not.
 func eventually(t *testing.T, what string, holds func() (ok bool, seen any)) {
 	t.Helper()
+	eventuallyIn(t, patience, what, holds)
+}
+
+func eventuallyIn(t *testing.T, patience time.Duration, what string, holds func() (ok bool, seen any)) {
+	t.Helper()
 	deadline := time.Now().Add(patience)
 	for {
 		ok, seen := holds()

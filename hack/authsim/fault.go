@@ -21,7 +21,7 @@ const (
 	// FaultServerError answers with Status, 500 to 599, and with the header
 	// Retry-After, where given.
 	FaultServerError FaultKind = "server-error"
-	// FaultHTML answers with an error page and Status, 400 to 599.
+	// FaultHTML answers with an HTML page and Status, 200 to 599: some proxies call their error page a success.
 	FaultHTML FaultKind = "html"
 	// FaultRedirect answers with Status 301, 302, 303, 307 or 308 and Location.
 	FaultRedirect FaultKind = "redirect"

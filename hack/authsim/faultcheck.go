@@ -77,7 +77,7 @@ func (f Fault) checkParameters() error {
 	case FaultServerError, FaultServerErrorAfter:
 		return f.checkStatus(500)
 	case FaultHTML:
-		return f.checkStatus(400)
+		return f.checkStatus(200)
 	case FaultRedirect:
 		return f.checkRedirect()
 	case FaultSlow:

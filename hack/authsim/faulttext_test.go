@@ -148,7 +148,7 @@ func TestParseFaultErrors(t *testing.T) {
 		"slow, no unit":      {"a delay has a unit", "3rd: slow 2", "missing unit"},
 		"status no number":   {"a status is a number", "3rd: html often", "not a status"},
 		"status no error":    {"a server error is a 5xx", "3rd: server-error 404", "not within 500 to 599"},
-		"page no error":      {"an error page is an error", "3rd: html 200", "not within 400 to 599"},
+		"page no answer":     {"an interim status is no page", "3rd: html 100", "not within 200 to 599"},
 		"refusal no error":   {"a refusal is an error", "3rd: refuse 200", "not within 400 to 599"},
 		"redirect nowhere":   {"a redirect leads somewhere", "3rd: redirect 307", "needs one location"},
 		"redirect anywhere":  {"to one place", "3rd: redirect https://a b", "needs one location"},

@@ -119,7 +119,7 @@ func fluentProblem(reply Reply) Problem {
 	if err != nil {
 		return standardProblem(reply)
 	}
-	if inner, err := parseFields(first["message"]); err == nil {
+	if inner, err := parseFields(first["message"]); err == nil && inner.scalar("error") != "" {
 		return Problem{Code: inner.scalar("error"), Description: inner.scalar("error_description")}
 	}
 	return Problem{Code: first.scalar("code"), Description: first.scalar("message")}

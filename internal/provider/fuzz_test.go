@@ -1,0 +1,60 @@
+package provider
+
+import (
+	"net/http"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/fluent-credential/operator/internal/token"
+)
+
+// FuzzRead: no reply brings Read down, and no reply talks it into a grant without a token or into giving a token up that may
+// still be had.
+func FuzzRead(f *testing.F) {
+	for _, api := range apis() {
+		for _, path := range recordedReplies(f, api.Name()) {
+			recorded := readRecorded(f, path)
+			f.Add(recorded.Status, recorded.Header.Get("Content-Type"), recorded.Header.Get("Retry-After"), recorded.Body)
+		}
+	}
+	f.Fuzz(func(t *testing.T, status int, contentType, retryAfter string, body []byte) {
+		reply := Reply{Status: status, Header: http.Header{}, Body: body}
+		reply.Header.Set("Content-Type", contentType)
+		reply.Header.Set("Retry-After", retryAfter)
+		for _, api := range apis() {
+			for _, grant := range grants {
+				answer := api.Read(grant, reply)
+				if broken := brokenPromise(grant, reply, answer); broken != "" {
+					t.Errorf("%s of %s: %s: %+v", grant, api.Name(), broken, answer)
+				}
+			}
+		}
+	})
+}
+
+func brokenPromise(grant token.Grant, reply Reply, answer Answer) string {
+	success := reply.Status/100 == 2
+	granted := answer.Verdict == token.Granted
+	switch {
+	case !slices.Contains(token.Verdicts(), answer.Verdict) || answer.Verdict == token.Unsent:
+		return "a reply cannot mean this"
+	case granted && (!success || answer.Set.Access.IsZero()):
+		return "granted without a 2xx or without an access token"
+	case success && !granted && answer.Verdict != token.Unknown:
+		return "a 2xx without an access token must be Unknown"
+	case !granted && answer.Problem.Status != reply.Status:
+		return "the status is not told"
+	case answer.Verdict == token.LoginRefused && grant != token.Password:
+		return "there was no login"
+	case answer.Verdict == token.RefusedDead && !spends[grant]:
+		return "nothing was presented that could be dead"
+	case answer.Verdict == token.RefusedDead && reply.Status/100 != 4:
+		return "only a 4xx gives up a token"
+	case answer.Set.Life < 0 || answer.Set.Life > maxLife:
+		return "the life is out of bounds"
+	case answer.RetryAfter < 0 || answer.RetryAfter > time.Hour:
+		return "the time to wait is out of bounds"
+	}
+	return ""
+}
