@@ -1,6 +1,7 @@
 package controllers
 
 import (
+	"fmt"
 	"testing"
 
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -25,4 +26,14 @@ func (o *operator) series(t *testing.T, name string) int {
 
 func isReady(cred *v1alpha1.FluentCredential) (bool, any) {
 	return meta.IsStatusConditionTrue(cred.Status.Conditions, v1alpha1.ConditionReady), cred.Status
+}
+
+// exposition is all that a scrape would see.
+func (o *operator) exposition(t *testing.T) string {
+	t.Helper()
+	families, err := o.registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fmt.Sprint(families)
 }

@@ -86,10 +86,19 @@ func (r *Reconciler) observeInputs(ctx context.Context, seen *observation) error
 	if reason, refused := exchange.IsNotAllowed(r.Dialer.Policy.Check(api.Endpoint())); refused {
 		seen.obstruct(v1alpha1.ReasonEndpointNotAllowed, reason)
 	}
-	if missing := seen.missing(); missing != "" {
-		seen.obstruct(v1alpha1.ReasonCredentialsIncomplete, missing)
-	}
+	seen.obstructByLogin()
 	return nil
+}
+
+// obstructByLogin finds what the login lacks for the next exchange.
+func (o *observation) obstructByLogin() {
+	if missing := o.missing(); missing != "" {
+		o.obstruct(v1alpha1.ReasonCredentialsIncomplete, missing)
+	}
+	if login := o.loginFact(); o.record.Damaged && !login.Renews() && !login.Seed {
+		o.obstruct(v1alpha1.ReasonStateInvalid, "the state Secret was edited, and no login is left to start anew with: "+
+			"undo the edit and set the rotate annotation, or put a new refresh_token into the credentials Secret")
+	}
 }
 
 func (o *observation) obstruct(reason, message string) {

@@ -20,8 +20,6 @@ const (
 	ReasonTokenPublished = "TokenPublished"
 	// ReasonProgressing surfaces when the first token is about to be obtained or published.
 	ReasonProgressing = "Progressing"
-	// ReasonRotating surfaces when the next exchange has been asked for and has not happened yet.
-	ReasonRotating = "Rotating"
 	// ReasonTokenExpired surfaces when the published token has expired and no newer one could be obtained.
 	ReasonTokenExpired = "TokenExpired"
 	// ReasonCredentialsNotFound surfaces when the credentials Secret does not exist.

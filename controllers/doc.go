@@ -1,0 +1,53 @@
+// Package controllers keeps the workload Secret of every FluentCredential supplied with an access token that is valid now.
+//
+// # One pass
+//
+// Reconcile observes, decides, performs one action and reports:
+//
+//	observe.go    live state, workload Secret, login and spec  →  plan.Observed
+//	plan.Next     the first rule that decides wins (internal/plan: pure)
+//	perform       one of the actions below
+//	report.go     conditions, metrics, and when to look again
+//
+// # The life of a credential
+//
+//	           Register              Exchange (first token)              due
+//	created ────────────▶ registered ───────────────────────▶ published ─────▶ Exchange (refresh)
+//	                          ▲                                   │  ▲               │
+//	                          │ changed login or spec             │  └───────────────┤ Granted
+//	                          │                                   │                  │
+//	                       stalled ◀── RefusedIntact, LoginRefused ┼──────────────────┤
+//	                          ▲                                   │                  │ Unknown: the token may be spent
+//	                          │ nothing left to try               │                  ▼
+//	                          └───────────────────────────────────┼───────────── in doubt ── spec.refresh.onLostReply ──▶ Exchange
+//	                                                              │
+//	deleted ◀── Release ──────────────────────────────────────────┘
+//
+// Repairs happen anywhere in it and cost no call: Publish (the workload Secret was deleted or edited), Withdraw (the target was
+// renamed), Relocate (somebody deleted the state Secret), Settle (the process that made a claim is gone).
+//
+// # The order of one exchange
+//
+// exchange.go is the only place where a refresh token is spent. What a crash leaves behind, after each step:
+//
+//	step       what is durable then                        what the next process does
+//	dial       nothing changed                             starts over
+//	claim      state: claim {token hash, attempt, holder}  waits until the holder is gone, then counts the reply as lost
+//	send       the same; the token may be spent            the same: it cannot be told from the line above
+//	commit     state: serial+1, new tokens, no claim       publishes, 0 calls
+//	publish    workload Secret: serial+1                   writes the status
+//	status     the view                                    nothing
+//
+// The claim is a compare-and-swap on the state Secret, so of two operators only one sends, whoever leads. The window that no
+// client can close is between the first byte sent and the commit: see docs/guarantees.md.
+//
+// # Where things are
+//
+//	fluentcredential_controller.go  Reconciler, Reconcile, perform
+//	observe.go login.go workload.go provider.go   what a pass looks at
+//	exchange.go outcome.go                        claim, send, commit; what an answer makes of the state
+//	publish.go recover.go release.go              the other actions
+//	status.go statusview.go report.go events.go   what people see
+//	memory.go hosts.go                            what this process remembers; the rate of requests to one host
+//	watches.go setup.go                           what wakes the controller
+package controllers
