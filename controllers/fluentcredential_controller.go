@@ -3,6 +3,7 @@ package controllers
 import (
 	"context"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/client-go/tools/events"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -46,7 +47,9 @@ func (r *Reconciler) Reconcile(ctx context.Context, cred *v1alpha1.FluentCredent
 		return ctrl.Result{}, err
 	}
 	step := plan.Next(seen.facts, seen.now)
-	if err := r.perform(ctx, seen, step); err != nil {
+	if err := r.perform(ctx, seen, step); apierrors.IsForbidden(err) {
+		seen.failed = err // a right or a quota is missing: that is for people to see
+	} else if err != nil {
 		return ctrl.Result{}, err
 	}
 	return r.report(ctx, seen, step)

@@ -14,10 +14,11 @@ import (
 // the cluster.
 type memory struct {
 	mu      sync.Mutex
-	entries map[types.UID]*remembered
+	entries map[types.NamespacedName]*remembered
 }
 
 type remembered struct {
+	uid        types.UID      // an object of the same name with another UID is another one
 	registered bool           // our finalizer was written; the cache may not show it yet
 	login      rememberedRead // the credentials Secret
 	published  publication    // the workload Secret
@@ -47,24 +48,24 @@ type sighting struct {
 	first time.Time
 }
 
-func newMemory() *memory { return &memory{entries: map[types.UID]*remembered{}} }
+func newMemory() *memory { return &memory{entries: map[types.NamespacedName]*remembered{}} }
 
 // of is the entry of one credential. One credential is worked on by one goroutine at a time, so the entry needs no lock.
-func (m *memory) of(uid types.UID) *remembered {
+func (m *memory) of(key types.NamespacedName, uid types.UID) *remembered {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	entry, ok := m.entries[uid]
-	if !ok {
-		entry = &remembered{}
-		m.entries[uid] = entry
+	entry, ok := m.entries[key]
+	if !ok || entry.uid != uid {
+		entry = &remembered{uid: uid}
+		m.entries[key] = entry
 	}
 	return entry
 }
 
-func (m *memory) forget(uid types.UID) {
+func (m *memory) forget(key types.NamespacedName) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	delete(m.entries, uid)
+	delete(m.entries, key)
 }
 
 // firstSeen is when the claim was first seen.

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"time"
 
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
 	"github.com/fluent-credential/operator/api/v1alpha1"
 	"github.com/fluent-credential/operator/internal/custody"
 	"github.com/fluent-credential/operator/internal/exchange"
@@ -40,7 +42,7 @@ func (o *observation) owner() custody.Owner {
 // observe gathers the live state, the workload Secret and the inputs. An error is the Kubernetes API's; what is wrong with the
 // spec or the login is an obstacle.
 func (r *Reconciler) observe(ctx context.Context, cred *v1alpha1.FluentCredential, now time.Time) (*observation, error) {
-	seen := &observation{now: now, cred: cred, memory: r.memory.of(cred.UID)}
+	seen := &observation{now: now, cred: cred, memory: r.memory.of(client.ObjectKeyFromObject(cred), cred.UID)}
 	if err := r.observeState(ctx, seen); err != nil {
 		return nil, err
 	}

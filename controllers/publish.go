@@ -88,7 +88,7 @@ func (r *Reconciler) publish(ctx context.Context, seen *observation) {
 		}
 	}
 	if seen.failed != nil && !isRace(seen.failed) {
-		ctrl.LoggerFrom(ctx).Error(seen.failed, "The workload Secret could not be written", "secret", wanted.Name)
+		ctrl.LoggerFrom(ctx).Info("The workload Secret could not be written", "because", refusedWrite(seen.failed))
 	}
 }
 

@@ -5,6 +5,8 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -23,7 +25,7 @@ import (
 // report writes the status, where it changed, and says when to look again. It is the only author of a ctrl.Result.
 func (r *Reconciler) report(ctx context.Context, seen *observation, done plan.Step) (ctrl.Result, error) {
 	if done.Why == plan.Deleted {
-		r.forget(seen)
+		r.forget(client.ObjectKeyFromObject(seen.cred))
 		return ctrl.Result{}, nil
 	}
 	r.refresh(seen)
@@ -34,7 +36,7 @@ func (r *Reconciler) report(ctx context.Context, seen *observation, done plan.St
 		return ctrl.Result{}, err
 	}
 	if seen.failed != nil {
-		return ctrl.Result{}, seen.failed // the workqueue backs off
+		return ctrl.Result{}, errors.New(refusedWrite(seen.failed)) // the workqueue backs off
 	}
 	return ctrl.Result{RequeueAfter: untilNext(next, seen.now)}, nil
 }
@@ -52,9 +54,10 @@ func untilNext(next plan.Step, now time.Time) time.Duration {
 	return max(next.At.Sub(now), soon)
 }
 
-func (r *Reconciler) forget(seen *observation) {
-	r.Metrics.Forget(client.ObjectKeyFromObject(seen.cred))
-	r.memory.forget(seen.cred.UID)
+// forget lets go of what this process keeps of an object that is gone.
+func (r *Reconciler) forget(key types.NamespacedName) {
+	r.Metrics.Forget(key)
+	r.memory.forget(key)
 }
 
 func (r *Reconciler) measure(seen *observation, status v1alpha1.FluentCredentialStatus) {
@@ -119,10 +122,17 @@ func digestOf(status v1alpha1.FluentCredentialStatus) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// kubernetesReason is the API server's reason without the object's content, which an admission message may repeat.
-func kubernetesReason(err error) string {
-	if reason := apierrors.ReasonForError(err); reason != metav1.StatusReasonUnknown {
-		return string(reason)
+// refusedWrite tells which object the API server refused and why, without the object's content, which an admission message may
+// repeat.
+func refusedWrite(err error) string {
+	var refused apierrors.APIStatus
+	if !errors.As(err, &refused) || refused.Status().Details == nil {
+		return "the Kubernetes API did not answer"
 	}
-	return "the Kubernetes API did not answer"
+	status := refused.Status()
+	text := fmt.Sprintf("%s %s cannot be written: %s", status.Details.Kind, status.Details.Name, status.Reason)
+	for _, because := range status.Details.Causes {
+		text += ": " + because.Field
+	}
+	return text
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/util/workqueue"
@@ -79,7 +80,22 @@ func Setup(ctx context.Context, mgr ctrl.Manager, options Options) error {
 			MaxConcurrentReconciles: options.MaxConcurrentExchanges,
 			RateLimiter:             workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](errorBackoff, errorBackoffMost),
 		}).
-		Complete(reconcile.AsReconciler(mgr.GetClient(), r))
+		Complete(reconcile.Func(r.reconcileKey))
+}
+
+// reconcileKey finds the object in the cache. One that vanished without being released, because somebody took our finalizer away,
+// is forgotten.
+func (r *Reconciler) reconcileKey(ctx context.Context, request ctrl.Request) (ctrl.Result, error) {
+	cred := &v1alpha1.FluentCredential{}
+	err := r.Client.Get(ctx, request.NamespacedName, cred)
+	if apierrors.IsNotFound(err) {
+		r.forget(request.NamespacedName)
+		return ctrl.Result{}, nil
+	}
+	if err != nil {
+		return ctrl.Result{}, err
+	}
+	return r.Reconcile(ctx, cred)
 }
 
 // The pace at which a pass is made again that the Kubernetes API let down.

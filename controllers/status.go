@@ -143,7 +143,7 @@ func causeOf(seen *observation, next plan.Step) cause {
 	}
 	switch {
 	case seen.failed != nil:
-		return cause{v1alpha1.ReasonPublishFailed, publishMessage(seen)}
+		return cause{v1alpha1.ReasonPublishFailed, refusedWrite(seen.failed)}
 	case seen.facts.Failure != nil:
 		return cause{seen.record.Failure.Reason, seen.record.Failure.Message}
 	}
@@ -159,8 +159,4 @@ func lostMessage(seen *observation, next plan.Step) string {
 		return lost + "; onLostReply is Stop: set the rotate annotation, or put a new refresh_token into the credentials Secret"
 	}
 	return lost + "; it is presented once more before the access token expires"
-}
-
-func publishMessage(seen *observation) string {
-	return fmt.Sprintf("Secret %s cannot be written: %s", seen.cred.TargetName(), kubernetesReason(seen.failed))
 }

@@ -12,6 +12,9 @@ import (
 	"github.com/fluent-credential/operator/controllers"
 )
 
+// version is set by the linker.
+var version = "devel"
+
 func main() {
 	if err := run(); err != nil {
 		fmt.Fprintln(os.Stderr, "fluent-credential-operator:", err)
@@ -42,6 +45,7 @@ func run() error {
 	if err := addProbes(mgr); err != nil {
 		return err
 	}
+	ctrl.Log.Info("Starting", "version", version)
 	return mgr.Start(ctx)
 }
 
