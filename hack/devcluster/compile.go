@@ -2,7 +2,6 @@ package main
 
 import (
 	"bufio"
-	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -29,13 +28,19 @@ func compile(ctx context.Context, binary string, release release) error {
 		"build", "-v", "-trimpath", "-buildvcs=false", "-ldflags", release.linkerFlags(), "-o", binary, "./controlplane")
 }
 
-// listPackages returns every package of the binary in the order the go command builds them: dependencies first.
-func listPackages(ctx context.Context, show *progress) ([]string, error) {
-	var list bytes.Buffer
-	if err := runGo(ctx, &list, show, "list", "-deps", "-f", "{{.ImportPath}}", "./controlplane"); err != nil {
+// listPackages returns every package of the binary with what it imports.
+func listPackages(ctx context.Context, show *progress) (map[string][]string, error) {
+	var list strings.Builder
+	if err := runGo(ctx, &list, show, "list", "-deps", "-f", `{{.ImportPath}} {{join .Imports " "}}`, "./controlplane"); err != nil {
 		return nil, err
 	}
-	return strings.Fields(list.String()), nil
+	imports := map[string][]string{}
+	for line := range strings.Lines(list.String()) {
+		if names := strings.Fields(line); len(names) > 0 {
+			imports[names[0]] = names[1:]
+		}
+	}
+	return imports, nil
 }
 
 // runGo runs the go command. Its messages move show along; those that tell of no progress become the error's text.

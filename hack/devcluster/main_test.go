@@ -129,15 +129,16 @@ func TestProgressInALog(t *testing.T) {
 	}{
 		{"go: downloading k8s.io/kubernetes v1.37.0", true},
 		{"packages are known", false},
-		{"b", true},
-		{"# c", false},
-		{"c.go:1:1: undefined: x", false},
-		{"a", true},
-		{"c", true},
+		{"first", true},
+		{"# first", false},
+		{"first.go:1:1: undefined: x", false},
+		{"third", true},
+		{"elsewhere", false},
+		{"main", true},
 	}
 	for _, message := range messages {
 		if message.text == "packages are known" {
-			show.expect([]string{"a", "b", "c"})
+			show.expect(map[string][]string{"main": {"third", "second", "C"}, "third": {"first", "cached"}, "second": {"cached"}, "first": nil, "cached": nil})
 		}
 		if got := show.advance(message.text); got != message.progress {
 			t.Errorf("advance(%q) = %v", message.text, got)
@@ -145,9 +146,10 @@ func TestProgressInALog(t *testing.T) {
 		clock = clock.Add(6 * time.Second)
 		show.print()
 	}
-	want := `k8s: compiling, 0 of 3 packages, 12s
-k8s: compiling, 2 of 3 packages, 24s
-k8s: compiling, 2 of 3 packages, 36s
+	want := `k8s: compiling, 0 of 5 packages, 12s
+k8s: compiling, 1 of 5 packages, 24s
+k8s: compiling, 3 of 5 packages, 36s
+k8s: linking, 5 of 5 packages, 48s
 `
 	if log.String() != want {
 		t.Errorf("got:\n%swant:\n%s", log.String(), want)

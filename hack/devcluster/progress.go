@@ -21,8 +21,8 @@ type progress struct {
 
 	doing      string
 	downloaded int
-	place      map[string]int // a package's place in the order of the build, from 1
-	done       int
+	imports    map[string][]string // of every package of the build
+	reached    map[string]bool     // packages that are compiled, or being compiled
 }
 
 func newProgress(out *os.File, now func() time.Time) *progress {
@@ -31,31 +31,40 @@ func newProgress(out *os.File, now func() time.Time) *progress {
 	return &progress{out: out, terminal: terminal, now: now, started: now(), printed: now()}
 }
 
-// expect names the packages to be built, in the order of the build.
-func (p *progress) expect(packages []string) {
+// expect names the packages to be built, and what each imports.
+func (p *progress) expect(imports map[string][]string) {
 	p.doing = "compiling"
-	p.place = make(map[string]int, len(packages))
-	for i, name := range packages {
-		p.place[name] = i + 1
-	}
+	p.imports = imports
+	p.reached = make(map[string]bool, len(imports))
 }
 
-// advance reports whether the go command's message tells of progress, and notes it. A package that is named has begun;
-// what comes before it in the order is built, or was in the build cache and is never named.
+// advance reports whether the go command's message tells of progress, and notes it. A package is named when its
+// compilation begins; one from the build cache never is.
 func (p *progress) advance(message string) bool {
 	if strings.HasPrefix(message, "go: downloading ") {
 		p.downloaded++
 		return true
 	}
-	place, known := p.place[message]
-	if !known {
+	if _, known := p.imports[message]; !known {
 		return false
 	}
-	p.done = max(p.done, place)
-	if p.done == len(p.place) {
+	p.reach(message)
+	if len(p.reached) == len(p.imports) {
 		p.doing = "linking"
 	}
 	return true
+}
+
+// reach notes that a package has begun, so that all it imports is done, be it compiled or from the build cache.
+func (p *progress) reach(name string) {
+	imports, known := p.imports[name]
+	if !known || p.reached[name] {
+		return
+	}
+	p.reached[name] = true
+	for _, imported := range imports {
+		p.reach(imported)
+	}
 }
 
 // print shows the state, in a log only when the last line is old.
@@ -78,8 +87,8 @@ func (p *progress) end() {
 
 func (p *progress) String() string {
 	line := "k8s: " + p.doing
-	if p.place != nil {
-		line += fmt.Sprintf(", %d of %d packages", p.done, len(p.place))
+	if p.imports != nil {
+		line += fmt.Sprintf(", %d of %d packages", len(p.reached), len(p.imports))
 	} else if p.downloaded > 0 {
 		line += fmt.Sprintf(", %d downloaded", p.downloaded)
 	}

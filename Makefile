@@ -1,0 +1,188 @@
+# Everything here works on a fresh clone with Go, git and make: each tool is built from a module that is pinned in
+# hack/tools, and the control plane that tests and the demo run against from the one in hack/devcluster.
+# "make help" lists the targets.
+
+GO      ?= go
+KUBECTL ?= kubectl
+
+# IMG is the image that "docker-build" makes and that "build-installer" and "deploy" put into the manifests.
+IMG ?= fluent-credential-operator:latest
+
+# VERSION is what the binaries report.
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
+
+# GOTESTFLAGS is handed to "go test" as it is: make test GOTESTFLAGS='-run TestRotation -v'
+GOTESTFLAGS ?=
+
+# KUBEBUILDER_ASSETS is the directory of etcd, kube-apiserver and kubectl. Whoever has it set already keeps what is
+# there, and nothing is built.
+KUBEBUILDER_ASSETS ?= $(CURDIR)/bin/k8s
+override KUBEBUILDER_ASSETS := $(abspath $(KUBEBUILDER_ASSETS))
+
+# Version stamping from git is left out (-buildvcs=false): it fails where the checkout belongs to another user, as in
+# many a CI container. VERSION carries the revision. No -trimpath either, so that what is compiled here serves the tests.
+GOBUILD := $(GO) build -buildvcs=false -ldflags '-X main.version=$(VERSION)'
+
+# What "generate", "manifests" and "build-installer" write, and nobody edits.
+GENERATED := ':(glob)api/**/zz_generated.*.go' ':(glob)api/**/applyconfiguration/**' \
+	config/crd/bases config/rbac/role.yaml dist/install.yaml
+
+CONTROLLER_GEN := bin/tools/controller-gen
+GOLANGCI_LINT  := bin/tools/golangci-lint
+KUSTOMIZE      := bin/tools/kustomize
+
+# One target at a time: the later ones read what the earlier ones write, and the go command uses every core by itself.
+.NOTPARALLEL:
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+ifneq ($(filter-out help clean,$(MAKECMDGOALS)),)
+ifeq ($(shell $(GO) env GOVERSION 2>/dev/null),)
+$(error "$(GO)" does not run. Install the Go release that go.mod names, or a newer one, from https://go.dev/dl/)
+endif
+endif
+
+##@ Try it
+
+.PHONY: help
+help: ## List the targets
+	@awk 'BEGIN {FS = ":.*## "} \
+		/^##@ / {printf "\n%s\n", substr($$0, 5)} \
+		/^[a-z0-9-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+.PHONY: demo
+demo: k8s build ## Rotate a credential against a simulated API, on a control plane of its own
+	@$(GO) build -buildvcs=false -o bin/demo ./hack/demo
+	@KUBEBUILDER_ASSETS='$(KUBEBUILDER_ASSETS)' bin/demo
+
+##@ Build
+
+.PHONY: build
+build: ## Build the operator and the simulated authorization server into bin/
+	$(GOBUILD) -o bin/fluent-credential-operator ./cmd/operator
+	$(GOBUILD) -o bin/authsim ./hack/authsim/cmd/authsim
+
+.PHONY: k8s
+k8s: ## Build etcd, kube-apiserver and kubectl into bin/k8s (minutes the first time, then nothing)
+	@cd hack/devcluster && GO='$(GO)' $(GO) run -buildvcs=false . -o '$(CURDIR)/bin/k8s'
+
+.PHONY: docker-build
+docker-build: ## Build the image IMG with docker
+	docker build --build-arg VERSION='$(VERSION)' -t '$(IMG)' .
+
+.PHONY: clean
+clean: ## Remove everything that was built
+	rm -rf bin cover.out
+
+##@ Test
+
+.PHONY: test
+test: k8s ## Run every test (GOTESTFLAGS adds flags)
+	KUBEBUILDER_ASSETS='$(KUBEBUILDER_ASSETS)' $(GO) test $(GOTESTFLAGS) ./...
+	cd hack/devcluster && $(GO) test $(GOTESTFLAGS) .
+
+.PHONY: test-race
+test-race: k8s ## Run every test under the race detector (needs a C compiler)
+	KUBEBUILDER_ASSETS='$(KUBEBUILDER_ASSETS)' CGO_ENABLED=1 $(GO) test -race $(GOTESTFLAGS) ./...
+
+.PHONY: bench
+bench: k8s build ## Measure rotations against the control plane
+	KUBEBUILDER_ASSETS='$(KUBEBUILDER_ASSETS)' $(GO) run ./hack/bench
+
+##@ Develop
+
+.PHONY: generate
+generate: $(CONTROLLER_GEN) ## Write the deep copies and the apply configurations of the API
+	$(CONTROLLER_GEN) object:headerFile=hack/boilerplate.go.txt paths=./api/...
+	$(CONTROLLER_GEN) applyconfiguration:headerFile=hack/boilerplate.go.txt paths=./api/...
+
+.PHONY: manifests
+manifests: $(CONTROLLER_GEN) ## Write the CRD and the operator's role from their markers
+	$(CONTROLLER_GEN) crd paths=./api/... output:crd:artifacts:config=config/crd/bases
+	$(CONTROLLER_GEN) rbac:roleName=fluent-credential-operator output:rbac:artifacts:config=config/rbac \
+		$(patsubst %,paths=%/...,$(wildcard ./api ./controllers))
+
+.PHONY: build-installer
+build-installer: $(KUSTOMIZE) bin/deploy/kustomization.yaml ## Write dist/install.yaml, the operator in one file
+	@mkdir -p dist
+	$(KUSTOMIZE) build bin/deploy -o dist/install.yaml
+
+# A generated file that was not written again has lost its source; a changed or an untracked one was not committed.
+.PHONY: verify
+verify: ## Check that what is generated is what is committed
+	@mkdir -p bin && touch bin/.verify
+	@$(GO) mod tidy -diff || { echo 'verify: go.mod or go.sum is not tidy: run "make tidy" and commit the result'; exit 1; }
+	@$(MAKE) --no-print-directory generate manifests build-installer
+	@stale=$$( { git diff --name-only -- $(GENERATED); \
+		git ls-files --others --exclude-standard -- $(GENERATED); \
+		find api config/crd/bases config/rbac/role.yaml dist/install.yaml -type f ! -newer bin/.verify \
+			\( -name 'zz_generated.*' -o -path '*/applyconfiguration/*' -o -name '*.yaml' \); } | sort -u ); \
+	if [ -n "$$stale" ]; then \
+		git --no-pager diff -- $(GENERATED); \
+		echo; echo "verify: stale, or not committed:"; echo "$$stale" | sed 's/^/  /'; \
+		echo "Run \"make generate manifests build-installer\" and commit the result; delete a file that is left over."; \
+		exit 1; \
+	fi; \
+	echo "verify: what is generated is what is committed"
+
+.PHONY: lint
+lint: $(GOLANGCI_LINT) ## Run the linters of .golangci.yml
+	$(GOLANGCI_LINT) run ./...
+	cd hack/devcluster && '$(CURDIR)/$(GOLANGCI_LINT)' run --config '$(CURDIR)/.golangci.yml' .
+
+.PHONY: fmt
+fmt: $(GOLANGCI_LINT) ## Format the code as "lint" wants it
+	$(GOLANGCI_LINT) fmt ./...
+	cd hack/devcluster && '$(CURDIR)/$(GOLANGCI_LINT)' fmt --config '$(CURDIR)/.golangci.yml' .
+
+.PHONY: proportions
+proportions: ## Check the lengths of functions and files
+	@$(GO) run ./hack/proportions
+
+.PHONY: tidy
+tidy: ## Tidy every module's go.mod
+	@for dir in . hack/devcluster hack/tools/*/; do echo "tidy $$dir"; (cd "$$dir" && $(GO) mod tidy) || exit 1; done
+
+##@ Deploy (to the cluster kubectl points at)
+
+.PHONY: install
+install: manifests $(KUSTOMIZE) ## Install the CRD
+	$(KUSTOMIZE) build config/crd | $(KUBECTL) apply --server-side -f -
+
+.PHONY: uninstall
+uninstall: $(KUSTOMIZE) ## Remove the CRD, and with it every FluentCredential
+	$(KUSTOMIZE) build config/crd | $(KUBECTL) delete --ignore-not-found -f -
+
+.PHONY: deploy
+deploy: manifests $(KUSTOMIZE) bin/deploy/kustomization.yaml ## Install the CRD and the operator, with image IMG
+	$(KUSTOMIZE) build bin/deploy | $(KUBECTL) apply --server-side -f -
+
+.PHONY: undeploy
+undeploy: uninstall ## Remove the CRD, then, when the last FluentCredential is gone, the operator
+	$(KUSTOMIZE) build config/default | $(KUBECTL) delete --ignore-not-found -f -
+
+# An overlay that sets the image, so that no tracked file has to change for it.
+.PHONY: bin/deploy/kustomization.yaml
+bin/deploy/kustomization.yaml:
+	@mkdir -p $(@D)
+	@image='$(IMG)'; \
+	case "$${image##*/}" in \
+		*@*) name=$${image%@*}; version="digest: $${image##*@}" ;; \
+		*:*) name=$${image%:*}; version="newTag: $${image##*:}" ;; \
+		*) name=$$image; version="newTag: latest" ;; \
+	esac; \
+	printf '%s\n' 'resources: [../../config/default]' 'images:' \
+		'  - name: fluent-credential-operator' "    newName: $$name" "    $$version" > $@
+
+# The tools: one module each, so that one's dependencies do not move another's. Built again when its module changes.
+
+bin/tools/controller-gen: package := sigs.k8s.io/controller-tools/cmd/controller-gen
+bin/tools/golangci-lint:  package := github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+bin/tools/kustomize:      package := sigs.k8s.io/kustomize/kustomize/v5
+bin/tools/golangci-lint:  patience := : the first time this takes some minutes
+
+bin/tools/%: hack/tools/%/go.mod hack/tools/%/go.sum
+	@echo "building $* into bin/tools$(patience)"
+	@mkdir -p $(@D)
+	@cd hack/tools/$* && CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -o '$(CURDIR)/$@.new' $(package)
+	@mv $@.new $@ && touch $@
