@@ -65,8 +65,14 @@ func (o *observation) loginFact() plan.Login {
 	return plan.Login{
 		Seed:     !seed.secret.IsZero() && !o.record.Spent(seed.secret),
 		Password: o.login.Username != "" && !o.login.Password.IsZero() && o.api.Supports(token.Password),
-		Client:   o.login.Username == "" && !o.login.ClientSecret.IsZero() && o.api.Supports(token.ClientCredentials),
+		Client:   o.isClientAlone() && o.api.Supports(token.ClientCredentials),
 	}
+}
+
+// isClientAlone tells whether the login is a client and nobody else: a client's own token in the place of a user's would be a
+// token of somebody else.
+func (o *observation) isClientAlone() bool {
+	return !o.login.ClientSecret.IsZero() && o.login.Username == "" && o.login.Refresh.IsZero() && o.login.Code.IsZero()
 }
 
 // seed is what a person put into the credentials Secret to start a chain with.

@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 
 	"github.com/fluent-credential/operator/api/v1alpha1"
@@ -13,11 +14,15 @@ import (
 // setLogin changes one entry of the credentials Secret.
 func (r *running) setLogin(t *testing.T, key, value string) {
 	t.Helper()
-	login := secret(t, r.namespace, "orders-login")
-	login.Data[key] = []byte(value)
-	if err := live.Update(t.Context(), login); err != nil {
-		t.Fatal(err)
-	}
+	edit(t, secret(t, r.namespace, "orders-login"), func(login *corev1.Secret) { login.Data[key] = []byte(value) })
+}
+
+// rotate sets the rotate annotation.
+func (r *running) rotate(t *testing.T, value string) {
+	t.Helper()
+	edit(t, r.cred, func(cred *v1alpha1.FluentCredential) {
+		cred.Annotations = map[string]string{v1alpha1.RotateAnnotation: value}
+	})
 }
 
 func startWith(t *testing.T, key, value string, change func(*authsim.Config)) *running {
@@ -54,11 +59,7 @@ func TestWrongPasswordIsTriedOnce(t *testing.T) {
 	const wrong = "a-wrong-password-that-is-long-enough-to-be-found"
 	r := startWith(t, "password", wrong, longLived)
 	r.eventuallyReason(t, v1alpha1.ConditionStalled, v1alpha1.ReasonCredentialsRejected)
-	cred := reread(t, r.cred)
-	cred.Annotations = map[string]string{v1alpha1.RotateAnnotation: "now"}
-	if err := live.Update(t.Context(), cred); err != nil {
-		t.Fatal(err)
-	}
+	r.rotate(t, "now")
 	r.setLogin(t, "unrelated", "an entry that nothing reads")
 	r.operator.stop()
 	startOperator(t, r.namespace)
@@ -127,12 +128,8 @@ func TestRotateAnnotation(t *testing.T) {
 	t.Parallel()
 	r := startReady(t, longLived)
 	for _, value := range []string{"one", "two"} {
-		cred := reread(t, r.cred)
-		before := cred.Status.Token.Serial
-		cred.Annotations = map[string]string{v1alpha1.RotateAnnotation: value}
-		if err := live.Update(t.Context(), cred); err != nil {
-			t.Fatal(err)
-		}
+		before := reread(t, r.cred).Status.Token.Serial
+		r.rotate(t, value)
 		eventually(t, "rotated and said so", func() (bool, any) {
 			status := reread(t, r.cred).Status
 			return status.Token.Serial == before+1 && status.LastHandledRotateAt == value, status
@@ -145,11 +142,7 @@ func TestSuspendSpendsNothing(t *testing.T) {
 	t.Parallel()
 	d := newDriven(t, nil)
 	d.settle()
-	cred := reread(t, d.cred)
-	cred.Spec.Suspend = true
-	if err := live.Update(t.Context(), cred); err != nil {
-		t.Fatal(err)
-	}
+	edit(t, d.cred, func(cred *v1alpha1.FluentCredential) { cred.Spec.Suspend = true })
 	requests, access := d.server.Ledger().Requests, d.access()
 	for range 5 {
 		d.settle()

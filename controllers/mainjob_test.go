@@ -8,6 +8,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/util/retry"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/fluent-credential/operator/api/v1alpha1"
@@ -43,6 +44,20 @@ func get[T client.Object](t *testing.T, object T, namespace, name string) T {
 	err := live.Get(t.Context(), types.NamespacedName{Namespace: namespace, Name: name}, object)
 	if client.IgnoreNotFound(err) != nil {
 		t.Fatal(err)
+	}
+	return object
+}
+
+// edit changes an object as a person would with kubectl edit, again when somebody else was faster.
+func edit[T client.Object](t *testing.T, object T, change func(T)) T {
+	t.Helper()
+	err := retry.RetryOnConflict(retry.DefaultBackoff, func() error {
+		get(t, object, object.GetNamespace(), object.GetName())
+		change(object)
+		return live.Update(t.Context(), object)
+	})
+	if err != nil {
+		t.Fatalf("edit %T %s: %v", object, object.GetName(), err)
 	}
 	return object
 }

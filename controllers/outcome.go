@@ -32,7 +32,7 @@ func (r *Reconciler) granted(seen *observation, try *attempt) func(custody.State
 			Obtained: got.Obtained, Expires: got.Expires, Lead: leadOf(seen.cred.Spec.Refresh), Draw: draw,
 			Stagnant: next.Stagnant, Repeats: repeats,
 		}.RefreshAt()
-		return next.Granted(try.claim, custody.Obtained{Token: got, Refresh: try.answer.Set.Refresh, Floor: floor})
+		return next.Granted(try.claim, custody.Obtained{Token: got, Refresh: try.answer.Set.Refresh, Sent: try.spends, Floor: floor})
 	}
 }
 

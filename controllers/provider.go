@@ -12,6 +12,12 @@ func apiOf(spec v1alpha1.ProviderSpec) (provider.API, error) {
 	switch {
 	case spec.Fluent != nil:
 		return fluentAPI(*spec.Fluent)
+	case spec.CommerceLayer != nil:
+		return commerceLayerAPI(*spec.CommerceLayer)
+	case spec.Nordea != nil:
+		return nordeaAPI(*spec.Nordea)
+	case spec.OAuth2 != nil:
+		return oauth2API(*spec.OAuth2)
 	}
 	return nil, errors.New("spec.provider names no API")
 }
@@ -23,6 +29,31 @@ func fluentAPI(spec v1alpha1.FluentProvider) (provider.API, error) {
 		BaseURL:    string(spec.BaseURL),
 		InQuery:    spec.ParameterStyle == "Query",
 		Options:    optionsOf(spec.EndpointOptions),
+	})
+}
+
+func commerceLayerAPI(spec v1alpha1.CommerceLayerProvider) (provider.API, error) {
+	return provider.NewCommerceLayer(provider.CommerceLayer{
+		BaseURL: string(spec.BaseURL),
+		Options: optionsOf(spec.EndpointOptions),
+	})
+}
+
+func nordeaAPI(spec v1alpha1.NordeaProvider) (provider.API, error) {
+	return provider.NewNordea(provider.Nordea{
+		BaseURL:   string(spec.BaseURL),
+		Decoupled: spec.Flow == v1alpha1.NordeaDecoupled,
+		Path:      spec.Path,
+		Options:   optionsOf(spec.EndpointOptions),
+	})
+}
+
+func oauth2API(spec v1alpha1.OAuth2Provider) (provider.API, error) {
+	return provider.NewOAuth2(provider.OAuth2{
+		TokenURL:             string(spec.TokenURL),
+		ParameterStyle:       provider.ParameterStyle(spec.ParameterStyle),
+		ClientAuthentication: provider.ClientAuthentication(spec.ClientAuthentication),
+		Options:              optionsOf(spec.EndpointOptions),
 	})
 }
 

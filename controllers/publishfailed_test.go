@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 
+	corev1 "k8s.io/api/core/v1"
+
 	"github.com/fluent-credential/operator/api/v1alpha1"
 )
 
@@ -11,11 +13,7 @@ func TestTypeOfTheWorkloadSecretCannotChange(t *testing.T) {
 	t.Parallel()
 	r := startReady(t, longLived)
 	before := r.workload(t)
-	cred := reread(t, r.cred)
-	cred.Spec.Target.Type = "example.com/token"
-	if err := live.Update(t.Context(), cred); err != nil {
-		t.Fatal(err)
-	}
+	edit(t, r.cred, func(cred *v1alpha1.FluentCredential) { cred.Spec.Target.Type = "example.com/token" })
 	r.eventuallyReason(t, v1alpha1.ConditionReady, v1alpha1.ReasonPublishFailed)
 	message := reread(t, r.cred).Status.Summary.Message
 	if want := "Secret orders-token cannot be written: Invalid: type"; message != want {
@@ -36,17 +34,9 @@ func TestTypeOfTheWorkloadSecretCannotChange(t *testing.T) {
 func TestTargetKeepsWhatOthersPutOnIt(t *testing.T) {
 	t.Parallel()
 	r := startReady(t, longLived)
-	theirs := r.workload(t)
-	theirs.Labels["team"] = "shop"
-	if err := live.Update(t.Context(), theirs); err != nil {
-		t.Fatal(err)
-	}
+	edit(t, r.workload(t), func(theirs *corev1.Secret) { theirs.Labels["team"] = "shop" })
 	setLabels := func(labels map[string]string) {
-		cred := reread(t, r.cred)
-		cred.Spec.Target.Labels = labels
-		if err := live.Update(t.Context(), cred); err != nil {
-			t.Fatal(err)
-		}
+		edit(t, r.cred, func(cred *v1alpha1.FluentCredential) { cred.Spec.Target.Labels = labels })
 	}
 	labelsAre := func(want string) func() (bool, any) {
 		return func() (bool, any) {

@@ -1,7 +1,6 @@
 package controllers
 
 import (
-	"context"
 	"fmt"
 	"maps"
 	"testing"
@@ -46,37 +45,28 @@ func (r *running) workload(t *testing.T) *corev1.Secret {
 func TestWorkloadSecretIsRepairedWithoutACall(t *testing.T) {
 	t.Parallel()
 	damages := map[string]struct {
-		damage func(context.Context, *corev1.Secret) error
+		damage func(*testing.T, *corev1.Secret)
 		why    string
 	}{
-		"deleted": {func(ctx context.Context, s *corev1.Secret) error { return live.Delete(ctx, s) },
+		"deleted": {remove,
 			"pods mount it, so it comes back"},
-		"value edited": {func(ctx context.Context, s *corev1.Secret) error {
-			s.Data["access_token"] = []byte("edited")
-			return live.Update(ctx, s)
-		}, "a token that is not in the state must not be used"},
-		"key removed": {func(ctx context.Context, s *corev1.Secret) error {
-			delete(s.Data, "expires_at")
-			return live.Update(ctx, s)
-		}, "pods read every key"},
-		"owner removed": {func(ctx context.Context, s *corev1.Secret) error {
-			s.OwnerReferences = nil
-			return live.Update(ctx, s)
-		}, "it would outlive its credential"},
-		"serial edited": {func(ctx context.Context, s *corev1.Secret) error {
+		"value edited": {edited(func(s *corev1.Secret) { s.Data["access_token"] = []byte("edited") }),
+			"a token that is not in the state must not be used"},
+		"key removed": {edited(func(s *corev1.Secret) { delete(s.Data, "expires_at") }),
+			"pods read every key"},
+		"owner removed": {edited(func(s *corev1.Secret) { s.OwnerReferences = nil }),
+			"it would outlive its credential"},
+		"serial edited": {edited(func(s *corev1.Secret) {
 			s.Data["access_token"] = []byte("edited")
 			s.Annotations[v1alpha1.SerialAnnotation] = "0"
-			return live.Update(ctx, s)
-		}, "an edit of the serial hides no edit of the data"},
+		}), "an edit of the serial hides no edit of the data"},
 	}
 	for name, test := range damages {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			r := startReady(t, longLived)
 			before, requests := r.workload(t), r.Ledger().Requests
-			if err := test.damage(t.Context(), before.DeepCopy()); err != nil {
-				t.Fatal(err)
-			}
+			test.damage(t, before.DeepCopy())
 			damaged := time.Now()
 			eventually(t, "repaired ("+test.why+")", func() (bool, any) {
 				now := r.workload(t)
@@ -89,6 +79,17 @@ func TestWorkloadSecretIsRepairedWithoutACall(t *testing.T) {
 				t.Errorf("the repair asked the server %d times", asked)
 			}
 		})
+	}
+}
+
+func edited(change func(*corev1.Secret)) func(*testing.T, *corev1.Secret) {
+	return func(t *testing.T, s *corev1.Secret) { t.Helper(); edit(t, s, change) }
+}
+
+func remove(t *testing.T, s *corev1.Secret) {
+	t.Helper()
+	if err := live.Delete(t.Context(), s); err != nil {
+		t.Fatal(err)
 	}
 }
 
@@ -182,11 +183,7 @@ func TestDeletion(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			r := startReady(t, longLived)
-			cred := reread(t, r.cred)
-			cred.Spec.Target.DeletionPolicy = test.policy
-			if err := live.Update(t.Context(), cred); err != nil {
-				t.Fatal(err)
-			}
+			cred := edit(t, r.cred, func(cred *v1alpha1.FluentCredential) { cred.Spec.Target.DeletionPolicy = test.policy })
 			if err := live.Delete(t.Context(), cred); err != nil {
 				t.Fatal(err)
 			}
@@ -214,11 +211,7 @@ func TestRenamedTargetIsPublishedBeforeTheOldOneGoes(t *testing.T) {
 	t.Parallel()
 	r := startReady(t, longLived)
 	requests := r.Ledger().Requests
-	cred := reread(t, r.cred)
-	cred.Spec.Target.Name = "renamed"
-	if err := live.Update(t.Context(), cred); err != nil {
-		t.Fatal(err)
-	}
+	edit(t, r.cred, func(cred *v1alpha1.FluentCredential) { cred.Spec.Target.Name = "renamed" })
 	eventually(t, "the old one is gone", func() (bool, any) {
 		old := secret(t, r.namespace, "orders-token")
 		if old.Name == "" && secret(t, r.namespace, "renamed").Name == "" {

@@ -18,13 +18,16 @@ func (d *driven) state() *corev1.Secret {
 	return secret(d.t, d.cred.Namespace, custody.Names(d.cred.Name)[0])
 }
 
-func (d *driven) editState(edit func(*corev1.Secret)) {
+func (d *driven) editState(change func(*corev1.Secret)) {
 	d.t.Helper()
-	state := d.state()
-	edit(state)
-	if err := live.Update(d.t.Context(), state); err != nil {
-		d.t.Fatal(err)
-	}
+	edit(d.t, d.state(), change)
+}
+
+// giveSeed puts a new seed into the credentials Secret, as a person who authorized would.
+func (d *driven) giveSeed() {
+	d.t.Helper()
+	seed := []byte(d.server.Seed(user, clientID))
+	edit(d.t, secret(d.t, d.cred.Namespace, "orders-login"), func(login *corev1.Secret) { login.Data["refresh_token"] = seed })
 }
 
 func forge(state *corev1.Secret) {
@@ -48,18 +51,12 @@ func TestEditedStateIsNotTrusted(t *testing.T) {
 
 func TestEditedStateWithoutALoginAsksAPerson(t *testing.T) {
 	t.Parallel()
-	var seedSecret *corev1.Secret
 	d := newDrivenWith(t, nil, func(login *corev1.Secret) {
 		delete(login.StringData, "username")
 		delete(login.StringData, "password")
-		seedSecret = login
 	}, nil)
 	d.settle()
-	seeded := secret(t, seedSecret.Namespace, seedSecret.Name)
-	seeded.Data["refresh_token"] = []byte(d.server.Seed(user, clientID))
-	if err := live.Update(t.Context(), seeded); err != nil {
-		t.Fatal(err)
-	}
+	d.giveSeed()
 	d.sleep(d.settle())
 	before := d.state().Data["state.json"]
 	d.editState(forge)
@@ -148,11 +145,7 @@ func newChain(t *testing.T, policy v1alpha1.LostReplyPolicy, seedOnly bool) *dri
 		}
 	}, func(cred *v1alpha1.FluentCredential) { cred.Spec.Refresh.OnLostReply = policy })
 	if seedOnly {
-		login := secret(t, d.cred.Namespace, "orders-login")
-		login.Data["refresh_token"] = []byte(d.server.Seed(user, clientID))
-		if err := live.Update(t.Context(), login); err != nil {
-			t.Fatal(err)
-		}
+		d.giveSeed()
 	}
 	return d
 }

@@ -2,6 +2,7 @@ package controllers
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -92,56 +93,51 @@ func renewability(seen *observation, next plan.Step, why cause) (metav1.Conditio
 	return metav1.ConditionTrue, cause{v1alpha1.ReasonRenewalExpected, "the next refresh is expected to work"}
 }
 
+// stalledBy are the outcomes that only a person can change.
+var stalledBy = []plan.Why{plan.TargetTaken, plan.Refused, plan.NoMeans, plan.Stopped}
+
 // isStalled: only a person can continue. A credentials Secret that does not exist may be on its way.
 func isStalled(seen *observation, next plan.Step) bool {
-	switch next.Why {
-	case plan.TargetTaken, plan.Refused, plan.NoMeans, plan.Stopped:
-		return true
-	case plan.Obstructed:
-		return seen.obstacle.reason != v1alpha1.ReasonCredentialsNotFound
-	}
-	return false
+	return slices.Contains(stalledBy, next.Why) ||
+		next.Why == plan.Obstructed && seen.obstacle.reason != v1alpha1.ReasonCredentialsNotFound
 }
+
+// retriedAfter are the outcomes that change by themselves.
+var retriedAfter = []plan.Why{plan.BackingOff, plan.InFlight, plan.HostBusy, plan.ReplyLost, plan.Obstructed}
 
 // isReconciling: work is under way, or will be tried again.
 func isReconciling(seen *observation, next plan.Step) bool {
-	switch {
-	case isStalled(seen, next), next.Why == plan.Deleted:
+	if isStalled(seen, next) || next.Why == plan.Deleted {
 		return false
-	case next.Do != plan.Wait, seen.failed != nil:
-		return true
 	}
-	switch next.Why {
-	case plan.BackingOff, plan.InFlight, plan.HostBusy, plan.ReplyLost, plan.Obstructed:
-		return true
-	}
-	return false
+	return next.Do != plan.Wait || seen.failed != nil || slices.Contains(retriedAfter, next.Why)
 }
 
 // noMeans is what a person is asked to do when nothing else is left.
 const noMeans = "no refresh token is stored, and the credentials Secret holds no login that works without a person: " +
 	"put a new refresh_token, or a username and password, into it"
 
+// causes are those that are always told in the same words.
+var causes = map[plan.Why]cause{
+	plan.Suspended: {v1alpha1.ReasonSuspended, "spec.suspend is true: no token is obtained or refreshed"},
+	plan.NoMeans:   {v1alpha1.ReasonReauthorizationRequired, noMeans},
+	plan.InFlight:  {v1alpha1.ReasonProgressing, "an exchange begun by another process of the operator is waited for"},
+	plan.HostBusy:  {v1alpha1.ReasonRateLimited, "the token host's turn has not come (--host-rate)"},
+}
+
 // causeOf is why the next step is what it is.
 func causeOf(seen *observation, next plan.Step) cause {
-	switch next.Why {
-	case plan.TargetTaken:
-		return cause{v1alpha1.ReasonTargetConflict,
-			fmt.Sprintf("Secret %s exists and does not belong to this FluentCredential; it is left alone", seen.cred.TargetName())}
-	case plan.Suspended:
-		return cause{v1alpha1.ReasonSuspended, "spec.suspend is true: no token is obtained or refreshed"}
-	case plan.Obstructed:
-		return cause(seen.obstacle)
-	case plan.NoMeans:
-		return cause{v1alpha1.ReasonReauthorizationRequired, noMeans}
-	case plan.InFlight:
-		return cause{v1alpha1.ReasonProgressing, "an exchange begun by another process of the operator is waited for"}
-	case plan.HostBusy:
-		return cause{v1alpha1.ReasonRateLimited, "the token host's turn has not come (--host-rate)"}
-	case plan.Stopped, plan.ReplyLost:
-		return cause{v1alpha1.ReasonReplyLost, lostMessage(seen, next)}
+	if told, ok := causes[next.Why]; ok {
+		return told
 	}
 	switch {
+	case next.Why == plan.TargetTaken:
+		return cause{v1alpha1.ReasonTargetConflict,
+			fmt.Sprintf("Secret %s exists and does not belong to this FluentCredential; it is left alone", seen.cred.TargetName())}
+	case next.Why == plan.Obstructed:
+		return cause(seen.obstacle)
+	case next.Why == plan.Stopped, next.Why == plan.ReplyLost:
+		return cause{v1alpha1.ReasonReplyLost, lostMessage(seen, next)}
 	case seen.failed != nil:
 		return cause{v1alpha1.ReasonPublishFailed, refusedWrite(seen.failed)}
 	case seen.facts.Failure != nil:

@@ -2,6 +2,7 @@ package controllers
 
 import (
 	"encoding/json"
+	"strings"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -19,7 +20,7 @@ func tokenStatus(seen *observation) *v1alpha1.TokenStatus {
 		return nil
 	}
 	return &v1alpha1.TokenStatus{
-		Serial: seen.record.Serial, Grant: string(stored.Grant), Type: stored.Type, Scope: stored.Scope,
+		Serial: seen.record.Serial, Grant: string(stored.Grant), Type: cut(stored.Type), Scope: cut(stored.Scope),
 		ObtainedTime: *timeOf(stored.Obtained), ExpirationTime: *timeOf(stored.Expires),
 	}
 }
@@ -31,10 +32,26 @@ func identityStatus(seen *observation) *v1alpha1.Identity {
 	}
 	who := stored.Identity
 	identity := v1alpha1.Identity{
-		Account: accountOf(seen.cred.Spec.Provider), RetailerID: who.RetailerID, Roles: who.Roles,
-		FirstName: who.FirstName, LastName: who.LastName, OwnerID: who.OwnerID, OwnerType: who.OwnerType,
+		Account: accountOf(seen.cred.Spec.Provider), RetailerID: cut(who.RetailerID),
+		FirstName: cut(who.FirstName), LastName: cut(who.LastName), OwnerID: cut(who.OwnerID), OwnerType: cut(who.OwnerType),
+	}
+	for _, role := range who.Roles[:min(len(who.Roles), maxRoles)] {
+		identity.Roles = append(identity.Roles, cut(role))
 	}
 	return &identity
+}
+
+// What an API tells of itself is kept short in the status.
+const (
+	maxRoles = 32
+	maxText  = 256
+)
+
+func cut(text string) string {
+	if runes := []rune(strings.ToValidUTF8(text, "?")); len(runes) > maxText {
+		return string(runes[:maxText]) + "…"
+	}
+	return text
 }
 
 func failureStatus(seen *observation) *v1alpha1.FailureStatus {

@@ -105,9 +105,7 @@ func addIndexes(ctx context.Context, indexer client.FieldIndexer) error {
 	if err != nil {
 		return err
 	}
-	return indexer.IndexField(ctx, secretMetadata(), ownerIndex, func(object client.Object) []string {
-		return ownerOf(object)
-	})
+	return indexer.IndexField(ctx, secretMetadata(), ownerIndex, ownerOf)
 }
 
 func ownerOf(object client.Object) []string {

@@ -136,9 +136,6 @@ const (
 type OAuth2Provider struct {
 	// tokenURL is the token endpoint (RFC 6749 section 3.2).
 	TokenURL TokenURL `json:"tokenURL"`
-	// revocationURL is the revocation endpoint (RFC 7009).
-	// +optional
-	RevocationURL TokenURL `json:"revocationURL,omitempty"`
 	// parameterStyle says how the parameters are sent: Form is the standard's.
 	// +kubebuilder:default=Form
 	// +optional

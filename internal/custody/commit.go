@@ -7,11 +7,15 @@ import (
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/wait"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/fluent-credential/operator/api/v1alpha1"
 )
 
-// ErrGone is returned when there is nothing left to write to: the namespace is being deleted.
-var ErrGone = errors.New("the namespace is being deleted")
+// ErrGone is returned when there is nothing left to write to: the namespace or the FluentCredential is being deleted.
+var ErrGone = errors.New("the namespace or the FluentCredential is being deleted")
 
 // ErrSuperseded is returned by Commit when the state has moved on without this claim. The result is not stored.
 var ErrSuperseded = errors.New("the state has moved on")
@@ -52,7 +56,7 @@ type Result struct {
 
 // Commit stores the result of a claim. It tries for as long as the context lives, because the only copy of a refresh token may be
 // in this process; a conflict is merged by the claim's id, never dropped. It returns ErrSuperseded when the state has moved on
-// without the claim, and ErrGone when the namespace is being deleted.
+// without the claim, and ErrGone when the namespace or the FluentCredential is being deleted.
 func (s *Store) Commit(ctx context.Context, owner Owner, from *Record, result Result, tried func(error)) (*Record, error) {
 	pause := retries
 	for {
@@ -89,17 +93,34 @@ func orNil(done error) error {
 // record nor an error the API server did not answer: try again.
 func (s *Store) merge(ctx context.Context, owner Owner, from *Record, result Result) (*Record, error) {
 	found, err := s.Open(ctx, owner)
+	gone := false
+	if err == nil && found.secret == nil {
+		gone, err = s.isOwnerGone(ctx, owner)
+	}
 	switch {
 	case err != nil:
 		return nil, nil
+	case gone:
+		return nil, ErrGone
 	case found.secret == nil || found.Damaged: // somebody removed or edited it: what we hold is all there is
-		return &Record{State: from.State, secret: found.secret}, nil
+		held := from.State
+		held.MovedTo = ""
+		return &Record{State: held, secret: found.secret, Leaving: found.Leaving}, nil
 	case result.Wanted(found.State, result.Claim):
 		return found, nil
 	case found.LastClaim == result.Claim.ID:
 		return found, errStored
 	}
 	return found, ErrSuperseded
+}
+
+// isOwnerGone tells whether nobody is left who would let a state Secret go again: one that is written now would stay for ever.
+func (s *Store) isOwnerGone(ctx context.Context, owner Owner) (bool, error) {
+	var cred v1alpha1.FluentCredential
+	if err := s.Reader.Get(ctx, types.NamespacedName{Namespace: owner.Namespace, Name: owner.Name}, &cred); err != nil {
+		return apierrors.IsNotFound(err), client.IgnoreNotFound(err)
+	}
+	return cred.UID != owner.UID || !cred.DeletionTimestamp.IsZero(), nil
 }
 
 func sleep(ctx context.Context, pause time.Duration) bool {

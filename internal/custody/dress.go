@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"slices"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -27,7 +28,7 @@ func Names(credential string) [2]string {
 	stem := credential
 	if len(stem)+len(alternateSuffix) > maxName {
 		sum := sha256.Sum256([]byte(credential))
-		stem = stem[:maxName-len(alternateSuffix)-17] + "-" + hex.EncodeToString(sum[:8])
+		stem = strings.TrimRight(stem[:maxName-len(alternateSuffix)-17], ".") + "-" + hex.EncodeToString(sum[:8])
 	}
 	return [2]string{stem + suffix, stem + alternateSuffix}
 }

@@ -2,6 +2,8 @@ package custody
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
@@ -18,19 +20,16 @@ func (s *Store) Relocate(ctx context.Context, owner Owner, from *Record) (*Recor
 	if from.Damaged {
 		return from, s.letGo(ctx, from.secret) // nothing in it is worth a copy
 	}
-	target := otherName(owner.Name, from.secret.Name)
 	if from.MovedTo == "" {
 		next := from.State
-		next.MovedTo = target
+		next.MovedTo = otherName(owner.Name, from.secret.Name)
 		marked, err := s.Put(ctx, owner, from, next)
 		if err != nil {
 			return nil, err
 		}
 		from = marked
 	}
-	state := from.State
-	state.MovedTo = ""
-	copied, err := s.create(ctx, owner, target, state)
+	copied, err := s.Put(ctx, owner, from, from.State)
 	if isNamespaceGone(err) {
 		return from, s.letGo(ctx, from.secret) // there is no room for a copy, and nobody who could use it
 	}
@@ -38,6 +37,47 @@ func (s *Store) Relocate(ctx context.Context, owner Owner, from *Record) (*Recor
 		return nil, err
 	}
 	return copied, s.letGo(ctx, from.secret)
+}
+
+// copy writes the next state under the name that the old Secret announced. Whoever else does so first is found by a conflict.
+func (s *Store) copy(ctx context.Context, owner Owner, from *Record, next State) (*Record, error) {
+	next.MovedFrom, next.MovedTo = from.secret.Name, ""
+	return s.create(ctx, owner, from.MovedTo, next)
+}
+
+// follow finishes a relocation that was begun: the copy is the truth as soon as it exists; until then the old one is, and says
+// that it is leaving.
+func (s *Store) follow(ctx context.Context, owner Owner, found *Record) (*Record, error) {
+	if found.MovedTo == "" {
+		return found, s.bury(ctx, owner, found)
+	}
+	copied, err := s.read(ctx, owner, found.MovedTo)
+	if apierrors.IsNotFound(err) {
+		return found, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("state Secret %s: %w", found.MovedTo, err)
+	}
+	return copied, s.letGo(ctx, found.secret)
+}
+
+// bury lets the Secret go that this one follows, where nobody did so yet. The next Put forgets it.
+func (s *Store) bury(ctx context.Context, owner Owner, found *Record) error {
+	if found.MovedFrom == "" {
+		return nil
+	}
+	old, err := s.read(ctx, owner, found.MovedFrom)
+	switch {
+	case apierrors.IsNotFound(err), errors.Is(err, ErrForeign):
+	case err != nil:
+		return fmt.Errorf("state Secret %s: %w", found.MovedFrom, err)
+	case old.Leaving:
+		if err := s.letGo(ctx, old.secret); err != nil {
+			return err
+		}
+	}
+	found.MovedFrom = ""
+	return nil
 }
 
 // letGo takes our finalizer from a Secret, so that a deletion can end. The patch fails when the Secret has changed.

@@ -26,7 +26,8 @@ type State struct {
 	Repeats  bool   `json:"repeats,omitempty"`  // the API gives the same token again until it expires
 	Stagnant int    `json:"stagnant,omitempty"` // replies in a row that brought no more life
 
-	MovedTo string `json:"movedTo,omitempty"` // the state Secret that follows this one, which is being deleted
+	MovedTo   string `json:"movedTo,omitempty"`   // the state Secret that follows this one, which is being deleted
+	MovedFrom string `json:"movedFrom,omitempty"` // the one that this one follows, until it is known to be gone
 }
 
 // Token is the newest access token.

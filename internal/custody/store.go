@@ -58,9 +58,6 @@ func (s *Store) Open(ctx context.Context, owner Owner) (*Record, error) {
 		if err != nil {
 			return nil, fmt.Errorf("state Secret %s: %w", name, err)
 		}
-		if record.MovedTo == "" || record.MovedTo == name {
-			return record, nil
-		}
 		return s.follow(ctx, owner, record)
 	}
 	return &Record{State: State{Salt: newSalt()}}, nil
@@ -87,24 +84,14 @@ func (s *Store) read(ctx context.Context, owner Owner, name string) (*Record, er
 	}, nil
 }
 
-// follow finishes a relocation that was begun: the copy is the truth as soon as it exists; until then the old one is, and says
-// that it is leaving.
-func (s *Store) follow(ctx context.Context, owner Owner, old *Record) (*Record, error) {
-	copied, err := s.read(ctx, owner, old.MovedTo)
-	if apierrors.IsNotFound(err) {
-		return old, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("state Secret %s: %w", old.MovedTo, err)
-	}
-	return copied, s.letGo(ctx, old.secret)
-}
-
 // Put writes the next state over the one that was read: a compare-and-swap. It returns ErrConflict when somebody else wrote
 // first; any other error may mean that the write happened.
 func (s *Store) Put(ctx context.Context, owner Owner, from *Record, next State) (*Record, error) {
 	if from.secret == nil {
 		return s.create(ctx, owner, Names(owner.Name)[0], next)
+	}
+	if from.MovedTo != "" {
+		return s.copy(ctx, owner, from, next)
 	}
 	secret := from.secret.DeepCopy()
 	data, err := encode(next)

@@ -21,6 +21,7 @@ func (s State) Claimed(claim Claim, rotate string) State {
 type Obtained struct {
 	Token   Token
 	Refresh token.Secret // zero: the reply had none, so the old one stays
+	Sent    token.Secret // what the claim spent: a seed that stays becomes the chain
 	Floor   int64        // the highest serial seen elsewhere; the new one is above it
 }
 
@@ -33,14 +34,21 @@ func (s State) Granted(claim Claim, got Obtained) State {
 	case !got.Refresh.IsZero():
 		s.Chain = &Chain{Refresh: got.Refresh}
 	case claim.Grant == token.RefreshToken && claim.Seed:
-		s.Chain = nil // a seed that was not rotated is in the credentials Secret still, and counts as spent
+		s.Chain = chainOf(got.Sent) // RFC 6749 section 6: no new one, so the old one goes on
 	case claim.Grant == token.RefreshToken && s.Chain != nil:
-		s.Chain = &Chain{Refresh: s.Chain.Refresh} // RFC 6749 section 6: no new one, so the old one goes on
+		s.Chain = chainOf(s.Chain.Refresh) // likewise
 	default:
 		s.Chain = nil // a new family, and it has none
 	}
 	s.Claim, s.LastClaim, s.Failure = nil, claim.ID, nil
 	return s
+}
+
+func chainOf(refresh token.Secret) *Chain {
+	if refresh.IsZero() {
+		return nil
+	}
+	return &Chain{Refresh: refresh}
 }
 
 // Repeated records whether a reply was idle: the same token again, or one without life.
@@ -104,8 +112,8 @@ func (s State) Awaits(claim Claim) bool {
 	switch {
 	case s.Claim != nil:
 		return s.Holds(claim)
-	case s.Chain != nil && s.Chain.Presented > 0:
-		return s.Chain.Claim == claim.ID
+	case s.Chain != nil && s.Chain.Presented > 0 && s.Chain.Claim == claim.ID:
+		return true
 	}
 	return s.LastClaim == claim.ID && s.Failure != nil && s.Failure.Verdict == token.Unknown
 }

@@ -6,7 +6,6 @@ import (
 	"crypto/x509"
 	"errors"
 	"net"
-	"net/url"
 	"os"
 	"strings"
 	"syscall"
@@ -28,6 +27,8 @@ func describeDial(err error) string {
 		return "the host " + name.Name + " cannot be looked up"
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded):
 		return "no connection in time"
+	case errors.Is(err, context.Canceled):
+		return "the connection was not waited for"
 	case isCertificate(err):
 		return "the endpoint's certificate is not trusted: " + certificateCause(err)
 	case errors.As(err, &operation):
@@ -56,11 +57,14 @@ func certificateCause(err error) string {
 	return "it is not valid"
 }
 
-// rootCause is the system's own word for it, for example "connection refused".
+// rootCause is the system's own word for it, for example "connection refused", or the alert by which the peer ended TLS.
 func rootCause(operation *net.OpError) string {
 	var number syscall.Errno
-	if errors.As(operation, &number) {
+	switch {
+	case errors.As(operation, &number):
 		return number.Error()
+	case operation.Op == "remote error":
+		return "the endpoint ended TLS: " + operation.Err.Error()
 	}
 	return "the connection failed"
 }
@@ -68,32 +72,18 @@ func rootCause(operation *net.OpError) string {
 // maxText is how much of an API's own words reaches a message, in runes.
 const maxText = 200
 
-// presentable makes the API's own words fit for a condition: free of what was sent or received (some servers repeat a token in
-// their error), one line, printable, and of a sane length. Cutting comes last: half a secret is not found any more.
+// presentable makes the API's own words fit for a condition: free of what was sent (some servers repeat a token in their error),
+// one line, printable, and of a sane length.
 func presentable(problem provider.Problem, secrets []token.Secret) provider.Problem {
-	problem.Code = cut(printable(scrub(problem.Code, secrets)))
-	problem.Description = cut(printable(scrub(problem.Description, secrets)))
+	known := spellings(secrets)
+	problem.Code, problem.Description = present(problem.Code, known), present(problem.Description, known)
 	return problem
 }
 
-func scrub(text string, secrets []token.Secret) string {
-	for _, secret := range secrets {
-		for _, value := range spellings(secret) {
-			text = strings.ReplaceAll(text, value, secret.String())
-		}
-	}
-	return text
-}
-
-// leastScrubbed: a shorter secret would tear holes into ordinary words.
-const leastScrubbed = 4
-
-func spellings(secret token.Secret) []string {
-	value := secret.Reveal()
-	if len(value) < leastScrubbed {
-		return nil
-	}
-	return []string{value, url.QueryEscape(value), url.PathEscape(value)}
+// present scrubs before and after it drops what cannot be printed: either can bring a secret to light, or hide one. Cutting comes
+// last, since a secret that is cut short may not be found any more.
+func present(text string, known []string) string {
+	return cut(scrub(printable(scrub(text, known)), known))
 }
 
 func printable(text string) string {

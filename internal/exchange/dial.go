@@ -1,6 +1,7 @@
 package exchange
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -8,6 +9,7 @@ import (
 	"net"
 	"net/url"
 	"sync/atomic"
+	"time"
 
 	"github.com/fluent-credential/operator/internal/provider"
 	"github.com/fluent-credential/operator/internal/token"
@@ -16,12 +18,15 @@ import (
 // Dialer opens the connections on which tokens are spent.
 type Dialer struct {
 	Policy Policy
+	// DialTimeout and ReplyTimeout replace the constants of these names; zero does not.
+	DialTimeout, ReplyTimeout time.Duration
 }
 
 // Conn is a connection to a token endpoint on which nothing was sent yet. It carries one request.
 type Conn struct {
 	net.Conn
-	sent *countingConn
+	sent         *countingConn
+	replyTimeout time.Duration
 }
 
 // wrote tells whether any byte of the request left this process.
@@ -33,7 +38,7 @@ func (c *Conn) Close() { _ = c.Conn.Close() }
 // Dial connects to the endpoint, TLS included. Nothing is spent by it, so it comes before the claim. A failure is an Answer with
 // the verdict Unsent, or RefusedIntact where the Policy forbids the address or caBundle is no certificate.
 func (d Dialer) Dial(ctx context.Context, api provider.API, request provider.Request) (*Conn, *provider.Answer) {
-	ctx, cancel := context.WithTimeout(ctx, DialTimeout)
+	ctx, cancel := context.WithTimeout(ctx, cmp.Or(d.DialTimeout, DialTimeout))
 	defer cancel()
 	conn, err := d.dial(ctx, api.Endpoint(), request.CABundle)
 	if err == nil {
@@ -72,7 +77,7 @@ func (d Dialer) dial(ctx context.Context, endpoint *url.URL, caBundle string) (*
 		return nil, err
 	}
 	counting.written.Store(0) // the handshake's bytes are not the request's
-	return &Conn{Conn: secured, sent: counting}, nil
+	return &Conn{Conn: secured, sent: counting, replyTimeout: cmp.Or(d.ReplyTimeout, ReplyTimeout)}, nil
 }
 
 func address(endpoint *url.URL) string {

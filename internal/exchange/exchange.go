@@ -30,7 +30,7 @@ const (
 
 const userAgent = "fluent-credential-operator"
 
-// Send writes the request to the connection, once, reads the reply and closes the connection. It takes no longer than
+// Send writes the request to the connection, once, reads the reply and closes the connection. It takes no longer than the Dialer's
 // ReplyTimeout, and its context is only for its values: what is on the wire is not taken back.
 func (c *Conn) Send(ctx context.Context, api provider.API, grant token.Grant, request provider.Request) provider.Answer {
 	defer c.Close()
@@ -40,7 +40,7 @@ func (c *Conn) Send(ctx context.Context, api provider.API, grant token.Grant, re
 }
 
 func (c *Conn) roundTrip(ctx context.Context, api provider.API, grant token.Grant, request provider.Request) provider.Answer {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), ReplyTimeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.replyTimeout)
 	defer cancel()
 	out, err := httpRequest(ctx, request)
 	if err != nil {
@@ -75,6 +75,7 @@ func httpRequest(ctx context.Context, request provider.Request) (*http.Request, 
 	}
 	out.GetBody, out.Close = nil, true
 	out.Header.Set("User-Agent", userAgent)
+	out.Header.Set("Accept-Encoding", "identity") // without it any coding would do (RFC 9110 section 12.5.3)
 	for name, value := range request.Header {
 		out.Header.Set(name, value.Reveal())
 	}
@@ -83,7 +84,7 @@ func httpRequest(ctx context.Context, request provider.Request) (*http.Request, 
 
 // readReply reads one final reply; interim ones (RFC 9110 section 15.2) are passed over.
 func readReply(conn io.Reader, request *http.Request) (provider.Reply, error) {
-	reader := bufio.NewReader(io.LimitReader(conn, maxHeader+MaxReply+1))
+	reader := bufio.NewReader(&bounded{conn, maxHeader + MaxReply + 1})
 	for {
 		response, err := http.ReadResponse(reader, request)
 		if err != nil {
@@ -109,6 +110,21 @@ func readBody(response *http.Response) (provider.Reply, error) {
 }
 
 var errTooLarge = errors.New("the reply is larger than 64 KiB")
+
+// bounded reads no more than so many bytes: header, body and interim replies together.
+type bounded struct {
+	io.Reader
+	left int
+}
+
+func (b *bounded) Read(p []byte) (int, error) {
+	if b.left <= 0 {
+		return 0, errTooLarge
+	}
+	n, err := b.Reader.Read(p[:min(len(p), b.left)])
+	b.left -= n
+	return n, err
+}
 
 // failed is the answer where no reply could be read.
 func failed(verdict token.Verdict, err error) provider.Answer {

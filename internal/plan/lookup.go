@@ -5,6 +5,9 @@ import "time"
 // live tells whether there is a token that is valid now.
 func (o Observed) live(now time.Time) bool { return o.Token != nil && now.Before(o.Token.Expires) }
 
+// held tells whether the process that made the claim may still be at work.
+func (c *Claim) held(now time.Time) bool { return c != nil && !c.Gone && now.Before(c.Until) }
+
 // doubtful tells whether the refresh token may be spent already.
 func (o Observed) doubtful() bool { return o.Chain.Stored && o.Chain.Presented > 0 }
 

@@ -18,6 +18,7 @@ var rules = []rule{
 	obstructed,    // without a login and an endpoint there is nothing to try
 	refused,       // a refused login is not tried again for the asking
 	settled,       // a good token with nothing due is left alone
+	stranded,      // who has nothing to try has no reason to wait for a turn
 	failing,       // back off
 	crowded,       // the host's turn
 	spend,         // obtain a token
@@ -33,14 +34,16 @@ func Next(seen Observed, now time.Time) Step {
 	return Step{Do: Wait, Why: NoMeans}
 }
 
-func release(seen Observed, _ time.Time) *Step {
-	if !seen.Deleting {
+func release(seen Observed, now time.Time) *Step {
+	switch {
+	case !seen.Deleting:
 		return nil
+	case !seen.Registered:
+		return wait(Deleted, time.Time{})
+	case seen.Claim.held(now): // its holder would store a result in a Secret that nobody lets go any more
+		return unfinished(seen, now)
 	}
-	if seen.Registered {
-		return do(Release, Deleted)
-	}
-	return wait(Deleted, time.Time{})
+	return do(Release, Deleted)
 }
 
 func notRegistered(seen Observed, _ time.Time) *Step {
@@ -86,13 +89,13 @@ func suspended(seen Observed, now time.Time) *Step {
 }
 
 func unfinished(seen Observed, now time.Time) *Step {
-	if seen.Claim == nil {
+	switch {
+	case seen.Claim == nil:
 		return nil
+	case seen.Claim.held(now):
+		return wait(InFlight, earliest(seen.Claim.Until, now.Add(claimPoll)))
 	}
-	if seen.Claim.Gone || !now.Before(seen.Claim.Until) {
-		return do(Settle, Orphaned)
-	}
-	return wait(InFlight, earliest(seen.Claim.Until, now.Add(claimPoll)))
+	return do(Settle, Orphaned)
 }
 
 func obstructed(seen Observed, now time.Time) *Step {
@@ -103,7 +106,7 @@ func obstructed(seen Observed, now time.Time) *Step {
 }
 
 func refused(seen Observed, now time.Time) *Step {
-	if seen.Failure == nil || seen.Login.Seed || seen.Rotate && !seen.Failure.Barred {
+	if seen.Failure == nil || seen.Rotate && !seen.Failure.Barred {
 		return nil
 	}
 	switch at := seen.Failure.RetryAt; {
@@ -122,6 +125,13 @@ func settled(seen Observed, now time.Time) *Step {
 	return wait(NotDue, seen.due(now))
 }
 
+func stranded(seen Observed, now time.Time) *Step {
+	if step := spend(seen, now); step.Do == Wait {
+		return step
+	}
+	return nil
+}
+
 func failing(seen Observed, now time.Time) *Step {
 	if seen.Failure == nil || seen.Rotate || !now.Before(seen.Failure.RetryAt) {
 		return nil
@@ -133,7 +143,7 @@ func crowded(seen Observed, now time.Time) *Step {
 	if !now.Before(seen.HostFree) {
 		return nil
 	}
-	return wait(HostBusy, seen.HostFree)
+	return wait(HostBusy, earliest(seen.HostFree, seen.expiryAfter(now)))
 }
 
 func spend(seen Observed, now time.Time) *Step {

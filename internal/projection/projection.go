@@ -2,6 +2,7 @@
 package projection
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -108,6 +109,9 @@ func (w Workload) Matches(secret *corev1.Secret) bool {
 	if !contains(secret.Labels, labels) || !contains(secret.Annotations, annotations) || !ownedBy(secret, w.Owner.UID) {
 		return false
 	}
+	if cmp.Or(string(secret.Type), opaque) != cmp.Or(w.Type, opaque) {
+		return false
+	}
 	for key, value := range w.Data {
 		if have, ok := secret.Data[key]; !ok || string(have) != string(value) {
 			return false
@@ -124,9 +128,12 @@ func (w Workload) Digest() string {
 	return hex.EncodeToString(sum[:])
 }
 
+// opaque is what an empty type means to Kubernetes.
+const opaque = string(corev1.SecretTypeOpaque)
+
 func contains(have, want map[string]string) bool {
 	for key, value := range want {
-		if have[key] != value {
+		if found, ok := have[key]; !ok || found != value {
 			return false
 		}
 	}

@@ -1,9 +1,6 @@
 package projection
 
 import (
-	"bytes"
-	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -14,15 +11,6 @@ import (
 	"github.com/fluent-credential/operator/api/v1alpha1"
 )
 
-// functions are those that a template can use beside Go's own.
-var functions = template.FuncMap{
-	"b64enc": func(text string) string { return base64.StdEncoding.EncodeToString([]byte(text)) },
-	"toJson": func(value any) (string, error) { encoded, err := json.Marshal(value); return string(encoded), err },
-}
-
-// maxRendered bounds one entry: a Secret holds 1 MiB at most.
-const maxRendered = 256 << 10
-
 // Templates are the entries of target.data, ready to be rendered.
 type Templates map[string]*template.Template
 
@@ -30,10 +18,11 @@ type Templates map[string]*template.Template
 func Parse(data map[string]string) (Templates, error) {
 	parsed := make(Templates, len(data))
 	for _, key := range slices.Sorted(maps.Keys(data)) {
-		one, err := template.New(key).Funcs(functions).Option("missingkey=error").Parse(data[key])
+		one, err := template.New(key).Funcs((&bounded{}).functions()).Parse(data[key])
 		if err != nil {
 			return nil, fmt.Errorf("target.data: %w", err)
 		}
+		countTurns(one)
 		if err := check(one); err != nil {
 			return nil, fmt.Errorf("target.data: %w", err)
 		}
@@ -45,16 +34,33 @@ func Parse(data map[string]string) (Templates, error) {
 // sample has a value everywhere, so that a trial run meets every field.
 var sample = Values{
 	AccessToken: "a", TokenType: "Bearer", Authorization: "Bearer a", ExpiresAt: "2026-01-05T10:30:00Z", Scope: "api",
-	Account: "ACME", RetailerID: "1", Roles: []string{"RETAILER"}, Extra: map[string]string{},
+	Account: "ACME", RetailerID: "1", Roles: []string{"RETAILER"}, Extra: map[string]string{"name": "value"},
 }
 
-// check finds what no token can mend: a field that does not exist. What depends on the reply is left to Render.
+// check finds what no token can mend: a field that does not exist, a loop without an end. What depends on the reply is left to
+// Render, so a member of Extra counts as there.
 func check(one *template.Template) error {
-	err := one.Execute(&bounded{}, sample)
-	if err != nil && strings.Contains(err.Error(), "can't evaluate field") {
+	_, err := execute(one, "missingkey=zero", sample)
+	switch limit := limitOf(err); {
+	case err == nil:
+		return nil
+	case limit != nil:
+		return fmt.Errorf("%s: %w", one.Name(), limit)
+	case strings.Contains(err.Error(), "can't evaluate field"):
 		return err
 	}
 	return nil
+}
+
+// execute renders to bounds of its own.
+func execute(one *template.Template, option string, values Values) ([]byte, error) {
+	out := &bounded{}
+	clone, err := one.Clone()
+	if err != nil {
+		return nil, err
+	}
+	err = clone.Funcs(out.functions()).Option(option).Execute(out, values)
+	return out.Bytes(), err
 }
 
 // Render makes the data of the workload Secret: the default keys where there are no templates. An error names the key, and never
@@ -63,13 +69,16 @@ func (t Templates) Render(values Values) (map[string][]byte, error) {
 	if len(t) == 0 {
 		return defaults(values), nil
 	}
-	data := make(map[string][]byte, len(t))
+	data, size := make(map[string][]byte, len(t)), 0
 	for _, key := range slices.Sorted(maps.Keys(t)) {
-		out := &bounded{}
-		if err := t[key].Execute(out, values); err != nil {
+		rendered, err := execute(t[key], "missingkey=error", values)
+		if err != nil {
 			return nil, fmt.Errorf("target.data[%s] cannot be rendered: %w", key, withoutValues(err))
 		}
-		data[key] = out.Bytes()
+		data[key] = rendered
+		if size += len(rendered); size > maxData {
+			return nil, errTooMuch
+		}
 	}
 	return data, nil
 }
@@ -83,21 +92,19 @@ func defaults(values Values) map[string][]byte {
 	}
 }
 
-// errTooLarge ends a template that renders more than a Secret holds.
-var errTooLarge = errors.New("it renders more than 256 KiB")
-
-type bounded struct{ bytes.Buffer }
-
-func (b *bounded) Write(p []byte) (int, error) {
-	if b.Len()+len(p) > maxRendered {
-		return 0, errTooLarge
+// limitOf is the limit that an error is about; nil where it is about something else.
+func limitOf(err error) error {
+	for _, limit := range []error{errTooLarge, errTooLong, errTooWide} {
+		if errors.Is(err, limit) {
+			return limit
+		}
 	}
-	return b.Buffer.Write(p)
+	return nil
 }
 
 func withoutValues(err error) error {
-	if errors.Is(err, errTooLarge) {
-		return errTooLarge
+	if limit := limitOf(err); limit != nil {
+		return limit
 	}
 	return errors.New("a value it uses is not in the API's reply, or has another type")
 }

@@ -35,7 +35,8 @@ func (c *CommerceLayer) Name() string { return "commerceLayer" }
 // Endpoint is the token endpoint.
 func (c *CommerceLayer) Endpoint() *url.URL { return c.endpoint }
 
-// Supports: each kind of application (integration, sales channel, webapp) has its own grants, together all of them.
+// Supports tells which grants the API documents: each kind of application (integration, sales channel, webapp) has its own, together
+// all of them.
 func (c *CommerceLayer) Supports(token.Grant) bool { return true }
 
 // Request sends every parameter in a JSON body. A sales channel has no client secret, so none is sent.

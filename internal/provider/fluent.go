@@ -1,6 +1,7 @@
 package provider
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -30,6 +31,9 @@ func NewFluent(config Fluent) (*Fluent, error) {
 	if err != nil {
 		return nil, fmt.Errorf("provider.fluent.baseURL: %w", err)
 	}
+	if config.BaseURL == "" && endpoint.Host != config.host() {
+		return nil, errors.New("provider.fluent.account: it cannot be part of a host name")
+	}
 	config.endpoint = endpoint
 	return &config, nil
 }
@@ -48,7 +52,7 @@ func (f *Fluent) Name() string { return "fluent" }
 // Endpoint is the token endpoint.
 func (f *Fluent) Endpoint() *url.URL { return f.endpoint }
 
-// Supports: a password buys the first token, a refresh token the later ones.
+// Supports tells which grants the API documents: a password buys the first token, a refresh token the later ones.
 func (f *Fluent) Supports(grant token.Grant) bool {
 	return grant == token.Password || grant == token.RefreshToken
 }

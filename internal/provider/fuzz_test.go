@@ -18,6 +18,15 @@ func FuzzRead(f *testing.F) {
 			f.Add(recorded.Status, recorded.Header.Get("Content-Type"), recorded.Header.Get("Retry-After"), recorded.Body)
 		}
 	}
+	for _, odd := range []string{
+		"", "null", "[]", `{`, `{}{}`, "\xef\xbb\xbf{}", `{"access_token":null}`, `{"access_token":"a","access_token":"b"}`,
+		`{"access_token":"a\ud800","expires_in":-1e999}`, `{"response":{"access_token":"a"}}`, `{"response":{"response":{}}}`,
+		`{"errors":[null,{"code":400}]}`, `{"error":{"failures":[{}]}}`, `{"error":[],"errors":{}}`,
+	} {
+		for _, status := range []int{0, 100, 200, 307, 400, 500, 503} {
+			f.Add(status, "application/json", "1", []byte(odd))
+		}
+	}
 	f.Fuzz(func(t *testing.T, status int, contentType, retryAfter string, body []byte) {
 		reply := Reply{Status: status, Header: http.Header{}, Body: body}
 		reply.Header.Set("Content-Type", contentType)

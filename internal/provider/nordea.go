@@ -47,7 +47,7 @@ func (n *Nordea) Name() string { return "nordea" }
 // Endpoint is the token endpoint.
 func (n *Nordea) Endpoint() *url.URL { return n.endpoint }
 
-// Supports: a person authorizes, and the chain goes on from there.
+// Supports tells which grants the API documents: a person authorizes, and the chain goes on from there.
 func (n *Nordea) Supports(grant token.Grant) bool {
 	return grant == token.AuthorizationCode || grant == token.RefreshToken
 }

@@ -63,7 +63,7 @@ func (o *OAuth2) Name() string { return "oauth2" }
 // Endpoint is the token endpoint, with the query of its own.
 func (o *OAuth2) Endpoint() *url.URL { return o.endpoint }
 
-// Supports: what the server knows is found out by asking it.
+// Supports tells which grants the API documents: what the server knows is found out by asking it.
 func (o *OAuth2) Supports(token.Grant) bool { return true }
 
 // Request follows the configured style.

@@ -13,7 +13,7 @@ import (
 type API interface {
 	// Name is the member of spec.provider: fluent, commerceLayer, nordea or oauth2.
 	Name() string
-	// Endpoint is the token endpoint, without parameters.
+	// Endpoint is the token endpoint, without the parameters of a request.
 	Endpoint() *url.URL
 	// Supports tells whether the API documents a grant. Request builds the others too, where it can: an API may know more than its
 	// documentation.

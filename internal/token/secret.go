@@ -13,24 +13,37 @@ const redacted = "[redacted]"
 
 // Secret is a string that every formatter, encoder and logger prints as [redacted]. Only Reveal gives it away, and the linter
 // holds Reveal to the places that send or store a secret.
-type Secret struct{ value string }
+type Secret struct {
+	// value is behind a pointer because %p goes past Format and prints the fields.
+	value *string
+}
 
 // NewSecret takes a string into custody.
-func NewSecret(value string) Secret { return Secret{value: value} }
+func NewSecret(value string) Secret {
+	if value == "" {
+		return Secret{}
+	}
+	return Secret{value: &value}
+}
 
 // Reveal gives the string away.
-func (s Secret) Reveal() string { return s.value }
+func (s Secret) Reveal() string {
+	if s.value == nil {
+		return ""
+	}
+	return *s.value
+}
 
 // IsZero tells whether there is nothing to hide.
-func (s Secret) IsZero() bool { return s.value == "" }
+func (s Secret) IsZero() bool { return s.value == nil }
 
 // Equal tells whether both are the same string.
-func (s Secret) Equal(other Secret) bool { return s.value == other.value }
+func (s Secret) Equal(other Secret) bool { return s.Reveal() == other.Reveal() }
 
 // Hash is a short, one-way name of the secret: 16 bytes of SHA-256 over salt and value, in hexadecimal. It names tokens, which
 // have entropy of their own; a password needs a salt that is random and kept secret.
 func (s Secret) Hash(salt string) string {
-	sum := sha256.Sum256([]byte(salt + "\x00" + s.value))
+	sum := sha256.Sum256([]byte(salt + "\x00" + s.Reveal()))
 	return hex.EncodeToString(sum[:16])
 }
 

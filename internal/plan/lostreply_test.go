@@ -1,0 +1,138 @@
+package plan
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// lost makes the stored refresh token one that was presented once with no reply; the token it belongs to has ten minutes left.
+func lost(policy Policy) func(*Observed) {
+	return func(o *Observed) { due(o); o.Chain.Presented, o.OnLostReply = 1, policy }
+}
+
+// again is one more presentation, late is the wait for it: a minute before the expiry of a token that lives for half an hour.
+var (
+	presents    = Step{Do: Exchange, Why: Due, Means: ByRefresh}
+	logsIn      = Step{Do: Exchange, Why: Due, Means: ByPassword}
+	waitsLate   = Step{Do: Wait, Why: ReplyLost, At: in(9 * time.Minute)}
+	waitsPerson = Step{Do: Wait, Why: NoMeans, At: in(10 * time.Minute)}
+	stops       = Step{Do: Wait, Why: Stopped, At: in(10 * time.Minute)}
+)
+
+// TestLostReply is the whole table of what is done about a lost reply: policy × presentations × login.
+func TestLostReply(t *testing.T) {
+	tests := map[string]struct {
+		why       string
+		policy    Policy
+		presented int
+		password  bool
+		want      Step
+	}{
+		"Auto, password": {
+			"a new family, and the token that may be spent is never presented again", Auto, 1, true, logsIn,
+		},
+		"Auto, none": {
+			"one more presentation, late, while the published token still has a little life", Auto, 1, false, waitsLate,
+		},
+		"Auto, twice, password": {"there is still the login", Auto, 2, true, logsIn},
+		"Auto, twice, none":     {"a token is presented at most twice, ever", Auto, 2, false, waitsPerson},
+		"unset, password":       {"an object from before the default is Auto", "", 1, true, logsIn},
+		"unset, none":           {"an object from before the default is Auto", "", 1, false, waitsLate},
+		"Retry, password": {
+			"the server has a grace window, which is cheaper than a login", Retry, 1, true, presents,
+		},
+		"Retry, none":              {"at once: the grace window is short", Retry, 1, false, presents},
+		"Retry, twice, password":   {"presented twice, so the login it is", Retry, 2, true, logsIn},
+		"Retry, twice, none":       {"a token is presented at most twice, ever", Retry, 2, false, waitsPerson},
+		"Reauthenticate, password": {"a new family at once", Reauthenticate, 1, true, logsIn},
+		"Reauthenticate, none":     {"never presented again; a person is asked", Reauthenticate, 1, false, waitsPerson},
+		"Reauthenticate, twice":    {"never presented again; a person is asked", Reauthenticate, 2, false, waitsPerson},
+		"Stop, password":           {"a person is asked although the login could", Stop, 1, true, stops},
+		"Stop, none":               {"a person is asked", Stop, 1, false, stops},
+		"Stop, twice":              {"a person is asked", Stop, 2, false, stops},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			seen := healthy()
+			lost(test.policy)(&seen)
+			seen.Chain.Presented, seen.Login.Password = test.presented, test.password
+			if diff := cmp.Diff(test.want, Next(seen, now)); diff != "" {
+				t.Errorf("%s:\n(-want +got)\n%s", test.why, diff)
+			}
+		})
+	}
+}
+
+func TestLostReplyInItsCircumstances(t *testing.T) {
+	tests := map[string]decision{
+		"not due yet": {
+			why:  "a doubtful chain is not left to age until it is due",
+			seen: func(o *Observed) { lost(Retry)(o); o.Token = healthy().Token },
+			want: presents,
+		},
+		"Auto, the late moment": {
+			why:  "a minute is left",
+			seen: func(o *Observed) { lost(Auto)(o); o.Token.Expires = in(time.Minute) },
+			want: presents,
+		},
+		"Auto, a short token": {
+			why: "a tenth of a short life is kept",
+			seen: func(o *Observed) {
+				lost(Auto)(o)
+				o.Token.Obtained, o.Token.Expires = in(-40*time.Second), in(20*time.Second)
+			},
+			want: Step{Do: Wait, Why: ReplyLost, At: in(14 * time.Second)},
+		},
+		"Auto, expired": {
+			why:  "there is nothing left to lose",
+			seen: func(o *Observed) { lost(Auto)(o); expired(o); o.Chain.Presented = 1 },
+			want: presents,
+		},
+		"Auto, a client": {
+			why:  "client credentials renew without a person too",
+			seen: func(o *Observed) { lost(Auto)(o); o.Login.Client = true },
+			want: Step{Do: Exchange, Why: Due, Means: ByClient},
+		},
+		"Stop, asked for, password": {
+			why:  "the rotate annotation is a person's word: log in",
+			seen: func(o *Observed) { lost(Stop)(o); o.Rotate, o.Login.Password = true, true },
+			want: logsIn,
+		},
+		"Stop, asked for, none": {
+			why:  "the annotation does not bring the token back: it is not presented again",
+			seen: func(o *Observed) { lost(Stop)(o); o.Rotate = true },
+			want: waitsPerson,
+		},
+		"Reauthenticate, asked for, none": {
+			why:  "the annotation does not bring the token back: it is not presented again",
+			seen: func(o *Observed) { lost(Reauthenticate)(o); o.Rotate = true },
+			want: waitsPerson,
+		},
+		"Auto, asked for, none": {
+			why:  "the late moment is the best there is, and asking does not make it better",
+			seen: func(o *Observed) { lost(Auto)(o); o.Rotate = true },
+			want: waitsLate,
+		},
+		"Retry, another login": {
+			why:  "the token belongs to the login that was replaced",
+			seen: func(o *Observed) { lost(Retry)(o); o.Token.Stale, o.Login.Password = true, true },
+			want: logsIn,
+		},
+		"Auto, another login, none": {
+			why:  "the token belongs to the login that was replaced",
+			seen: func(o *Observed) { lost(Auto)(o); o.Token.Stale = true },
+			want: waitsPerson,
+		},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			seen := healthy()
+			test.seen(&seen)
+			if diff := cmp.Diff(test.want, Next(seen, now)); diff != "" {
+				t.Errorf("%s:\n(-want +got)\n%s", test.why, diff)
+			}
+		})
+	}
+}

@@ -1,0 +1,135 @@
+package projection
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"regexp"
+	"text/template"
+	"text/template/parse"
+)
+
+// What one entry may cost. Templates come from whoever may write a FluentCredential, and all of them are rendered in one process.
+const (
+	maxRendered = 256 << 10 // bytes of the entry
+	maxHandled  = 4 << 20   // bytes that functions take and return
+	maxSteps    = 10_000    // values printed, turns of loops, calls of templates
+	maxData     = 1 << 20   // bytes of all entries together: a Secret holds no more
+)
+
+var (
+	errTooLarge = errors.New("it makes too much text (an entry holds 256 KiB at most)")
+	errTooLong  = errors.New("it takes more than 10000 steps")
+	errTooWide  = errors.New("printf may have widths of three digits at most")
+	errTooMuch  = errors.New("target.data renders more than the 1 MiB that a Secret holds")
+)
+
+// bounded is what an entry is rendered to.
+type bounded struct {
+	bytes.Buffer
+	steps, handled int
+}
+
+func (b *bounded) Write(p []byte) (int, error) {
+	b.steps++
+	switch {
+	case b.steps > maxSteps:
+		return 0, errTooLong
+	case b.Len()+len(p) > maxRendered:
+		return 0, errTooLarge
+	}
+	return b.Buffer.Write(p)
+}
+
+// functions are those that a template can use: b64enc, toJson, and Go's own, of which those that make text are replaced, since a
+// few lines could make one of any size.
+func (b *bounded) functions() template.FuncMap {
+	return template.FuncMap{
+		"b64enc": func(text string) (string, error) {
+			encoded := base64.StdEncoding.EncodeToString([]byte(text))
+			return encoded, b.take(encoded)
+		},
+		"toJson": func(value any) (string, error) {
+			encoded, err := json.Marshal(value)
+			return string(encoded), errors.Join(err, b.take(string(encoded)))
+		},
+		"print":    b.limited(fmt.Sprint),
+		"println":  b.limited(fmt.Sprintln),
+		"html":     b.limited(template.HTMLEscaper),
+		"js":       b.limited(template.JSEscaper),
+		"urlquery": b.limited(template.URLQueryEscaper),
+		"printf":   b.printf,
+	}
+}
+
+func (b *bounded) limited(format func(...any) string) func(...any) (string, error) {
+	return func(args ...any) (string, error) {
+		if err := b.take(args...); err != nil {
+			return "", err
+		}
+		text := format(args...)
+		return text, b.take(text)
+	}
+}
+
+// wide is a width or a precision of more than three digits, or one that an argument gives.
+var wide = regexp.MustCompile(`[0-9]{4}|\*`)
+
+func (b *bounded) printf(format string, args ...any) (string, error) {
+	if wide.MatchString(format) {
+		return "", errTooWide
+	}
+	return b.limited(func(args ...any) string { return fmt.Sprintf(format, args...) })(args...)
+}
+
+// take counts what is handled.
+func (b *bounded) take(values ...any) error {
+	for _, value := range values {
+		text, isText := value.(string)
+		if !isText {
+			text = fmt.Sprint(value)
+		}
+		if b.handled += len(text); b.handled > maxHandled {
+			return errTooLarge
+		}
+	}
+	return nil
+}
+
+// countTurns makes every turn of a loop and every call of a template a step, also one that prints nothing: an empty text is written
+// at its start.
+func countTurns(one *template.Template) {
+	for _, each := range one.Templates() {
+		if each.Tree != nil {
+			countIn(each.Root)
+			countFirst(each.Root)
+		}
+	}
+}
+
+func countIn(node parse.Node) {
+	switch node := node.(type) {
+	case *parse.ListNode:
+		if node != nil { // as an ElseList that is not there
+			for _, each := range node.Nodes {
+				countIn(each)
+			}
+		}
+	case *parse.IfNode:
+		countIn(node.List)
+		countIn(node.ElseList)
+	case *parse.WithNode:
+		countIn(node.List)
+		countIn(node.ElseList)
+	case *parse.RangeNode:
+		countIn(node.List)
+		countIn(node.ElseList)
+		countFirst(node.List)
+	}
+}
+
+func countFirst(list *parse.ListNode) {
+	list.Nodes = append([]parse.Node{&parse.TextNode{NodeType: parse.NodeText, Pos: list.Pos}}, list.Nodes...)
+}
