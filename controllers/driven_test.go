@@ -68,7 +68,12 @@ func newIdleReconciler(t *testing.T, namespace string, clock *testclock.FakePass
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- mgr.Start(ctx) }()
-	t.Cleanup(func() { cancel(); <-done })
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("the manager stopped with: %v", err)
+		}
+	})
 	if !mgr.GetCache().WaitForCacheSync(t.Context()) {
 		t.Fatal("the cache does not fill")
 	}

@@ -41,7 +41,7 @@ func withCluster(run func() int) int {
 	ctrl.SetLogger(logr.New(logs))
 	if os.Getenv("KUBEBUILDER_ASSETS") == "" {
 		assets, _ := filepath.Abs(filepath.Join("..", "bin", "k8s"))
-		os.Setenv("KUBEBUILDER_ASSETS", assets)
+		_ = os.Setenv("KUBEBUILDER_ASSETS", assets)
 	}
 	env := &envtest.Environment{
 		CRDDirectoryPaths:     []string{filepath.Join("..", "config", "crd", "bases")},

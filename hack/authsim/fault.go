@@ -82,6 +82,8 @@ type Fault struct {
 
 // before is the ruling of a fault that strikes before the request is processed.
 func (f Fault) before() (ruling, bool) {
+	// The other kinds let the request be processed.
+	//exhaustive:ignore
 	switch f.Kind {
 	case FaultRefuse:
 		return refusal(f.Status, Outcome(f.Code), f.Description), true
@@ -116,6 +118,8 @@ func (f Fault) plainError(status int) answer {
 
 // after spoils the reply of a request that was processed.
 func (f Fault) after(reply answer) answer {
+	// The other kinds leave the reply as it is.
+	//exhaustive:ignore
 	switch f.Kind {
 	case FaultDropAfter:
 		return answer{dropped: true}

@@ -37,6 +37,8 @@ func (f Fault) complete() Fault {
 }
 
 func (f Fault) defaultStatus() int {
+	// The other kinds have a status of their own, or none.
+	//exhaustive:ignore
 	switch f.Kind {
 	case FaultRefuse:
 		if f.Code == string(OutcomeInvalidClient) {
@@ -71,6 +73,8 @@ func (f Fault) check() error {
 }
 
 func (f Fault) checkParameters() error {
+	// The other kinds have no parameters to check.
+	//exhaustive:ignore
 	switch f.Kind {
 	case FaultRefuse:
 		return f.checkRefusal()

@@ -30,7 +30,7 @@ func started(t *testing.T, arguments ...string) (url string, stop func() int) {
 	exit := make(chan int, 1)
 	go func() {
 		exit <- run(ctx, arguments, writer, &stderr)
-		writer.Close()
+		_ = writer.Close()
 	}()
 	line, err := bufio.NewReader(reader).ReadString('\n')
 	if err != nil {
@@ -68,7 +68,7 @@ func TestServesOnLoopbackUntilStopped(t *testing.T) {
 			t.Fatal(err)
 		}
 		body, _ := io.ReadAll(response.Body)
-		response.Body.Close()
+		_ = response.Body.Close()
 		if response.StatusCode != want.status || !strings.Contains(string(body), want.body) {
 			t.Errorf("got %d %s, want %d: %s", response.StatusCode, body, want.status, want.why)
 		}
@@ -76,7 +76,8 @@ func TestServesOnLoopbackUntilStopped(t *testing.T) {
 	if code := stop(); code != 0 {
 		t.Errorf("exit code %d after a stop, want 0", code)
 	}
-	if _, err := login(http.DefaultClient, url); err == nil {
+	if response, err := login(http.DefaultClient, url); err == nil {
+		_ = response.Body.Close()
 		t.Error("still serves after it was stopped")
 	}
 }
@@ -90,7 +91,7 @@ func TestStopsThoughARequestIsHeldUp(t *testing.T) {
 			answered <- 0
 			return
 		}
-		response.Body.Close()
+		_ = response.Body.Close()
 		answered <- response.StatusCode
 	}()
 	awaitRequest(t, url)
@@ -110,7 +111,7 @@ func awaitRequest(t *testing.T, url string) {
 			t.Fatal(err)
 		}
 		body, _ := io.ReadAll(response.Body)
-		response.Body.Close()
+		_ = response.Body.Close()
 		if strings.Contains(string(body), `"outcome":"pending"`) {
 			return
 		}
