@@ -14,6 +14,9 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo deve
 # GOTESTFLAGS is handed to "go test" as it is: make test GOTESTFLAGS='-run TestRotation -v'
 GOTESTFLAGS ?=
 
+# BENCHFLAGS is handed to the benchmark: make bench BENCHFLAGS='--credentials 100 --quick --json figures.json'
+BENCHFLAGS ?=
+
 # KUBEBUILDER_ASSETS is the directory of etcd, kube-apiserver and kubectl. Whoever has it set already keeps what is
 # there, and nothing is built.
 KUBEBUILDER_ASSETS ?= $(CURDIR)/bin/k8s
@@ -53,7 +56,7 @@ help: ## List the targets
 .PHONY: demo
 demo: k8s build ## Rotate a credential against a simulated API, on a control plane of its own
 	@$(GO) build -buildvcs=false -o bin/demo ./hack/demo
-	@KUBEBUILDER_ASSETS='$(KUBEBUILDER_ASSETS)' bin/demo
+	@exec env KUBEBUILDER_ASSETS='$(KUBEBUILDER_ASSETS)' bin/demo
 
 ##@ Build
 
@@ -86,8 +89,9 @@ test-race: k8s ## Run every test under the race detector (needs a C compiler)
 	KUBEBUILDER_ASSETS='$(KUBEBUILDER_ASSETS)' CGO_ENABLED=1 $(GO) test -race $(GOTESTFLAGS) ./...
 
 .PHONY: bench
-bench: k8s build ## Measure rotations against the control plane
-	KUBEBUILDER_ASSETS='$(KUBEBUILDER_ASSETS)' $(GO) run ./hack/bench
+bench: k8s build ## Measure rotations against the control plane, some minutes (BENCHFLAGS=--quick: fewer)
+	@$(GO) build -buildvcs=false -o bin/bench ./hack/bench
+	@exec env KUBEBUILDER_ASSETS='$(KUBEBUILDER_ASSETS)' bin/bench $(BENCHFLAGS)
 
 ##@ Develop
 

@@ -31,21 +31,24 @@
 // exchange.go is the only place where a refresh token is spent. What a crash leaves behind, after each step:
 //
 //	step       what is durable then                        what the next process does
+//	reserve    journal: an empty file                      removes it
 //	dial       nothing changed                             starts over
 //	claim      state: claim {token hash, attempt, holder}  waits until the holder is gone, then counts the reply as lost
 //	send       the same; the token may be spent            the same: it cannot be told from the line above
+//	read       journal: the reply                          stores it, 0 calls
 //	commit     state: serial+1, new tokens, no claim       publishes, 0 calls
 //	publish    workload Secret: serial+1                   writes the status
 //	status     the view                                    nothing
 //
 // The claim is a compare-and-swap on the state Secret, so of two operators only one sends, whoever leads. The window that no
-// client can close is between the first byte sent and the commit: see docs/guarantees.md.
+// client can close is between the first byte sent and the reply being in the journal: see docs/guarantees.md.
 //
 // # Where things are
 //
 //	fluentcredential_controller.go  Reconciler, Reconcile, perform
 //	observe.go login.go workload.go provider.go   what a pass looks at
 //	exchange.go outcome.go                        claim, send, commit; what an answer makes of the state
+//	guard.go journal.go journalkey.go             logins that may be tried; replies on disk
 //	publish.go recover.go release.go              the other actions
 //	status.go statusview.go report.go events.go   what people see
 //	memory.go hosts.go                            what this process remembers; the rate of requests to one host

@@ -78,7 +78,7 @@ func newIdleReconciler(t *testing.T, namespace string, clock *testclock.FakePass
 		t.Fatal("the cache does not fill")
 	}
 	reconciler := NewReconciler(mgr, Options{
-		Policy: exchange.Policy{InsecureHTTP: true}, Metrics: metrics.New(prometheus.NewRegistry()), Clock: clock,
+		Policy: exchange.Policy{InsecureHTTP: true}, Metrics: metrics.New(prometheus.NewRegistry()), Clock: clock, Namespace: namespace,
 	})
 	reconciler.Draw = rand.New(rand.NewPCG(1, 2)).Float64
 	return reconciler

@@ -2,13 +2,13 @@ package controllers
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	ctrl "sigs.k8s.io/controller-runtime"
 
 	"github.com/fluent-credential/operator/internal/custody"
 	"github.com/fluent-credential/operator/internal/exchange"
+	"github.com/fluent-credential/operator/internal/journal"
 	"github.com/fluent-credential/operator/internal/plan"
 	"github.com/fluent-credential/operator/internal/provider"
 	"github.com/fluent-credential/operator/internal/token"
@@ -26,6 +26,7 @@ type attempt struct {
 	answer  provider.Answer
 	sent    time.Time // the moment before the request was sent
 	replied time.Time
+	retryAt time.Time // of a refused login, where the guard says so
 }
 
 // exchange obtains a token. This is the only place where a refresh token is spent, and the order is the point: dial (costs
@@ -38,29 +39,65 @@ func (r *Reconciler) exchange(ctx context.Context, seen *observation, means plan
 	if !r.Hosts.Take(seen.api.Endpoint().Host, seen.now) {
 		return nil // another credential was faster; report asks again when the host is free
 	}
-	conn, refused := r.Dialer.Dial(ctx, seen.api, try.request)
+	slot, conn, refused := r.ready(ctx, seen, try)
 	if refused != nil {
 		try.answer = *refused
+		r.Metrics.Exchanged(seen.api.Name(), try.claim.Grant, refused.Verdict, 0)
 		return r.undialed(ctx, seen, try)
 	}
 	defer conn.Close()
-	claimed, err := r.claim(ctx, seen, try)
-	if err != nil {
+	claimed, err := r.claimLogin(ctx, seen, try)
+	if claimed == nil {
+		r.discard(ctx, slot)
 		return err
 	}
 	// From here on a token may be spent: what follows is finished whatever becomes of this pass.
 	ctx = context.WithoutCancel(ctx)
 	r.send(ctx, conn, seen, try)
-	if err := r.commit(ctx, seen, claimed, try); err != nil {
-		return err
+	r.warnUnsealed(ctx, slot)
+	return r.finish(ctx, seen, claimed, try, slot)
+}
+
+// finish brings an answer to where it belongs: the state first, then the workloads. Only then is there time for anything else.
+func (r *Reconciler) finish(ctx context.Context, seen *observation, claimed *custody.Record, try *attempt, slot *journal.Slot) error {
+	if try.answer.Verdict == token.LoginRefused {
+		r.settleLogin(ctx, seen, try) // there is no token to wait for, and the guard says when to try again
 	}
-	return r.publishReply(ctx, seen, try)
+	err := r.commit(ctx, seen, claimed, try)
+	if err != nil && !isUnwanted(err) {
+		return err // the journal keeps the reply
+	}
+	if err == nil {
+		r.publishReply(ctx, seen, try)
+	}
+	if try.answer.Verdict != token.LoginRefused {
+		r.settleLogin(ctx, seen, try)
+	}
+	r.discard(ctx, slot)
+	return err
+}
+
+// ready brings everything up that can fail without a loss: a place on disk for the reply, and a connection.
+func (r *Reconciler) ready(ctx context.Context, seen *observation, try *attempt) (*journal.Slot, *exchange.Conn, *provider.Answer) {
+	slot, refused := r.reserve(seen, try)
+	if refused != nil {
+		return nil, nil, refused
+	}
+	conn, refused := r.Dialer.Dial(ctx, seen.api, try.request)
+	if refused != nil {
+		r.discard(ctx, slot)
+		return nil, nil, refused
+	}
+	if slot != nil {
+		conn.Record(slot)
+	}
+	return slot, conn, nil
 }
 
 // prepare chooses the grant and builds the request.
 func (r *Reconciler) prepare(seen *observation, means plan.Means) (*attempt, error) {
 	login := seen.login
-	try := &attempt{claim: custody.Claim{ID: custody.NewID(), Attempt: 1, Holder: r.Holder}}
+	try := &attempt{claim: custody.Claim{ID: custody.NewID(), Attempt: 1, Holder: r.Holder, Started: r.Clock.Now()}}
 	switch means {
 	case plan.ByRefresh:
 		login.Refresh = seen.record.Chain.Refresh
@@ -79,6 +116,25 @@ func (r *Reconciler) prepare(seen *observation, means plan.Means) (*attempt, err
 	request, err := seen.api.Request(try.claim.Grant, login)
 	try.request = request
 	return try, err
+}
+
+// claimLogin asks the login guard first: it counts an attempt from before it is made. Without a claim and an error the guard
+// refused.
+func (r *Reconciler) claimLogin(ctx context.Context, seen *observation, try *attempt) (*custody.Record, error) {
+	refused, err := r.reserveLogin(ctx, seen, try)
+	if err != nil {
+		return nil, err
+	}
+	if refused != nil {
+		try.answer = *refused
+		return nil, r.undialed(ctx, seen, try)
+	}
+	claimed, err := r.claim(ctx, seen, try)
+	if err != nil { // nothing was sent
+		try.answer.Verdict = token.Unsent
+		r.settleLogin(ctx, seen, try)
+	}
+	return claimed, err
 }
 
 // claim writes down what is about to be spent. On a conflict everything is dropped: somebody else was first.
@@ -111,7 +167,7 @@ func (r *Reconciler) commit(ctx context.Context, seen *observation, claimed *cus
 		ctrl.LoggerFrom(ctx).Error(err, "The result of an exchange could not be stored yet", "verdict", try.answer.Verdict)
 	}
 	record, err := r.Custody.Commit(ctx, seen.owner(), claimed, r.result(seen, try), tried)
-	if errors.Is(err, custody.ErrSuperseded) || errors.Is(err, custody.ErrGone) {
+	if isUnwanted(err) {
 		ctrl.LoggerFrom(ctx).Info("The result of an exchange is not wanted any more", "because", err.Error())
 	}
 	if err != nil {
@@ -137,7 +193,6 @@ func (r *Reconciler) result(seen *observation, try *attempt) custody.Result {
 // undialed records a failure before the claim: nothing was sent, so a conflict is no loss.
 func (r *Reconciler) undialed(ctx context.Context, seen *observation, try *attempt) error {
 	seen.now = r.Clock.Now()
-	r.Metrics.Exchanged(seen.api.Name(), try.claim.Grant, try.answer.Verdict, 0)
 	before := seen.record
 	next := before.Idle(r.failure(seen, try))
 	next.Rotate = seen.handledRotate()

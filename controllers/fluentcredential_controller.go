@@ -12,6 +12,8 @@ import (
 	"github.com/fluent-credential/operator/api/v1alpha1"
 	"github.com/fluent-credential/operator/internal/custody"
 	"github.com/fluent-credential/operator/internal/exchange"
+	"github.com/fluent-credential/operator/internal/journal"
+	"github.com/fluent-credential/operator/internal/loginguard"
 	"github.com/fluent-credential/operator/internal/metrics"
 	"github.com/fluent-credential/operator/internal/plan"
 )
@@ -23,6 +25,8 @@ type Reconciler struct {
 	Custody  *custody.Store
 	Dialer   exchange.Dialer
 	Hosts    *Hosts
+	Journal  *journal.Journal // nil: none
+	Guard    *loginguard.Guard
 	Metrics  *metrics.Metrics
 	Recorder events.EventRecorder
 	Clock    clock.PassiveClock
@@ -67,6 +71,8 @@ func (r *Reconciler) perform(ctx context.Context, seen *observation, step plan.S
 		return r.release(ctx, seen)
 	case plan.Relocate:
 		return r.relocate(ctx, seen)
+	case plan.Restore:
+		return r.restore(ctx, seen)
 	case plan.Settle:
 		return r.settle(ctx, seen)
 	case plan.Publish:

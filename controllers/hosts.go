@@ -25,11 +25,12 @@ func (h *Hosts) FreeAt(host string, now time.Time) time.Time {
 	if h.perMinute == 0 {
 		return time.Time{}
 	}
-	missing := 1 - h.limiter(host).TokensAt(now)
-	if missing <= 0 {
-		return time.Time{}
+	look := h.limiter(host).ReserveN(now, 1)
+	defer look.CancelAt(now)
+	if wait := look.DelayFrom(now); wait > 0 {
+		return now.Add(wait)
 	}
-	return now.Add(time.Duration(missing * float64(time.Minute) / float64(h.perMinute)))
+	return time.Time{}
 }
 
 // Take uses up one request, if there is one.

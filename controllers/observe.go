@@ -10,6 +10,7 @@ import (
 	"github.com/fluent-credential/operator/api/v1alpha1"
 	"github.com/fluent-credential/operator/internal/custody"
 	"github.com/fluent-credential/operator/internal/exchange"
+	"github.com/fluent-credential/operator/internal/journal"
 	"github.com/fluent-credential/operator/internal/plan"
 	"github.com/fluent-credential/operator/internal/projection"
 	"github.com/fluent-credential/operator/internal/provider"
@@ -18,16 +19,17 @@ import (
 
 // observation is all that one pass knows. It is brought up to date by what the pass does.
 type observation struct {
-	now      time.Time
-	cred     *v1alpha1.FluentCredential
-	memory   *remembered
-	record   *custody.Record
-	api      provider.API // nil where the spec allows none
-	login    token.Login
-	template projection.Templates
-	obstacle obstacle
-	workload workload
-	failed   error // what the Kubernetes API said to a publication
+	now       time.Time
+	cred      *v1alpha1.FluentCredential
+	memory    *remembered
+	record    *custody.Record
+	api       provider.API // nil where the spec allows none
+	login     token.Login
+	template  projection.Templates
+	obstacle  obstacle
+	workload  workload
+	journaled *journal.Entry // the reply of the state's claim
+	failed    error          // what the Kubernetes API said to a publication
 
 	facts plan.Observed
 }
@@ -52,6 +54,7 @@ func (r *Reconciler) observe(ctx context.Context, cred *v1alpha1.FluentCredentia
 	if err := r.observeWorkload(ctx, seen); err != nil {
 		return nil, err
 	}
+	r.observeJournal(ctx, seen)
 	r.refresh(seen)
 	return seen, nil
 }
@@ -122,6 +125,7 @@ func (r *Reconciler) refresh(seen *observation) {
 		Leftover:     len(seen.workload.leftovers) > 0,
 		StateLeaving: seen.record.Leaving,
 		Claim:        r.claimFact(seen),
+		Journaled:    seen.isJournaled(),
 		Token:        seen.tokenFact(),
 		Chain:        seen.chainFact(),
 		Login:        seen.loginFact(),
@@ -144,6 +148,10 @@ func (r *Reconciler) claimFact(seen *observation) *plan.Claim {
 	}
 	first := seen.memory.firstSeen(claim.ID, seen.now)
 	return &plan.Claim{Until: first.Add(claimLife), Gone: claim.Holder.Outlived(r.Holder)}
+}
+
+func (o *observation) isJournaled() bool {
+	return o.journaled != nil && o.record.Claim != nil && o.record.Claim.ID == o.journaled.ID
 }
 
 func (o *observation) tokenFact() *plan.Token {

@@ -9,6 +9,7 @@ import (
 	"github.com/fluent-credential/operator/api/v1alpha1"
 	"github.com/fluent-credential/operator/internal/custody"
 	"github.com/fluent-credential/operator/internal/exchange"
+	"github.com/fluent-credential/operator/internal/loginguard"
 	"github.com/fluent-credential/operator/internal/plan"
 	"github.com/fluent-credential/operator/internal/provider"
 	"github.com/fluent-credential/operator/internal/token"
@@ -87,16 +88,28 @@ func (r *Reconciler) failure(seen *observation, try *attempt) custody.Failure {
 	failure := custody.Failure{
 		Last: now, Verdict: answer.Verdict, Reason: reasonOf(try), Message: seen.message(try), Login: seen.attempted(),
 	}
+	if previous := seen.record.Failure; answer.Problem.Code == string(loginguard.Exhausted) && wasLost(previous) {
+		// The API is to blame for the replies that were lost, and stays the cause; the guard only makes the wait longer.
+		failure.Verdict, failure.Reason, failure.Message, failure.RetryAt = previous.Verdict, previous.Reason, previous.Message, try.retryAt
+		return failure
+	}
 	switch answer.Verdict {
 	case token.RefusedIntact: // only a change of input helps
 	case token.LoginRefused:
-		failure.RetryAt, failure.Barred = now.Add(plan.LoginBar), true
+		failure.RetryAt, failure.Barred = try.retryAt, true
+		if failure.RetryAt.IsZero() {
+			failure.RetryAt = now.Add(plan.LoginBar)
+		}
 	case token.RefusedDead:
 		failure.RetryAt = now // the next way is open at once
 	case token.TryLater, token.Unsent, token.Unknown, token.Granted:
 		failure.RetryAt = later(r.backoff(seen, now), now.Add(answer.RetryAfter))
 	}
 	return failure
+}
+
+func wasLost(failure *custody.Failure) bool {
+	return failure != nil && failure.Verdict == token.Unknown
 }
 
 func (r *Reconciler) backoff(seen *observation, now time.Time) time.Time {
@@ -120,6 +133,8 @@ func later(a, b time.Time) time.Time {
 // reasonOf is the condition reason of an answer without a token.
 func reasonOf(try *attempt) string {
 	switch code := try.answer.Problem.Code; code {
+	case journalUnwritable:
+		return v1alpha1.ReasonJournalUnwritable
 	case exchange.NotAllowed, provider.Redirect:
 		return v1alpha1.ReasonEndpointNotAllowed
 	case provider.InvalidReply:
@@ -149,6 +164,9 @@ func reasonOf(try *attempt) string {
 
 // refusedLogin: a login that is locked gets another status than one that is wrong, but only from some APIs.
 func refusedLogin(problem provider.Problem) string {
+	if reason, ok := guardReasons[problem.Code]; ok {
+		return reason
+	}
 	if problem.Status == http.StatusInternalServerError {
 		return v1alpha1.ReasonLoginLocked
 	}

@@ -41,20 +41,19 @@ func (o *observation) render() {
 
 // publishReply publishes the token that was obtained a moment ago. Where an API kills the old token at refresh, every
 // millisecond here is an outage.
-func (r *Reconciler) publishReply(ctx context.Context, seen *observation, try *attempt) error {
-	if try.answer.Verdict != token.Granted {
-		return nil
+func (r *Reconciler) publishReply(ctx context.Context, seen *observation, try *attempt) {
+	if try.answer.Verdict != token.Granted || seen.record.Token == nil {
+		return
 	}
 	seen.render()
 	seen.workload.current = false
 	if seen.publication() != plan.Outdated || !seen.now.Before(seen.record.Token.Expires) {
-		return nil
+		return
 	}
 	r.publish(ctx, seen)
 	if seen.failed == nil {
 		r.Metrics.Published(r.Clock.Now().Sub(try.replied))
 	}
-	return nil
 }
 
 // republish repairs the workload Secret from the stored token: nothing is spent for it.

@@ -53,6 +53,8 @@ func (r *Reconciler) settle(ctx context.Context, seen *observation) error {
 		return err
 	}
 	seen.record = record
+	r.Metrics.Recovered("lost")
+	r.forgetSlot(ctx, claim)
 	ctrl.LoggerFrom(ctx).Info("The holder of a claim is gone; its reply counts as lost", "grant", claim.Grant, "attempt", claim.Attempt)
 	r.sayFailed(seen, before)
 	return nil
@@ -69,7 +71,7 @@ func (r *Reconciler) orphaned(seen *observation, claim custody.Claim) custody.Fa
 		return failure
 	}
 	failure.Reason = v1alpha1.ReasonProviderUnavailable
-	if previous := seen.record.Failure; previous != nil && previous.Verdict == token.Unknown {
+	if wasLost(seen.record.Failure) {
 		failure.RetryAt, failure.Barred = seen.now.Add(plan.LoginBar), true
 	}
 	return failure

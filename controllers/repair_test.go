@@ -133,12 +133,9 @@ func (r *running) states(t *testing.T) (bool, any) {
 func TestRestartWithNothingDueMakesNoCall(t *testing.T) {
 	t.Parallel()
 	const credentials = 100
-	sim, namespace := newServer(t, longLived), newNamespace(t)
+	sim, namespace := newServer(t, manyUsers(credentials, longLived)), newNamespace(t)
 	first := startOperator(t, namespace)
-	create(t, loginSecret(namespace, "orders-login"))
-	for i := range credentials {
-		create(t, credential(namespace, fmt.Sprintf("orders-%d", i), sim))
-	}
+	createMany(t, namespace, credentials, sim)
 	allReady := func() (bool, any) {
 		var all v1alpha1.FluentCredentialList
 		if err := live.List(t.Context(), &all, client.InNamespace(namespace)); err != nil {

@@ -24,13 +24,10 @@ func shortLived(config *authsim.Config) { config.AccessTokenLifetime = 2 * time.
 func TestTwoOperatorsWithoutElectionPresentEachTokenOnce(t *testing.T) {
 	t.Parallel()
 	const credentials = 5
-	sim, namespace := newServer(t, shortLived), newNamespace(t)
+	sim, namespace := newServer(t, manyUsers(credentials, shortLived)), newNamespace(t)
 	startOperator(t, namespace)
 	startOperator(t, namespace)
-	create(t, loginSecret(namespace, "orders-login"))
-	for i := range credentials {
-		create(t, credential(namespace, fmt.Sprintf("orders-%d", i), sim))
-	}
+	createMany(t, namespace, credentials, sim)
 	for i := range credentials {
 		eventually(t, "ten rotations", func() (bool, any) {
 			token := get(t, &v1alpha1.FluentCredential{}, namespace, fmt.Sprintf("orders-%d", i)).Status.Token
@@ -75,9 +72,9 @@ func startProcess(t *testing.T, namespace string, arguments ...string) *process 
 	}
 	command := exec.Command(path, append([]string{
 		"--kubeconfig", kubeconfig(t, cluster), "--namespaces", namespace, "--insecure-http", "--zap-log-level=10",
-		"--metrics-bind-address=0", "--health-probe-bind-address=0", "--leader-election-namespace", namespace,
+		"--journal-dir", t.TempDir(), "--metrics-bind-address=0", "--health-probe-bind-address=0", "--leader-election-namespace", namespace,
 	}, arguments...)...)
-	command.Stdout, command.Stderr = log, log
+	command.Stdout, command.Stderr, command.Env = log, log, append(os.Environ(), "POD_NAMESPACE="+namespace)
 	if err := command.Start(); err != nil {
 		t.Fatal(err)
 	}

@@ -25,6 +25,7 @@ import (
 	"github.com/fluent-credential/operator/api/v1alpha1"
 	"github.com/fluent-credential/operator/internal/custody"
 	"github.com/fluent-credential/operator/internal/exchange"
+	"github.com/fluent-credential/operator/internal/loginguard"
 	operatormetrics "github.com/fluent-credential/operator/internal/metrics"
 )
 
@@ -35,6 +36,10 @@ type Options struct {
 	MaxConcurrentExchanges int
 	// HostRate bounds the requests a minute to one token host; zero: no bound.
 	HostRate int
+	// JournalDir is where replies are kept until they are stored; empty: nowhere.
+	JournalDir string
+	// Namespace is the operator's own: the journal's key and the login guards are there.
+	Namespace string
 	// PodUID is the UID of the operator's pod; empty outside a cluster.
 	PodUID string
 	// Metrics are made by New where they are nil.
@@ -51,7 +56,7 @@ func NewReconciler(mgr ctrl.Manager, options Options) *Reconciler {
 	if options.Metrics == nil {
 		options.Metrics = operatormetrics.New(metrics.Registry)
 	}
-	return &Reconciler{
+	reconciler := &Reconciler{
 		Client:   mgr.GetClient(),
 		Live:     mgr.GetAPIReader(),
 		Custody:  &custody.Store{Reader: mgr.GetAPIReader(), Writer: mgr.GetClient()},
@@ -64,6 +69,10 @@ func NewReconciler(mgr ctrl.Manager, options Options) *Reconciler {
 		Holder:   custody.Holder{Pod: options.PodUID, Start: custody.NewID()},
 		memory:   newMemory(),
 	}
+	reconciler.Guard = &loginguard.Guard{
+		Reader: mgr.GetAPIReader(), Writer: mgr.GetClient(), Namespace: options.Namespace, Salt: custody.NewID,
+	}
+	return reconciler
 }
 
 // Setup adds the controller of FluentCredentials to a manager.
@@ -71,7 +80,17 @@ func Setup(ctx context.Context, mgr ctrl.Manager, options Options) error {
 	if err := addIndexes(ctx, mgr.GetFieldIndexer()); err != nil {
 		return err
 	}
+	if options.Namespace == "" {
+		return errors.New("the operator's own namespace is not known: set POD_NAMESPACE, or --leader-election-namespace")
+	}
 	r := NewReconciler(mgr, options)
+	var err error
+	if r.Journal, err = openJournal(ctx, mgr, options); err != nil {
+		return err
+	}
+	if err := mgr.Add(everyReplica(r.RecoverJournal)); err != nil {
+		return err
+	}
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("fluentcredential").
 		For(&v1alpha1.FluentCredential{}, builder.WithPredicates(credentialChanged())).

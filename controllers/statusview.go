@@ -48,7 +48,8 @@ const (
 )
 
 func cut(text string) string {
-	if runes := []rune(strings.ToValidUTF8(text, "?")); len(runes) > maxText {
+	text = strings.ToValidUTF8(text, "?")
+	if runes := []rune(text); len(runes) > maxText {
 		return string(runes[:maxText]) + "…"
 	}
 	return text

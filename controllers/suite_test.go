@@ -146,7 +146,7 @@ func startOperator(t *testing.T, namespace string) *operator {
 	ctx, cancel := context.WithCancel(context.Background())
 	options := Options{
 		Policy: exchange.Policy{InsecureHTTP: true}, MaxConcurrentExchanges: 16,
-		Metrics: metrics.New(registry), Clock: clock.RealClock{},
+		Metrics: metrics.New(registry), Clock: clock.RealClock{}, Namespace: namespace, JournalDir: t.TempDir(),
 	}
 	if err := Setup(ctx, mgr, options); err != nil {
 		t.Fatal(err)
@@ -173,6 +173,30 @@ func loginSecret(namespace, name string) *corev1.Secret {
 	return &corev1.Secret{
 		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name},
 		StringData: map[string]string{"username": user, "password": password, "client_id": clientID, "client_secret": clientSecret},
+	}
+}
+
+// manyUsers gives the server so many users; one login can be used by one FluentCredential only.
+func manyUsers(count int, change func(*authsim.Config)) func(*authsim.Config) {
+	return func(config *authsim.Config) {
+		change(config)
+		for i := range count {
+			config.Users = append(config.Users, authsim.User{Username: fmt.Sprintf("%s-%d", user, i), Password: password})
+		}
+	}
+}
+
+// createMany creates as many FluentCredentials, orders-0 and so on, each with a user of its own.
+func createMany(t *testing.T, namespace string, count int, at *server) {
+	t.Helper()
+	for i := range count {
+		name := fmt.Sprintf("orders-%d", i)
+		login := loginSecret(namespace, name+"-login")
+		login.StringData["username"] = fmt.Sprintf("%s-%d", user, i)
+		create(t, login)
+		cred := credential(namespace, name, at)
+		cred.Spec.CredentialsSecretRef.Name = login.Name
+		create(t, cred)
 	}
 }
 

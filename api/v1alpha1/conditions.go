@@ -52,6 +52,8 @@ const (
 	ReasonInvalidReply = "InvalidReply"
 	// ReasonPublishFailed surfaces when the Kubernetes API refuses the workload Secret.
 	ReasonPublishFailed = "PublishFailed"
+	// ReasonJournalUnwritable surfaces when a reply could not be written to the journal, so nothing is spent.
+	ReasonJournalUnwritable = "JournalUnwritable"
 	// ReasonStateInvalid surfaces when the state Secret was edited by somebody else and no login is left to start anew.
 	ReasonStateInvalid = "StateInvalid"
 	// ReasonRenewalExpected surfaces on Renewable while the next refresh is expected to work.

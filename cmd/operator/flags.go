@@ -4,6 +4,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"net/netip"
 	"os"
 	"path"
 	"strings"
@@ -35,6 +36,7 @@ type flags struct {
 	insecureHTTP    bool
 	maxConcurrent   int
 	hostRate        int
+	journalDir      string
 	zap             zap.Options
 }
 
@@ -67,6 +69,8 @@ func (f *flags) register(set *flag.FlagSet) {
 	set.BoolVar(&f.insecureHTTP, "insecure-http", false, "Permit http:// endpoints and loopback addresses. For development.")
 	set.IntVar(&f.maxConcurrent, "max-concurrent-exchanges", 16, "How many exchanges may be in flight.")
 	set.IntVar(&f.hostRate, "host-rate", 0, "Requests a minute to one token host; 0 means any number.")
+	set.StringVar(&f.journalDir, "journal-dir", "/var/lib/fluent-credential-operator/journal",
+		"Where replies are kept, encrypted, until they are stored in the cluster; empty turns the journal off.")
 	f.zap.BindFlags(set)
 }
 
@@ -78,11 +82,19 @@ func (f *flags) check() error {
 		return fmt.Errorf("--host-rate must be 0 or more, not %d", f.hostRate)
 	}
 	for _, pattern := range f.allowedHosts {
-		if _, err := path.Match(pattern, ""); err != nil {
-			return fmt.Errorf("--allowed-hosts: %q is not a pattern", pattern)
+		if !isHostPattern(pattern) {
+			return fmt.Errorf("--allowed-hosts: %q is not a pattern of host names: no scheme, port or path", pattern)
 		}
 	}
 	return nil
+}
+
+func isHostPattern(pattern string) bool {
+	if _, err := netip.ParseAddr(pattern); err == nil {
+		return true
+	}
+	_, err := path.Match(pattern, "")
+	return err == nil && !strings.ContainsAny(pattern, ":/")
 }
 
 func (f *flags) managerOptions() ctrl.Options {
@@ -111,8 +123,24 @@ func (f *flags) controllerOptions() controllers.Options {
 		Policy:                 exchange.Policy{AllowedHosts: f.allowedHosts, InsecureHTTP: f.insecureHTTP},
 		MaxConcurrentExchanges: f.maxConcurrent,
 		HostRate:               f.hostRate,
+		JournalDir:             f.journalDir,
+		Namespace:              f.namespace(),
 		PodUID:                 os.Getenv("POD_UID"),
 	}
+}
+
+// serviceAccountNamespace is where Kubernetes tells a pod its namespace.
+const serviceAccountNamespace = "/var/run/secrets/kubernetes.io/serviceaccount/namespace"
+
+// namespace is the operator's own: what belongs to no FluentCredential is kept there. Empty: it is not known.
+func (f *flags) namespace() string {
+	if name := os.Getenv("POD_NAMESPACE"); name != "" {
+		return name
+	}
+	if name, err := os.ReadFile(serviceAccountNamespace); err == nil {
+		return strings.TrimSpace(string(name))
+	}
+	return f.leaderNamespace
 }
 
 // logger caps the verbosity: from level 6 on, client-go logs requests, and from level 8 on their bodies, which are Secrets.

@@ -73,7 +73,7 @@ func (s *Store) Commit(ctx context.Context, owner Owner, from *Record, result Re
 		} else if merged != nil {
 			from = merged
 		}
-		if !sleep(ctx, pause.Step()) {
+		if !s.pause(ctx, pause.Step()) {
 			return nil, ctx.Err()
 		}
 	}
@@ -121,6 +121,13 @@ func (s *Store) isOwnerGone(ctx context.Context, owner Owner) (bool, error) {
 		return apierrors.IsNotFound(err), client.IgnoreNotFound(err)
 	}
 	return cred.UID != owner.UID || !cred.DeletionTimestamp.IsZero(), nil
+}
+
+func (s *Store) pause(ctx context.Context, pause time.Duration) bool {
+	if s.Pause != nil {
+		return s.Pause(ctx, pause)
+	}
+	return sleep(ctx, pause)
 }
 
 func sleep(ctx context.Context, pause time.Duration) bool {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -18,6 +19,8 @@ import (
 type Store struct {
 	Reader client.Reader // live, never a cache
 	Writer client.Writer
+	// Pause waits between two tries to store a result, and says whether to go on; nil: with a timer.
+	Pause func(context.Context, time.Duration) bool
 }
 
 // Owner is the FluentCredential whose state it is.

@@ -36,7 +36,9 @@ func seeding(grant token.Grant) Claim {
 	return Claim{ID: "claim", Grant: grant, Spends: hashed(seed), Seed: true, Attempt: 1, Started: noon}
 }
 
-func loggingIn(grant token.Grant) Claim { return Claim{ID: "claim", Grant: grant, Attempt: 1, Started: noon} }
+func loggingIn(grant token.Grant) Claim {
+	return Claim{ID: "claim", Grant: grant, Attempt: 1, Started: noon}
+}
 
 // TestVerdicts is the whole table: every grant × every verdict, and what it leaves of the chain and of the seeds.
 func TestVerdicts(t *testing.T) {
@@ -82,7 +84,7 @@ func TestVerdicts(t *testing.T) {
 		"a seed that is gone": {
 			why:   "its process is gone, and so is the entry of the credentials Secret: there is nothing to present again",
 			claim: seeding(token.RefreshToken), sent: "",
-			want:  map[token.Verdict]left{token.Unknown: {intact, spent}},
+			want: map[token.Verdict]left{token.Unknown: {intact, spent}},
 		},
 		"a code": {
 			why:   "a code is no refresh token: where the reply is lost it is gone",
@@ -221,14 +223,18 @@ func TestSerialNeverGoesBack(t *testing.T) {
 func TestTransitionsLeaveTheOldState(t *testing.T) {
 	claim := seeding(token.RefreshToken)
 	transitions := map[string]func(State) State{
-		"claimed":       func(s State) State { return s.Claimed(claim, "asked") },
-		"granted":       func(s State) State { return s.Granted(claim, Obtained{Refresh: token.NewSecret("new"), Floor: 99}) },
-		"repeated":      func(s State) State { return s.Repeated(true, true) },
-		"idle":          func(s State) State { return s.Idle(Failure{Verdict: token.Unsent}) },
-		"lost":          func(s State) State { return s.Failed(claim, Failure{Verdict: token.Unknown}, token.NewSecret(seed)) },
-		"lost, chained": func(s State) State { return s.Failed(refreshing(2), Failure{Verdict: token.Unknown}, token.NewSecret(old)) },
-		"dead":          func(s State) State { return s.Failed(refreshing(1), Failure{Verdict: token.RefusedDead}, token.NewSecret(old)) },
-		"unsent":        func(s State) State { return s.Failed(claim, Failure{Verdict: token.Unsent}, token.NewSecret(seed)) },
+		"claimed":  func(s State) State { return s.Claimed(claim, "asked") },
+		"granted":  func(s State) State { return s.Granted(claim, Obtained{Refresh: token.NewSecret("new"), Floor: 99}) },
+		"repeated": func(s State) State { return s.Repeated(true, true) },
+		"idle":     func(s State) State { return s.Idle(Failure{Verdict: token.Unsent}) },
+		"lost":     func(s State) State { return s.Failed(claim, Failure{Verdict: token.Unknown}, token.NewSecret(seed)) },
+		"lost, chained": func(s State) State {
+			return s.Failed(refreshing(2), Failure{Verdict: token.Unknown}, token.NewSecret(old))
+		},
+		"dead": func(s State) State {
+			return s.Failed(refreshing(1), Failure{Verdict: token.RefusedDead}, token.NewSecret(old))
+		},
+		"unsent": func(s State) State { return s.Failed(claim, Failure{Verdict: token.Unsent}, token.NewSecret(seed)) },
 	}
 	for name, transition := range transitions {
 		t.Run(name, func(t *testing.T) {

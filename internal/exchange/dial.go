@@ -20,6 +20,8 @@ type Dialer struct {
 	Policy Policy
 	// DialTimeout and ReplyTimeout replace the constants of these names; zero does not.
 	DialTimeout, ReplyTimeout time.Duration
+	// Connect replaces the operating system's network, in a simulation; the Policy does not see its addresses.
+	Connect func(ctx context.Context, network, address string) (net.Conn, error)
 }
 
 // Conn is a connection to a token endpoint on which nothing was sent yet. It carries one request.
@@ -27,7 +29,11 @@ type Conn struct {
 	net.Conn
 	sent         *countingConn
 	replyTimeout time.Duration
+	tape         Tape // nil: none
 }
+
+// Record makes Send write the reply to the tape while it is read.
+func (c *Conn) Record(tape Tape) { c.tape = tape }
 
 // wrote tells whether any byte of the request left this process.
 func (c *Conn) wrote() bool { return c.sent.written.Load() > 0 }
@@ -65,8 +71,7 @@ func (d Dialer) dial(ctx context.Context, endpoint *url.URL, caBundle string) (*
 	if err := d.Policy.Check(endpoint); err != nil {
 		return nil, err
 	}
-	dialer := net.Dialer{Control: d.Policy.control(endpoint.Hostname())}
-	raw, err := dialer.DialContext(ctx, "tcp", address(endpoint))
+	raw, err := d.connector(endpoint.Hostname())(ctx, "tcp", address(endpoint))
 	if err != nil {
 		return nil, err
 	}
@@ -78,6 +83,14 @@ func (d Dialer) dial(ctx context.Context, endpoint *url.URL, caBundle string) (*
 	}
 	counting.written.Store(0) // the handshake's bytes are not the request's
 	return &Conn{Conn: secured, sent: counting, replyTimeout: cmp.Or(d.ReplyTimeout, ReplyTimeout)}, nil
+}
+
+func (d Dialer) connector(host string) func(context.Context, string, string) (net.Conn, error) {
+	if d.Connect != nil {
+		return d.Connect
+	}
+	dialer := net.Dialer{Control: d.Policy.control(host)}
+	return dialer.DialContext
 }
 
 func address(endpoint *url.URL) string {

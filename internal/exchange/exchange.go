@@ -53,10 +53,11 @@ func (c *Conn) roundTrip(ctx context.Context, api provider.API, grant token.Gran
 	if err := out.Write(c); err != nil {
 		return failed(c.afterWrite(), err)
 	}
-	reply, err := readReply(c, out)
+	reply, err := readReply(c.taped(), out)
 	if err != nil {
 		return failed(token.Unknown, err)
 	}
+	c.seal() // before anything is made of it
 	return api.Read(grant, reply)
 }
 

@@ -22,6 +22,8 @@ type Metrics struct {
 	duration    *prometheus.HistogramVec
 	published   prometheus.Histogram
 	commits     prometheus.Counter
+	recovered   *prometheus.CounterVec
+	journal     *prometheus.CounterVec
 }
 
 // New makes the collectors and registers them.
@@ -41,8 +43,12 @@ func New(registry prometheus.Registerer) *Metrics {
 			Buckets: prometheus.ExponentialBuckets(0.002, 2, 14)}),
 		commits: prometheus.NewCounter(prometheus.CounterOpts{Namespace: namespace, Name: "commit_retries_total",
 			Help: "Writes of a received token to its state Secret that had to be made again."}),
+		recovered: prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: namespace, Name: "claims_recovered_total",
+			Help: "Claims whose process was gone, by how they were recovered: journal, or lost."}, []string{"how"}),
+		journal: prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: namespace, Name: "journal_errors_total",
+			Help: "Operations of the journal that failed, and files of it that cannot be used, by kind."}, []string{"kind"}),
 	}
-	registry.MustRegister(m.expiration, m.nextRefresh, m.ready, m.exchanges, m.duration, m.published, m.commits)
+	registry.MustRegister(m.expiration, m.nextRefresh, m.ready, m.exchanges, m.duration, m.published, m.commits, m.recovered, m.journal)
 	return m
 }
 
@@ -63,6 +69,12 @@ func (m *Metrics) Published(sinceReply time.Duration) { m.published.Observe(sinc
 
 // CommitRetried counts a write of a received token that did not succeed at once.
 func (m *Metrics) CommitRetried() { m.commits.Inc() }
+
+// Recovered counts a claim that was recovered.
+func (m *Metrics) Recovered(how string) { m.recovered.WithLabelValues(how).Inc() }
+
+// JournalFailed counts an operation of the journal that failed, or a file that cannot be used.
+func (m *Metrics) JournalFailed(kind string) { m.journal.WithLabelValues(kind).Inc() }
 
 // Observe sets the gauges of one credential; a zero time removes its series.
 func (m *Metrics) Observe(object types.NamespacedName, expires, nextRefresh time.Time, ready bool) {

@@ -13,9 +13,14 @@ func (o Observed) doubtful() bool { return o.Chain.Stored && o.Chain.Presented >
 
 func (o Observed) stale() bool { return o.Token != nil && o.Token.Stale }
 
+// early tells whether the token was obtained later than now: the clock was set back, and the token expires before it says so.
+func (o Observed) early(now time.Time) bool {
+	return o.Token != nil && o.Token.Obtained.Sub(now) > clockSkew
+}
+
 // wanted tells whether a new token is wanted before the old one is due.
-func (o Observed) wanted() bool {
-	return o.stale() || o.doubtful() || o.Rotate || o.Login.Seed || o.Failure != nil
+func (o Observed) wanted(now time.Time) bool {
+	return o.stale() || o.early(now) || o.doubtful() || o.Rotate || o.Login.Seed || o.Failure != nil
 }
 
 // expiryAfter is the token's expiry while it is ahead: a wait ends there, because the conditions change there.

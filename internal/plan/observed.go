@@ -17,6 +17,7 @@ type Observed struct {
 
 	StateLeaving bool // somebody deleted the state Secret; our finalizer holds it
 	Claim        *Claim
+	Journaled    bool   // the reply of the claim is in this replica's journal
 	Token        *Token // nil: none was ever stored
 	Chain        Chain
 	Login        Login

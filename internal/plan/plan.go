@@ -10,6 +10,7 @@ var rules = []rule{
 	release,       // whoever is going gets nothing new
 	notRegistered, // nothing is spent for an object that could vanish unseen
 	relocate,      // the chain is brought to safety before anything else
+	restore,       // a reply that was paid for is stored, whatever else is wrong
 	conflict,      // nobody can use a token that cannot be published
 	publish,       // a repair from the state costs nothing, so it comes before all that may wait
 	withdraw,      // the new name is published by now
@@ -60,11 +61,18 @@ func relocate(seen Observed, _ time.Time) *Step {
 	return do(Relocate, StateDeleted)
 }
 
-func conflict(seen Observed, _ time.Time) *Step {
+func restore(seen Observed, _ time.Time) *Step {
+	if !seen.Journaled || seen.Claim == nil {
+		return nil
+	}
+	return do(Restore, Journaled)
+}
+
+func conflict(seen Observed, now time.Time) *Step {
 	if seen.Publication != Taken {
 		return nil
 	}
-	return wait(TargetTaken, time.Time{})
+	return wait(TargetTaken, seen.expiryAfter(now))
 }
 
 func publish(seen Observed, now time.Time) *Step {
@@ -119,7 +127,7 @@ func refused(seen Observed, now time.Time) *Step {
 }
 
 func settled(seen Observed, now time.Time) *Step {
-	if seen.Token == nil || seen.wanted() || !now.Before(seen.Token.Refresh) {
+	if seen.Token == nil || seen.wanted(now) || !now.Before(seen.Token.Refresh) {
 		return nil
 	}
 	return wait(NotDue, seen.due(now))

@@ -90,21 +90,72 @@ var relocating = map[string]decision{
 	},
 }
 
+// replied is a claim whose process is gone, and its reply in our journal.
+func replied(o *Observed) { o.Journaled, o.Claim = true, &Claim{Until: in(time.Minute), Gone: true} }
+
+var restoring = map[string]decision{
+	"a reply in the journal": {
+		why:  "the token was paid for already: nothing is lost",
+		seen: replied,
+		want: Step{Do: Restore, Why: Journaled},
+	},
+	"before the holder is known to be gone": {
+		why:  "whoever of the two is first stores it; the compare-and-swap decides",
+		seen: func(o *Observed) { replied(o); o.Claim.Gone = false },
+		want: Step{Do: Restore, Why: Journaled},
+	},
+	"without a claim": {
+		why:  "the reply belongs to nothing that is still open",
+		seen: func(o *Observed) { o.Journaled = true },
+		want: Step{Do: Wait, Why: NotDue, At: in(9 * time.Minute)},
+	},
+	"while suspended": {
+		why:  "suspend stops what is spent, and this is spent already",
+		seen: func(o *Observed) { replied(o); o.Suspended = true },
+		want: Step{Do: Restore, Why: Journaled},
+	},
+	"without a login": {
+		why:  "the reply needs none",
+		seen: func(o *Observed) { replied(o); o.Obstacle = "CredentialsNotFound" },
+		want: Step{Do: Restore, Why: Journaled},
+	},
+	"with a target that is somebody else's": {
+		why:  "the chain must not be lost for that",
+		seen: func(o *Observed) { replied(o); o.Publication = Taken },
+		want: Step{Do: Restore, Why: Journaled},
+	},
+	"with the state Secret deleted": {
+		why:  "it is stored in the copy",
+		seen: func(o *Observed) { replied(o); o.StateLeaving = true },
+		want: Step{Do: Relocate, Why: StateDeleted},
+	},
+	"during a deletion": {
+		why:  "nobody needs it any more",
+		seen: func(o *Observed) { replied(o); o.Deleting = true },
+		want: Step{Do: Release, Why: Deleted},
+	},
+}
+
 var conflicting = map[string]decision{
 	"a foreign Secret": {
-		why:  "a token that cannot be published is of no use to anybody; a change of the Secret wakes us",
+		why:  "a token that cannot be published is of no use to anybody; the conditions change at its expiry",
 		seen: func(o *Observed) { o.Publication = Taken },
+		want: Step{Do: Wait, Why: TargetTaken, At: in(20 * time.Minute)},
+	},
+	"a foreign Secret, no token": {
+		why:  "only a change of the Secret helps, and that wakes us",
+		seen: func(o *Observed) { o.Publication, o.Token = Taken, nil },
 		want: Step{Do: Wait, Why: TargetTaken},
 	},
 	"with a token due": {
 		why:  "nothing is spent for a token that cannot be published",
 		seen: func(o *Observed) { o.Publication = Taken; due(o) },
-		want: Step{Do: Wait, Why: TargetTaken},
+		want: Step{Do: Wait, Why: TargetTaken, At: in(10 * time.Minute)},
 	},
 	"with the former Secret still there": {
 		why:  "workloads that mount the old name keep what they have until the new one is published",
 		seen: func(o *Observed) { o.Publication, o.Leftover = Taken, true },
-		want: Step{Do: Wait, Why: TargetTaken},
+		want: Step{Do: Wait, Why: TargetTaken, At: in(20 * time.Minute)},
 	},
 }
 

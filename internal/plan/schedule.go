@@ -17,6 +17,9 @@ const (
 	// secondsFraction: expires_in counts whole seconds, so the API may hold a token that long after its time is up.
 	secondsFraction = time.Second
 
+	// clockSkew is how far the clocks of two replicas may be apart.
+	clockSkew = time.Minute
+
 	// LoginBar is how long a refused login is left alone.
 	LoginBar = 20 * time.Minute
 )

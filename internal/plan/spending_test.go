@@ -101,6 +101,16 @@ var settling = map[string]decision{
 		seen: func(o *Observed) { o.Token.Stale, o.Login.Password = true, true },
 		want: Step{Do: Exchange, Why: Due, Means: ByPassword},
 	},
+	"a clock that was set back": {
+		why:  "a token of tomorrow expires before it says so: how much of its life is left cannot be told",
+		seen: func(o *Observed) { o.Token.Obtained, o.Token.Refresh = in(23*time.Hour), in(24*time.Hour) },
+		want: Step{Do: Exchange, Why: Due, Means: ByRefresh},
+	},
+	"another replica's clock": {
+		why:  "two clocks are never quite the same",
+		seen: func(o *Observed) { o.Token.Obtained = in(10 * time.Second) },
+		want: Step{Do: Wait, Why: NotDue, At: in(9 * time.Minute)},
+	},
 	"a failed early try": {
 		why:  "what was tried once is tried again when the back-off ends, due or not",
 		seen: func(o *Observed) { o.Failure = &Failure{RetryAt: now} },

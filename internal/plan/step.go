@@ -13,6 +13,7 @@ const (
 	Relocate Action = "Relocate" // copy the state Secret under its other name, then let the deleted one go
 	Publish  Action = "Publish"  // write the stored token to the workload Secret
 	Withdraw Action = "Withdraw" // remove the workload Secret under a former name
+	Restore  Action = "Restore"  // store the reply of a claim out of the journal
 	Settle   Action = "Settle"   // record that the reply of a claim is lost
 	Exchange Action = "Exchange" // claim, send, commit, publish
 )
@@ -42,6 +43,7 @@ const (
 	Suspended    Why = "Suspended"
 	InFlight     Why = "InFlight"
 	Orphaned     Why = "Orphaned"
+	Journaled    Why = "Journaled"
 	Obstructed   Why = "Obstructed"
 	Refused      Why = "Refused"
 	BackingOff   Why = "BackingOff"

@@ -19,10 +19,10 @@ type line struct {
 	shape      string
 }
 
-// does adds a line for what is done; the tale is told before the clock turns.
+// does adds a line for what is done.
 func (t *tale) does(at time.Time, breathless bool, perform func() (text, shape string)) {
 	text, shape := perform()
-	t.add(line{at: at, breathless: breathless, did: text, shape: shape})
+	t.lines = append(t.lines, line{at: at, breathless: breathless, did: text, shape: shape})
 }
 
 // waits adds what is waited for to the line of what was done before.
@@ -37,7 +37,7 @@ func (t *tale) waits(at time.Time, step Step, breathless bool) {
 		t.foldLast()
 		return
 	}
-	t.add(line{at: at, breathless: breathless, did: "-", wait: wait, shape: string(step.Why)})
+	t.lines = append(t.lines, line{at: at, breathless: breathless, did: "-", wait: wait, shape: string(step.Why)})
 	t.foldLast()
 }
 
@@ -45,8 +45,6 @@ func (t *tale) happened(at time.Time, what string) {
 	t.flush()
 	fmt.Fprintf(&t.told, "%s  * %s\n", clock(at), what)
 }
-
-func (t *tale) add(next line) { t.lines = append(t.lines, next) }
 
 // foldLast tells what came before the last line, unless the last line is more of the same.
 func (t *tale) foldLast() {
@@ -81,7 +79,7 @@ func (t *tale) fold(same []line) {
 		least, most = min(least, step), max(most, step)
 	}
 	fmt.Fprintf(&t.told, "              … %d times the same, every %s to %s\n",
-		len(same)-2, least.Round(time.Second), most.Round(time.Second))
+		len(same)-2, short(least), short(most))
 }
 
 func (l line) String() string {
@@ -89,17 +87,36 @@ func (l line) String() string {
 	if l.breathless {
 		mark = "!"
 	}
-	return strings.TrimRight(fmt.Sprintf("%s %s %-58s %s", clock(l.at), mark, l.did, l.wait), " ")
+	return strings.TrimRight(fmt.Sprintf("%s %s %-55s %s", clock(l.at), mark, l.did, l.wait), " ")
 }
 
 func (t *tale) end(w *world, span time.Duration) {
 	t.flush()
-	fmt.Fprintf(&t.told, "after %s: %d exchanges, %d tokens; a refresh token was presented %d times at most; "+
-		"%d logins refused, %d in 20 minutes; without a token for %s\n",
-		span, w.counters.exchanges, w.state.Serial, w.server.most(), len(w.server.refusals), w.server.densest(),
-		w.counters.without.Round(time.Second))
+	fmt.Fprintf(&t.told, "after %s: %d exchanges, %d tokens", short(span), w.counters.exchanges, w.state.Serial)
+	if most := w.server.most(); most > 1 {
+		fmt.Fprintf(&t.told, "; a refresh token was presented %d times", most)
+	}
+	if refused := len(w.server.refusals); refused > 0 {
+		fmt.Fprintf(&t.told, "; %d logins refused, %d at most in 20 minutes", refused, w.server.densest())
+	}
+	fmt.Fprintf(&t.told, "; without a token for %s\n", short(w.counters.without))
 }
 
 func (t *tale) String() string { t.flush(); return t.told.String() }
 
 func clock(at time.Time) string { return at.Format("Mon 15:04:05") }
+
+// short writes a time without zeros that say nothing: 24h, 1h30m, 20s.
+func short(span time.Duration) string {
+	text := span.Round(time.Second).String()
+	if span >= time.Minute {
+		text = strings.TrimSuffix(text, "0s")
+		if strings.HasSuffix(text, "h0m") {
+			text = strings.TrimSuffix(text, "0m")
+		}
+		if text != "" && text[len(text)-1] >= '0' && text[len(text)-1] <= '9' {
+			text += "0s" // the zero belonged to 10s, 20s …
+		}
+	}
+	return text
+}

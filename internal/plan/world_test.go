@@ -22,6 +22,8 @@ type world struct {
 	asked  string // the rotate annotation
 	// suspended and registered are those of the FluentCredential.
 	suspended, registered bool
+	// wrong is by how much the operator's clock was set wrong since the beginning; the server's is right.
+	wrong time.Duration
 
 	state    custody.State
 	draw     *rand.Rand
@@ -65,13 +67,16 @@ type happening struct {
 func (w *world) live(span time.Duration, script ...happening) {
 	begin := w.now
 	for _, next := range script {
-		w.run(begin.Add(next.after))
+		w.run(begin.Add(next.after + w.wrong))
 		w.tale.happened(w.now, next.what)
 		next.do(w)
 	}
-	w.run(begin.Add(span))
+	w.run(begin.Add(span + w.wrong))
 	w.tale.end(w, span)
 }
+
+// set sets the operator's clock.
+func (w *world) set(by time.Duration) { w.now, w.wrong = w.now.Add(by), w.wrong+by }
 
 // run steps until the end.
 func (w *world) run(end time.Time) {
@@ -94,17 +99,15 @@ func (w *world) run(end time.Time) {
 // pass turns the clock, and counts the time in which workloads have no token.
 func (w *world) pass(to time.Time) {
 	if w.state.Token != nil {
-		dead := w.state.Token.Expires
-		if dead.Before(w.now) {
-			dead = w.now
-		}
-		w.counters.without += max(0, to.Sub(dead))
+		w.counters.without += max(0, min(to.Sub(w.server.expires.Add(w.wrong)), to.Sub(w.now)))
 	}
 	w.now = to
 }
 
 // breathless tells whether workloads had a token and have none now.
-func (w *world) breathless() bool { return w.state.Token != nil && !w.now.Before(w.state.Token.Expires) }
+func (w *world) breathless() bool {
+	return w.state.Token != nil && !w.now.Before(w.state.Token.Expires)
+}
 
 // observe says what the operator sees.
 func (w *world) observe() Observed {
@@ -150,7 +153,7 @@ func (w *world) exchange(means Means) (text, shape string) {
 	claim, spends := w.claim(means)
 	before := w.state
 	w.state = w.state.Claimed(claim, w.asked)
-	sent := w.now
+	asked := w.now
 	verdict, set := w.server.ask(w, claim.Grant, spends)
 	w.pass(w.now.Add(latency))
 	did := fmt.Sprintf("%s: %s", means, verdict)
@@ -158,8 +161,8 @@ func (w *world) exchange(means Means) (text, shape string) {
 		w.fail(claim, before, verdict, spends)
 		return did, did
 	}
-	w.grant(claim, sent, set)
-	lives := fmt.Sprintf("lives %s", set.Life)
+	w.grant(claim, spends, asked, set)
+	lives := "lives " + short(set.Life)
 	if set.Refresh.IsZero() {
 		lives += ", no refresh token"
 	}
@@ -183,16 +186,16 @@ func (w *world) claim(means Means) (custody.Claim, token.Secret) {
 }
 
 // grant stores a token as the operator does: see controllers/outcome.go.
-func (w *world) grant(claim custody.Claim, sent time.Time, set token.Set) {
+func (w *world) grant(claim custody.Claim, sent token.Secret, asked time.Time, set token.Set) {
 	idle := set.Life <= 0 || w.state.Token != nil && w.state.Token.Access.Equal(set.Access)
 	chained := !set.Refresh.IsZero() || claim.Grant == token.RefreshToken
 	repeats := !chained && (idle || w.state.Repeats || TooShort(set.Life))
 	next := w.state.Repeated(idle, repeats)
-	got := custody.Token{Access: set.Access, Grant: claim.Grant, Obtained: sent, Expires: sent.Add(set.Life)}
+	got := custody.Token{Access: set.Access, Grant: claim.Grant, Obtained: asked, Expires: asked.Add(set.Life)}
 	got.Refresh = Renewal{
 		Obtained: got.Obtained, Expires: got.Expires, Draw: w.draw.Float64(), Stagnant: next.Stagnant, Repeats: repeats,
 	}.RefreshAt()
-	w.state = next.Granted(claim, custody.Obtained{Token: got, Refresh: set.Refresh})
+	w.state = next.Granted(claim, custody.Obtained{Token: got, Refresh: set.Refresh, Sent: sent})
 }
 
 // fail stores a failure as the operator does: see controllers/outcome.go.
@@ -225,6 +228,7 @@ type server struct {
 	life    time.Duration
 	chains  bool // a reply brings a refresh token, which works once
 	repeats bool // a password buys the token that is out already, while it lives
+	keeps   bool // a refresh token works for ever, and is not repeated in a reply
 	grace   bool // a refresh token that was spent a moment ago is answered again
 
 	password, client string // what is right
@@ -245,7 +249,7 @@ func (s *server) ask(w *world, grant token.Grant, secret token.Secret) (token.Ve
 	}
 	verdict := s.judge(w, grant, secret.Reveal())
 	if verdict == token.Granted {
-		s.issue(w.now, grant)
+		s.issue(w.now.Add(-w.wrong), grant)
 	}
 	if s.lose > 0 {
 		s.lose--
@@ -255,7 +259,7 @@ func (s *server) ask(w *world, grant token.Grant, secret token.Secret) (token.Ve
 		return verdict, token.Set{}
 	}
 	set := s.out
-	set.Life = s.expires.Sub(w.now).Truncate(time.Second)
+	set.Life = s.expires.Sub(w.now.Add(-w.wrong)).Truncate(time.Second)
 	return verdict, set
 }
 
@@ -273,7 +277,7 @@ func (s *server) judge(w *world, grant token.Grant, secret string) token.Verdict
 	if !s.alive[secret] && !(s.grace && s.presented[secret] == 2) {
 		return token.RefusedDead
 	}
-	s.alive[secret] = false
+	s.alive[secret] = s.keeps
 	return token.Granted
 }
 
@@ -284,7 +288,7 @@ func (s *server) issue(now time.Time, grant token.Grant) {
 	s.issued++
 	s.out = token.Set{Access: token.NewSecret(fmt.Sprintf("access-%d", s.issued))}
 	s.expires = now.Add(s.life)
-	if s.chains {
+	if s.chains && !s.keeps {
 		refresh := fmt.Sprintf("refresh-%d", s.issued)
 		s.out.Refresh, s.alive[refresh] = token.NewSecret(refresh), true
 	}

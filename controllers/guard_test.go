@@ -1,0 +1,135 @@
+package controllers
+
+import (
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	ctrl "sigs.k8s.io/controller-runtime"
+
+	"github.com/fluent-credential/operator/api/v1alpha1"
+	"github.com/fluent-credential/operator/hack/authsim"
+	"github.com/fluent-credential/operator/internal/custody"
+	"github.com/fluent-credential/operator/internal/loginguard"
+)
+
+const wrongPassword = "another-wrong-password-that-is-long-enough"
+
+func newGuarded(t *testing.T, change func(*authsim.Config), right bool) *driven {
+	t.Helper()
+	d := newDrivenWith(t, change, func(login *corev1.Secret) {
+		if !right {
+			login.StringData["password"] = wrongPassword
+		}
+	}, nil)
+	d.Guard = &loginguard.Guard{Reader: live, Writer: live, Namespace: d.cred.Namespace, Salt: custody.NewID}
+	return d
+}
+
+// mostRefusedWithin is the most refused logins that the server counted in any window.
+func mostRefusedWithin(ledger authsim.Ledger, window time.Duration) int {
+	var refused []time.Time
+	for _, request := range ledger.TokenRequests {
+		if request.Grant == authsim.GrantPassword && request.Outcome != authsim.OutcomeGranted {
+			refused = append(refused, request.Time)
+		}
+	}
+	most := 0
+	for i := range refused {
+		count := 0
+		for _, at := range refused[i:] {
+			if at.Sub(refused[i]) < window {
+				count++
+			}
+		}
+		most = max(most, count)
+	}
+	return most
+}
+
+func TestRefusedLoginIsProbedEverMoreRarely(t *testing.T) {
+	t.Parallel()
+	d := newGuarded(t, nil, false)
+	d.settle()
+	var waits []time.Duration
+	for range 5 {
+		before := d.clock.Now()
+		requests := d.server.Ledger().Requests
+		for d.server.Ledger().Requests == requests {
+			d.sleep(d.settle())
+			d.settle()
+		}
+		waits = append(waits, d.clock.Now().Sub(before))
+	}
+	want := []time.Duration{20 * time.Minute, time.Hour, 4 * time.Hour, 24 * time.Hour, 24 * time.Hour}
+	for i := range want {
+		if waits[i] != want[i] {
+			t.Errorf("probe %d came after %s, want %s", i+1, waits[i], want[i])
+		}
+	}
+}
+
+func TestCrashLoopWithAWrongPasswordKeepsTheBudget(t *testing.T) {
+	t.Parallel()
+	d := newGuarded(t, nil, false)
+	for range 30 {
+		func() {
+			whole := d.Custody.Writer
+			d.Custody.Writer = &crashing{Writer: whole, at: 1} // the commit of a state that exists, or its claim
+			defer func() { d.Custody.Writer = whole; _ = recover() }()
+			for range 10 {
+				d.pass()
+			}
+		}()
+		d.restart()
+		d.sleep(time.Minute)
+	}
+	if most := mostRefusedWithin(d.server.Ledger(), 20*time.Minute); most > loginguard.Budget || most == 0 {
+		t.Errorf("%d refused logins in 20 minutes, want %d at most, and one at least", most, loginguard.Budget)
+	}
+}
+
+func TestManyCredentialsOfOneUserShareTheBudget(t *testing.T) {
+	t.Parallel()
+	d := newGuarded(t, func(config *authsim.Config) { config.Lockout = true }, false)
+	for _, name := range []string{"second", "third", "fourth"} {
+		other := credential(d.cred.Namespace, name, d.server)
+		other.Spec.Scope = ""
+		create(t, other)
+		for range 5 {
+			read := reread(t, other)
+			if _, err := d.Reconcile(ctrl.LoggerInto(t.Context(), ctrl.Log), read); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	d.runFor(10 * time.Minute)
+	if refused := d.server.Ledger().LoginsRefused; refused > loginguard.Budget {
+		t.Errorf("%d refused logins, want %d at most", refused, loginguard.Budget)
+	}
+}
+
+func TestTwoCredentialsWithOneLogin(t *testing.T) {
+	t.Parallel()
+	d := newGuarded(t, nil, true)
+	d.settle()
+	younger := credential(d.cred.Namespace, "younger", d.server)
+	create(t, younger)
+	elder := d.cred
+	d.cred = younger
+	d.settle()
+	if got := d.status().Summary; got.Reason != v1alpha1.ReasonLoginInUse {
+		t.Errorf("the younger says %s: %s, want LoginInUse", got.Reason, got.Message)
+	}
+	if requests := d.server.Ledger().Requests; requests != 1 {
+		t.Errorf("%d requests, want the elder's one", requests)
+	}
+	edit(t, elder, func(cred *v1alpha1.FluentCredential) { cred.Finalizers = nil })
+	if err := live.Delete(t.Context(), elder); err != nil {
+		t.Fatal(err)
+	}
+	d.runFor(10 * time.Minute)
+	if got := d.status().Summary; got.Reason != v1alpha1.ReasonTokenPublished {
+		t.Errorf("after the elder went, the younger says %s: %s", got.Reason, got.Message)
+	}
+}

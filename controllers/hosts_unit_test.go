@@ -1,0 +1,118 @@
+package controllers
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"testing"
+	"time"
+)
+
+// TestUnitHostsHoldTheRate asks as fast as it can, at random: no minute holds more than the rate, and the one that began it.
+func TestUnitHostsHoldTheRate(t *testing.T) {
+	for _, rate := range []int{1, 2, 7, 30, 59, 600} {
+		t.Run(fmt.Sprint(rate), func(t *testing.T) {
+			random, hosts := rand.New(rand.NewPCG(uint64(rate), 1)), NewHosts(rate)
+			var taken []time.Time
+			for now := start; now.Before(start.Add(10 * time.Minute)); {
+				if hosts.Take("host", now) {
+					taken = append(taken, now)
+				}
+				now = now.Add(time.Duration(random.Int64N(int64(2 * time.Minute / time.Duration(rate)))))
+			}
+			if len(taken) < 5*rate {
+				t.Errorf("%d requests in ten minutes: the rate is hardly used", len(taken))
+			}
+			for i, first := range taken {
+				within := 0
+				for _, at := range taken[i:] {
+					if at.Sub(first) < time.Minute {
+						within++
+					}
+				}
+				if within > rate+1 {
+					t.Fatalf("%d requests in the minute from %s", within, first)
+				}
+			}
+		})
+	}
+}
+
+// TestUnitHostsAreFreeWhenTheySay: who asks at FreeAt is let through, and before it is not told that it is free.
+func TestUnitHostsAreFreeWhenTheySay(t *testing.T) {
+	for _, rate := range []int{1, 2, 3, 7, 11, 30, 59, 60, 61, 600, 100_000} {
+		t.Run(fmt.Sprint(rate), func(t *testing.T) {
+			random, hosts, now := rand.New(rand.NewPCG(uint64(rate), 2)), NewHosts(rate), start
+			for range 2000 {
+				free := hosts.FreeAt("host", now)
+				if free.IsZero() {
+					if !hosts.Take("host", now) {
+						t.Fatalf("it says that it is free, and refuses, at %s", now)
+					}
+					now = now.Add(time.Duration(random.Int64N(int64(time.Minute)) / int64(rate)))
+					continue
+				}
+				if !free.After(now) {
+					t.Fatalf("free at %s, which is not after %s: whoever waits for it is called again at once", free, now)
+				}
+				if hosts.Take("host", now) {
+					t.Fatalf("free at %s, and lets a request through at %s", free, now)
+				}
+				if now = free; !hosts.Take("host", now) {
+					t.Fatalf("it said that it would be free at %s, and refuses", now)
+				}
+			}
+		})
+	}
+}
+
+// TestUnitHostsLookingTakesNothing: many credentials look at the same host at once, and none of them asks it.
+func TestUnitHostsLookingTakesNothing(t *testing.T) {
+	hosts := NewHosts(30)
+	var looking sync.WaitGroup
+	for range 8 {
+		looking.Go(func() {
+			for range 5000 {
+				hosts.FreeAt("host", start)
+			}
+		})
+	}
+	looking.Wait()
+	if free := hosts.FreeAt("host", start); !free.IsZero() || !hosts.Take("host", start) {
+		t.Errorf("nobody asked the host, and it is free at %s only", free)
+	}
+	looking = sync.WaitGroup{}
+	for range 8 {
+		looking.Go(func() {
+			for range 5000 {
+				hosts.FreeAt("host", start)
+			}
+		})
+	}
+	looking.Wait()
+	if free := hosts.FreeAt("host", start); free.After(start.Add(2*time.Second + time.Microsecond)) {
+		t.Errorf("it was asked once, and is free after %s only", free.Sub(start))
+	}
+}
+
+func TestUnitHostsKeepApart(t *testing.T) {
+	hosts := NewHosts(1)
+	if !hosts.Take("one", start) || !hosts.Take("other", start) {
+		t.Error("two hosts wait for each other")
+	}
+	if hosts.Take("one", start.Add(59*time.Second)) {
+		t.Error("one request a minute, and 59 s passed")
+	}
+	if !hosts.Take("one", start.Add(time.Minute)) {
+		t.Error("one request a minute, and a minute passed")
+	}
+}
+
+func TestUnitHostsWithoutLimit(t *testing.T) {
+	hosts := NewHosts(0)
+	for range 10_000 {
+		if !hosts.Take("host", start) || !hosts.FreeAt("host", start).IsZero() {
+			t.Fatal("there is no limit")
+		}
+	}
+}

@@ -1,0 +1,264 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"math"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestOptions(t *testing.T) {
+	got, err := parse([]string{"--credentials=100", "--quick", "--json=x.json"})
+	if want := (options{credentials: 100, quick: true, json: "x.json"}); err != nil || got != want {
+		t.Errorf("parse says %+v, %v; want %+v", got, err, want)
+	}
+	for _, arg := range []string{"--credentials=9", "--credentials=10000", "extra"} {
+		if _, err := parse([]string{arg}); err == nil {
+			t.Errorf("%s is accepted", arg)
+		}
+	}
+}
+
+func TestLifeFor(t *testing.T) {
+	for why, test := range map[string]struct {
+		credentials, rate int
+		want              time.Duration
+	}{
+		"a token is refreshed after half of its life": {1000, 20, 105 * time.Second},
+		"always due": {1000, 400, 5 * time.Second},
+		"expires_in counts whole seconds, so one is the least": {100, 400, time.Second},
+	} {
+		if got := lifeFor(test.credentials, test.rate); got != test.want {
+			t.Errorf("%s: %s, want %s", why, got, test.want)
+		}
+	}
+}
+
+const scraped = `# HELP x what it is
+# TYPE x histogram
+x_bucket{le="0.002"} 0
+x_bucket{le="0.004"} 50
+x_bucket{le="0.008"} 90
+x_bucket{le="+Inf"} 100
+x_sum 1.5
+x_count 100
+fluent_credential_exchanges_total{api="fluent",grant="refresh_token",verdict="Granted"} 7
+fluent_credential_exchanges_total{api="fluent",grant="refresh_token",verdict="Unknown"} 2
+fluent_credential_exchanges_total{api="fluent",grant="password",verdict="Granted"} 3
+big 1.795342679434154e+09
+`
+
+func TestMetrics(t *testing.T) {
+	found, err := parseMetrics([]byte(scraped))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]float64{"big": 1795342679.434154, "fluent_credential_exchanges_total": 12, "missing": 0} {
+		if got := found.sum(name); got != want {
+			t.Errorf("%s is %v, want %v", name, got, want)
+		}
+	}
+	if got := found.granted("refresh_token"); got != 7 {
+		t.Errorf("%d refresh grants, want 7", got)
+	}
+	if _, err := parseMetrics([]byte("x one\n")); err == nil {
+		t.Error("a value that is no number is accepted")
+	}
+}
+
+func TestQuantile(t *testing.T) {
+	found, err := parseMetrics([]byte(scraped))
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := histogram(nil, found, "x")
+	for why, test := range map[string]struct {
+		buckets []bucket
+		q, want float64
+	}{
+		"the middle of a bucket":                 {all, 0.25, 0.003},
+		"the bound of a bucket":                  {all, 0.50, 0.004},
+		"beyond the last bound nothing is known": {all, 0.99, 0.008},
+		"nothing was observed between scrapes":   {histogram(found, found, "x"), 0.5, math.NaN()},
+		"there is no such histogram":             {nil, 0.5, math.NaN()},
+	} {
+		got := quantile(test.buckets, test.q)
+		if math.Abs(got-test.want) > 1e-9 || math.IsNaN(got) != math.IsNaN(test.want) {
+			t.Errorf("%s: %v, want %v", why, got, test.want)
+		}
+	}
+}
+
+const audited = `{"stage":"ResponseComplete","verb":"get","user":{"username":"fluent-credential-operator"},"objectRef":{"resource":"secrets","name":"a"},"responseStatus":{"code":200},"stageTimestamp":"2026-01-05T10:00:01.000000Z"}
+{"stage":"ResponseComplete","verb":"update","user":{"username":"fluent-credential-operator"},"objectRef":{"resource":"secrets","name":"a"},"responseStatus":{"code":409},"stageTimestamp":"2026-01-05T10:00:02.000000Z"}
+{"stage":"ResponseComplete","verb":"patch","user":{"username":"fluent-credential-operator"},"objectRef":{"resource":"fluentcredentials","subresource":"status"},"responseStatus":{"code":200},"stageTimestamp":"2026-01-05T10:00:03.000000Z"}
+{"stage":"ResponseComplete","verb":"patch","user":{"username":"bare-client"},"objectRef":{"resource":"secrets"},"responseStatus":{"code":200},"stageTimestamp":"2026-01-05T10:00:03.000000Z"}
+{"stage":"ResponseStarted","verb":"watch","user":{"username":"fluent-credential-operator"},"objectRef":{"resource":"secrets"},"responseStatus":{"code":200},"stageTimestamp":"2026-01-05T10:00:04.000000Z"}
+{"stage":"ResponseComplete","verb":"get","user":{"username":"fluent-credential-operator"},"requestURI":"/api","responseStatus":{"code":200},"stageTimestamp":"2026-01-05T10:00:05.000000Z"}
+{"stage":"ResponseComplete","verb":"get","user":{"username":"fluent-credential-operator"},"objectRef":{"resource":"secrets"},"responseStatus":{"code":200},"stageTimestamp":"2026-01-05T10:00:10.000000Z"}
+`
+
+func TestTally(t *testing.T) {
+	start := time.Date(2026, 1, 5, 10, 0, 0, 0, time.UTC)
+	opened := func(user string) *window {
+		return &window{user: user, from: start, to: start.Add(10 * time.Second), requests: requests{ByKind: map[string]int{}}}
+	}
+	windows := []*window{opened(operatorName), opened(bareName)}
+	if err := tally(strings.NewReader(audited), windows); err != nil {
+		t.Fatal(err)
+	}
+	want := []requests{
+		{ByKind: map[string]int{"get secrets": 1, "update secrets": 1, "patch fluentcredentials/status": 1, "get (discovery)": 1}, Watches: 1, Refused: 1},
+		{ByKind: map[string]int{"patch secrets": 1}},
+	}
+	if diff := cmp.Diff(want, []requests{windows[0].requests, windows[1].requests}); diff != "" {
+		t.Errorf("requests (-want +got):\n%s", diff)
+	}
+	if all := windows[0].requests.all(); all != 4 {
+		t.Errorf("all but watches are %d, want 4", all)
+	}
+	if err := tally(strings.NewReader("{torn"), windows); err == nil {
+		t.Error("a torn line is passed over in silence")
+	}
+}
+
+func TestParseResident(t *testing.T) {
+	got, err := parseResident("Name:\toperator\nVmHWM:\t   90000 kB\nVmRSS:\t   51200 kB\nThreads:\t9\n")
+	if err != nil || got != 50<<20 {
+		t.Errorf("%d, %v; want %d", got, err, 50<<20)
+	}
+	for _, text := range []string{"", "VmRSS:", "VmRSS:\t12 MB\n", "VmRSS:\tmany kB\n"} {
+		if _, err := parseResident(text); err == nil {
+			t.Errorf("%q is understood", text)
+		}
+	}
+}
+
+func TestRestingValue(t *testing.T) {
+	start := time.Now()
+	var resting restingValue
+	for i, step := range []struct {
+		value float64
+		rests time.Duration
+	}{{100, 0}, {100.9, time.Second}, {99.1, 2 * time.Second}, {101.1, 0}, {101.1, time.Second}} {
+		if got := resting.since(step.value, start.Add(time.Duration(i)*time.Second)); got != step.rests {
+			t.Errorf("step %d: at rest for %s, want %s", i, got, step.rests)
+		}
+	}
+}
+
+func TestEach(t *testing.T) {
+	var sum atomic.Int64
+	if err := each(t.Context(), 1000, func(_ context.Context, i int) error { sum.Add(int64(i)); return nil }); err != nil || sum.Load() != 499500 {
+		t.Errorf("the numbers add up to %d (%v), want 499500", sum.Load(), err)
+	}
+	broken := errors.New("broken")
+	err := each(t.Context(), 1000, func(_ context.Context, i int) error {
+		if i == 10 {
+			return broken
+		}
+		return nil
+	})
+	if !errors.Is(err, broken) {
+		t.Errorf("each says %v, want the first error", err)
+	}
+}
+
+// measured are results of which every figure is known.
+func measured() *results {
+	count := func(get, update int) *requests {
+		return &requests{ByKind: map[string]int{"get secrets": get, "update secrets": update}}
+	}
+	r := &results{Credentials: 1000, Machine: machine{CPUs: 2, System: "linux/amd64", Go: "go1.26", LoadBefore: "0.10"}}
+	r.Memory.Empty, r.Memory.Full = memory{50 << 20, 6 << 20}, memory{60 << 20, 11 << 20}
+	r.Idle = idle{Seconds: 60, requests: &requests{Watches: 1}}
+	r.Restart = restart{ReadyAfter: 2, requests: &requests{ByKind: map[string]int{"get secrets": 3000}}}
+	r.Steady = steady{work: work{Rotations: 100, Seconds: 10, requests: count(100, 200)}, published: []bucket{{0.004, 50}, {0.008, 100}, {math.Inf(1), 100}}}
+	r.Rounds = []round{
+		{work{Rotations: 80, Seconds: 1, Waiting: 5, requests: count(80, 160)}, work{Rotations: 100, Seconds: 1, requests: count(100, 200)}},
+		{work{Rotations: 60, Seconds: 1, requests: count(60, 123)}, work{Rotations: 100, Seconds: 1, requests: count(100, 200)}},
+	}
+	return r
+}
+
+const table = `
+1000 credentials in 5 namespaces; 2 CPUs shared with the control plane and the token servers, linux/amd64, go1.26, load 0.10 before
+
+Requests to the Kubernetes API per rotation
+                                      steady saturated      bare
+  get secrets                           1.00      1.00      1.00
+  update secrets                        2.00      2.02      2.00
+  all                                   3.00      3.02      3.00
+  of these, refused                     0.00      0.00      0.00
+
+From reply to published, at 10.0 rotations/s
+  p50 4.0 ms   p99 7.9 ms   (100 observations, interpolated in the histogram)
+
+Rotations per second, 16 at a time
+             operator      bare     ratio
+  round 1        80.0     100.0      0.80
+  round 2        60.0     100.0      0.60
+  all            70.0     100.0      0.70
+  in round 2 the operator had no work left in the end, so its limit is higher than this
+
+Memory of the operator
+  resident      50.0 MiB with none,   60.0 MiB with all:  10.2 KiB per credential
+  live heap      6.0 MiB with none,   11.0 MiB with all:   5.1 KiB per credential
+
+Idle for 60 s with nothing due
+  requests 0, besides watches begun anew 1 (leader election is off, so there is no lease)
+
+Restart with nothing due: every credential ready after 2.0 s
+  calls to the token server 0
+  requests to the Kubernetes API 3000 (3.00 per credential), besides watches begun 0
+    get secrets                        3000
+
+Refresh tokens used twice: 0; calls to the token servers refused: 0
+`
+
+func TestTable(t *testing.T) {
+	var out strings.Builder
+	measured().print(&out)
+	if diff := cmp.Diff(table, out.String()); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+func TestVerdict(t *testing.T) {
+	for why, test := range map[string]struct {
+		spoil func(*results)
+		want  string
+	}{
+		"all is well":                   {func(*results) {}, ""},
+		"a restart called for tokens":   {func(r *results) { r.Restart.TokenCalls = 2 }, "a restart with nothing due made 2 calls to the token server"},
+		"a refresh token was reused":    {func(r *results) { r.Reuses = 1 }, "1 refresh tokens were presented again"},
+		"a token server said no":        {func(r *results) { r.TokenCallsRefused = 3 }, "3 calls to the token servers were refused"},
+		"slow is no error, only a pity": {func(r *results) { r.Rounds[0].Operator.Rotations = 1 }, ""},
+	} {
+		r := measured()
+		test.spoil(r)
+		got := ""
+		if err := r.verdict(); err != nil {
+			got = err.Error()
+		}
+		if got != test.want {
+			t.Errorf("%s: %q, want %q", why, got, test.want)
+		}
+	}
+}
+
+func TestSavedFiguresAreValidJSON(t *testing.T) {
+	r := measured()
+	if err := r.save(t.TempDir() + "/figures.json"); err != nil {
+		t.Error(err)
+	}
+	r.Steady.published = nil // NaN is no JSON
+	if err := r.save(t.TempDir() + "/figures.json"); err != nil {
+		t.Error(err)
+	}
+}

@@ -1,0 +1,105 @@
+// Command bench measures the operator's own binary against a simulated authorization server on a control plane of this machine,
+// and prints one table: requests to the Kubernetes API per rotation, at rest and at a restart, the time from a reply to the
+// published Secret, rotations per second beside those of a bare client that makes the same writes, and memory per credential.
+// "make bench" calls it, in the root of the repository; bench.go says in which order.
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/go-logr/logr"
+	"k8s.io/klog/v2"
+	ctrl "sigs.k8s.io/controller-runtime"
+
+	"github.com/fluent-credential/operator/hack/localcluster"
+)
+
+// options is what the command line says.
+type options struct {
+	credentials int
+	quick       bool
+	json        string
+}
+
+func main() {
+	localcluster.Tether()
+	ctrl.SetLogger(logr.Discard())
+	klog.SetLogger(logr.Discard())
+	if err := run(os.Args[1:]); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+func run(args []string) error {
+	options, err := parse(args)
+	if errors.Is(err, flag.ErrHelp) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	ctx, stop := localcluster.UntilInterrupted()
+	defer stop()
+	results, err := measure(ctx, options)
+	if err != nil {
+		return err
+	}
+	results.print(os.Stdout)
+	if options.json != "" {
+		if err := results.save(options.json); err != nil {
+			return err
+		}
+	}
+	return results.verdict()
+}
+
+func parse(args []string) (options, error) {
+	var chosen options
+	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
+	flags.IntVar(&chosen.credentials, "credentials", 1000, "how many FluentCredentials")
+	flags.BoolVar(&chosen.quick, "quick", false, "shorter windows and one round: figures to look at, not to quote")
+	flags.StringVar(&chosen.json, "json", "", "a file to write the figures to as well")
+	if err := flags.Parse(args); err != nil {
+		return chosen, err
+	}
+	if flags.NArg() > 0 {
+		return chosen, fmt.Errorf("unexpected argument %q", flags.Arg(0))
+	}
+	if chosen.credentials < 10 || chosen.credentials > 9999 {
+		return chosen, errors.New("--credentials must be from 10 to 9999")
+	}
+	return chosen, nil
+}
+
+// pace is how long and how hard is measured.
+type pace struct {
+	idle, steady, round time.Duration // windows
+	rounds              int
+	rate                int // rotations a second while steady
+}
+
+func (o options) pace() pace {
+	if o.quick {
+		return pace{idle: 30 * time.Second, steady: 20 * time.Second, round: 10 * time.Second, rounds: 1, rate: 20}
+	}
+	return pace{idle: time.Minute, steady: time.Minute, round: 20 * time.Second, rounds: 2, rate: 20}
+}
+
+// Lives of the tokens of the three servers. A token is refreshed after 45 to 50 % of its life, because the lead of 90 s is cut to
+// half of it.
+const (
+	meanRefresh  = 0.475
+	restfulLife  = 24 * time.Hour
+	pressingRate = 400 // rotations a second that are due while saturated: more than any client makes here
+)
+
+// lifeFor is the life at which so many credentials make for so many rotations a second; expires_in counts whole seconds.
+func lifeFor(credentials, rate int) time.Duration {
+	life := time.Duration(float64(credentials) / float64(rate) / meanRefresh * float64(time.Second))
+	return max(life.Round(time.Second), time.Second)
+}

@@ -1,0 +1,216 @@
+package custody
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/fluent-credential/operator/api/v1alpha1"
+	"github.com/fluent-credential/operator/internal/token"
+)
+
+// What can happen to a state while the holder of its claim waits for a reply.
+var (
+	touch         = func(s *corev1.Secret) { metav1.SetMetaDataLabel(&s.ObjectMeta, "touched", s.ResourceVersion) }
+	touched       = func(a *api) { a.edit(first, touch) }
+	settledAsLost = func(a *api) {
+		found := a.open()
+		a.put(found, found.Failed(*found.Claim, Failure{Verdict: token.Unknown}, token.NewSecret(old)))
+	}
+	movedOn = func(a *api) {
+		login := Claim{ID: "login", Grant: token.Password}
+		found := a.open()
+		claimed := a.put(found, found.Failed(*found.Claim, Failure{Verdict: token.Unknown}, token.NewSecret(old)).Claimed(login, ""))
+		a.put(claimed, claimed.Granted(login, Obtained{Refresh: token.NewSecret("family-2")}))
+	}
+	forced    = func(a *api) { a.force(first) }
+	damaged   = func(a *api) { a.edit(first, func(s *corev1.Secret) { s.Data[checksumKey] = nil }) }
+	deleted   = func(a *api) { a.remove(first) }
+	relocated = func(a *api) {
+		a.remove(first)
+		a.behind(func(client.Client) error {
+			_, err := a.store().Relocate(context.Background(), owner, a.open())
+			return err
+		})
+	}
+	// announced is a relocation of which only the first step was made.
+	announced = func(a *api) {
+		a.remove(first)
+		found := a.open()
+		next := found.State
+		next.MovedTo = second
+		a.put(found, next)
+	}
+	ownerGone = func(a *api) {
+		a.force(first)
+		a.behind(func(c client.Client) error {
+			cred := &v1alpha1.FluentCredential{ObjectMeta: metav1.ObjectMeta{Namespace: owner.Namespace, Name: owner.Name}}
+			return c.Delete(context.Background(), cred)
+		})
+	}
+	reborn = func(a *api) {
+		ownerGone(a)
+		a.behind(func(c client.Client) error {
+			var cred v1alpha1.FluentCredential
+			if err := c.Get(context.Background(), client.ObjectKey{Namespace: owner.Namespace, Name: owner.Name}, &cred); err != nil {
+				return err
+			}
+			cred.Finalizers = nil
+			if err := c.Update(context.Background(), &cred); err != nil {
+				return err
+			}
+			return c.Create(context.Background(), &v1alpha1.FluentCredential{
+				ObjectMeta: metav1.ObjectMeta{Namespace: owner.Namespace, Name: owner.Name, UID: "another"},
+			})
+		})
+	}
+)
+
+// times is the same fault so many times.
+func times(count int, one fault) []fault {
+	var all []fault
+	for range count {
+		all = append(all, one)
+	}
+	return all
+}
+
+func TestCommit(t *testing.T) {
+	lost, down := fault{errReset, true}, fault{err: errReset}
+	tests := map[string]struct {
+		why       string
+		meanwhile func(*api)
+		writes    []fault
+		reads     []error
+		result    func(Claim) Result
+		err       error
+		want      string   // the refresh token that is stored then
+		serial    int64    // and the serial
+		names     []string // and where
+	}{
+		"at once":            {"the ordinary case", nil, nil, nil, granting, nil, "refresh-2", 2, []string{first}},
+		"the answer is lost": {"a live read shows that it is stored, and it is not stored twice", nil, []fault{lost}, nil, granting, nil, "refresh-2", 2, []string{first}},
+		"the answer is lost, and some reads": {
+			"until one of them answers", nil, []fault{lost, lost, lost}, []error{errReset, errBroken}, granting, nil, "refresh-2", 2, []string{first},
+		},
+		"the API is down for long": {
+			"the only copy is in this process", nil, times(200, down), nil, granting, nil, "refresh-2", 2, []string{first},
+		},
+		"denied for long": {
+			"somebody mends a quota, or a rule of admission", nil, times(50, fault{err: errDenied}), nil, granting, nil, "refresh-2", 2, []string{first},
+		},
+		"touched by somebody": {"a conflict is merged, never dropped", touched, nil, nil, granting, nil, "refresh-2", 2, []string{first}},
+		"settled as lost":     {"the late result resolves it", settledAsLost, nil, nil, granting, nil, "refresh-2", 2, []string{first}},
+		"moved on": {
+			"another family is in use: the result is dropped, and nothing is revoked", movedOn, nil, nil, granting, ErrSuperseded, "family-2", 2, []string{first},
+		},
+		"removed by force": {"what this process holds is all there is", forced, nil, nil, granting, nil, "refresh-2", 2, []string{first}},
+		"edited":           {"what this process holds is all there is", damaged, nil, nil, granting, nil, "refresh-2", 2, []string{first}},
+		"deleted":          {"the Secret is there until it is relocated", deleted, nil, nil, granting, nil, "refresh-2", 2, []string{second}},
+		"relocated":        {"the claim went along", relocated, nil, nil, granting, nil, "refresh-2", 2, []string{second}},
+		"relocation begun": {"nobody writes to the old one any more: the copy is made of the result", announced, nil, nil, granting, nil, "refresh-2", 2, []string{second}},
+		"the credential is going": {
+			"a Secret with our finalizer would stay for ever, and its namespace with it", ownerGone, nil, nil, granting, ErrGone, "", 0, nil,
+		},
+		"the credential is another": {
+			"a token of a former object is not the new one's", reborn, nil, nil, granting, ErrGone, "", 0, nil,
+		},
+		"the namespace is going": {
+			"there is nothing left to write to", forced, []fault{{}, {err: errTerminating}}, nil, granting, ErrGone, "", 0, nil,
+		},
+		"a refusal":                  {"it changes the state that its claim is in", nil, nil, nil, refusing, nil, "", 1, []string{first}},
+		"a refusal, answer lost":     {"it is stored once", nil, []fault{lost}, nil, refusing, nil, "", 1, []string{first}},
+		"a refusal, touched":         {"a conflict is merged", touched, nil, nil, refusing, nil, "", 1, []string{first}},
+		"a refusal, settled as lost": {"a refusal changes the state only if the state's claim is the one that produced it (I6)", settledAsLost, nil, nil, refusing, nil, old, 1, []string{first}},
+		"a refusal, moved on":        {"it must not end another family (I6)", movedOn, nil, nil, refusing, ErrSuperseded, "family-2", 2, []string{first}},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { // the pauses between two tries take no time here
+				a := newAPI(t)
+				claim, from := refreshing(1), a.born(first)
+				claimed := a.put(from, from.Claimed(claim, ""))
+				if test.meanwhile != nil {
+					test.meanwhile(a)
+				}
+				a.writes, a.reads = test.writes, test.reads
+				failures := 0
+				got, err := a.store().Commit(t.Context(), owner, claimed, test.result(claim), func(error) { failures++ })
+				if !errors.Is(err, test.err) || test.err == nil && err != nil {
+					t.Fatalf("error %v, want %v: %s", err, test.err, test.why)
+				}
+				found := a.open()
+				if err == nil {
+					mustBe(t, "the record is what is stored", found.State, got.State)
+				}
+				mustBe(t, test.why, test.want, refreshOf(found))
+				mustBe(t, "the serial", test.serial, found.Serial)
+				settle(t, a)
+				mustBe(t, "the Secrets", test.names, a.names())
+				if interfered := test.meanwhile != nil || test.writes != nil; interfered && failures == 0 && name != "deleted" {
+					t.Error("nobody was told that it did not work at once")
+				}
+			})
+		})
+	}
+}
+
+// settle makes passes until there is nothing left to relocate, as the controller does.
+func settle(t *testing.T, a *api) *Record {
+	t.Helper()
+	a.writes, a.reads = nil, nil
+	for range 10 {
+		found, err := a.store().Open(t.Context(), owner)
+		if err != nil {
+			continue
+		}
+		if !found.Leaving {
+			return found
+		}
+		_, _ = a.store().Relocate(t.Context(), owner, found)
+	}
+	t.Fatalf("the relocation never ends; last writes %v", a.verbs[max(0, len(a.verbs)-6):])
+	return nil
+}
+
+func TestCommitEndsWithItsContext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := newAPI(t)
+		claim, from := refreshing(1), a.born(first)
+		claimed := a.put(from, from.Claimed(claim, ""))
+		a.writes = times(1000, fault{err: errReset})
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		failures := 0
+		_, err := a.store().Commit(ctx, owner, claimed, granting(claim), func(error) { failures++ })
+		if !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("error %v", err)
+		}
+		if failures < 10 || failures > 40 {
+			t.Errorf("%d tries in a minute: quick at first, then one in 5 s", failures)
+		}
+	})
+}
+
+// TestCommitHurriesAtFirst: workloads wait for the token, and many an API recovers in a moment.
+func TestCommitHurriesAtFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := newAPI(t)
+		claim, from := refreshing(1), a.born(first)
+		claimed := a.put(from, from.Claimed(claim, ""))
+		a.writes = times(3, fault{err: errReset})
+		begin := time.Now()
+		if _, err := a.store().Commit(t.Context(), owner, claimed, granting(claim), func(error) {}); err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(begin); took > 250*time.Millisecond {
+			t.Errorf("three failures took %s", took)
+		}
+	})
+}

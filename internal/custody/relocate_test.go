@@ -1,0 +1,169 @@
+package custody
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+)
+
+// way is from one name of the state Secret to the other.
+type way struct{ from, to string }
+
+var ways = []way{{first, second}, {second, first}}
+
+func TestRelocate(t *testing.T) {
+	for _, way := range ways {
+		t.Run(way.from, func(t *testing.T) {
+			a := newAPI(t)
+			a.born(way.from)
+			a.remove(way.from)
+			a.verbs = nil
+			moved, err := a.store().Relocate(t.Context(), owner, a.open())
+			if err != nil {
+				t.Fatal(err)
+			}
+			mustBe(t, "the order: say where it goes, copy, let go",
+				[]string{"update " + way.from, "create " + way.to, "patch " + way.from}, a.verbs)
+			mustBe(t, "only the copy is left", []string{way.to}, a.names())
+			mustBe(t, "the refresh token", old, refreshOf(moved))
+			mustBe(t, "the copy is not leaving", false, moved.Leaving)
+			_, err = a.store().Put(t.Context(), owner, moved, moved.State)
+			mustBe(t, "the copy can be written over", nil, err)
+			mustBe(t, "and forgets where it came from", "", a.open().MovedFrom)
+		})
+	}
+}
+
+// TestRelocateStopsAnywhere stops a relocation before and after each of its writes: whoever comes next finishes it, nothing is
+// lost, nothing is left over, and the next deletion is survived as well.
+func TestRelocateStopsAnywhere(t *testing.T) {
+	for _, way := range ways {
+		for write := range 3 {
+			for _, done := range []bool{false, true} {
+				t.Run(fmt.Sprintf("%s/write %d/done %t", way.from, write+1, done), func(t *testing.T) {
+					a := newAPI(t)
+					a.born(way.from)
+					a.remove(way.from)
+					a.writes = append(make([]fault, write), fault{errReset, done})
+					if _, err := a.store().Relocate(t.Context(), owner, a.open()); !errors.Is(err, errReset) {
+						t.Fatalf("error %v", err)
+					}
+					found := settle(t, a)
+					mustBe(t, "the refresh token", old, refreshOf(found))
+					mustBe(t, "only the copy is left", []string{way.to}, a.names())
+
+					a.put(found, found.State)
+					a.remove(way.to)
+					mustBe(t, "the refresh token after another deletion", old, refreshOf(settle(t, a)))
+					mustBe(t, "and back again", []string{way.from}, a.names())
+				})
+			}
+		}
+	}
+}
+
+func TestRelocateInItsCircumstances(t *testing.T) {
+	tests := map[string]struct {
+		why    string
+		given  func(*api) *Record
+		writes []fault
+		err    error
+		left   []string
+		want   string // the refresh token
+	}{
+		"somebody edited it": {
+			"nothing in it is worth a copy",
+			func(a *api) *Record { a.born(first); damaged(a); a.remove(first); return a.open() }, nil, nil, nil, "",
+		},
+		"the namespace is going": {
+			"there is no room for a copy, and a finalizer would hold the namespace for ever",
+			func(a *api) *Record { a.born(first); a.remove(first); return a.open() }, []fault{{}, {err: errTerminating}}, nil, nil, "",
+		},
+		"the namespace is gone": {
+			"there is no room for a copy",
+			func(a *api) *Record { a.born(first); a.remove(first); return a.open() }, []fault{{}, {err: errNoNamespace}}, nil, nil, "",
+		},
+		"another process wrote to it": {
+			"its result must not be overwritten by what was read before it",
+			func(a *api) *Record {
+				claim, from := refreshing(1), a.born(first)
+				claimed := a.put(from, from.Claimed(claim, ""))
+				a.remove(first)
+				stale := a.open()
+				a.behind(func(client.Client) error {
+					_, err := a.store().Commit(context.Background(), owner, claimed, granting(claim), func(error) {})
+					return err
+				})
+				return stale
+			},
+			nil, ErrConflict, []string{second}, "refresh-2",
+		},
+		"another process relocates it": {
+			"one of them makes the copy, and the other finds it",
+			func(a *api) *Record {
+				a.born(first)
+				announced(a)
+				stale := a.open()
+				settle(a.t, a)
+				return stale
+			},
+			nil, ErrConflict, []string{second}, old,
+		},
+		"a process stores a result between the first two steps": {
+			"the result is in the copy, and the copy is what counts",
+			func(a *api) *Record {
+				claim, from := refreshing(1), a.born(first)
+				claimed := a.put(from, from.Claimed(claim, ""))
+				announced(a)
+				stale := a.open()
+				a.behind(func(client.Client) error {
+					_, err := a.store().Commit(context.Background(), owner, claimed, granting(claim), func(error) {})
+					return err
+				})
+				return stale
+			},
+			nil, ErrConflict, []string{second}, "refresh-2",
+		},
+		"somebody touches the old one at the end": {
+			"the copy is there; the old one is let go by the next pass",
+			func(a *api) *Record {
+				a.born(first)
+				a.remove(first)
+				return a.open()
+			},
+			[]fault{{}, {}, {err: errBroken}}, errBroken, []string{second}, old,
+		},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			a := newAPI(t)
+			from := test.given(a)
+			a.writes = test.writes
+			if _, err := a.store().Relocate(t.Context(), owner, from); !errors.Is(err, test.err) || test.err == nil && err != nil {
+				t.Fatalf("error %v, want %v: %s", err, test.err, test.why)
+			}
+			found := settle(t, a)
+			mustBe(t, test.why, test.want, refreshOf(found))
+			mustBe(t, "the Secrets", test.left, a.names())
+		})
+	}
+}
+
+// TestAForeignSecretUnderTheFormerName: after a relocation the former name is anybody's.
+func TestAForeignSecretUnderTheFormerName(t *testing.T) {
+	a := newAPI(t)
+	a.born(second)
+	a.remove(second)
+	settle(t, a)
+	a.behind(func(c client.Client) error {
+		foreign := &corev1.Secret{}
+		foreign.Namespace, foreign.Name = owner.Namespace, second
+		return c.Create(context.Background(), foreign)
+	})
+	mustBe(t, "the state is read all the same", old, refreshOf(settle(t, a)))
+	mustBe(t, "and the foreign Secret is left alone", []string{first, second}, a.names())
+}

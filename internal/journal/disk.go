@@ -1,0 +1,55 @@
+package journal
+
+import (
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+)
+
+// Disk is the file system that holds the files: the operating system's, but for a simulation, which loses what was not synced. Its
+// methods are the functions of package os.
+type Disk interface {
+	MkdirAll(dir string, mode fs.FileMode) error
+	Create(path string) (File, error) // fails where the file is there
+	Lstat(path string) (fs.FileInfo, error)
+	ReadFile(path string) ([]byte, error)
+	ReadDir(dir string) ([]fs.DirEntry, error)
+	Remove(path string) error
+	SyncDir(dir string) error
+}
+
+// File is an open file of a Disk.
+type File interface {
+	io.WriteCloser
+	io.WriterAt
+	Sync() error
+}
+
+type osDisk struct{}
+
+func (osDisk) MkdirAll(dir string, mode fs.FileMode) error { return os.MkdirAll(dir, mode) }
+
+func (osDisk) Create(path string) (File, error) {
+	return os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
+}
+
+func (osDisk) Lstat(path string) (fs.FileInfo, error) { return os.Lstat(path) }
+
+func (osDisk) ReadFile(path string) ([]byte, error) { return os.ReadFile(path) }
+
+func (osDisk) ReadDir(dir string) ([]fs.DirEntry, error) { return os.ReadDir(dir) }
+
+func (osDisk) Remove(path string) error { return os.Remove(path) }
+
+func (osDisk) SyncDir(dir string) error {
+	handle, err := os.Open(dir)
+	if err != nil {
+		return fmt.Errorf("journal: %w", err)
+	}
+	defer func() { _ = handle.Close() }()
+	if err := handle.Sync(); err != nil {
+		return fmt.Errorf("journal: %w", err)
+	}
+	return nil
+}

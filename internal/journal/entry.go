@@ -1,0 +1,119 @@
+package journal
+
+import (
+	"bytes"
+	"encoding/binary"
+	"encoding/json"
+	"time"
+
+	"github.com/fluent-credential/operator/internal/token"
+)
+
+// Entry is a whole reply that was written down.
+type Entry struct {
+	Head
+	// Reply is what was read from the connection, byte for byte.
+	Reply token.Secret
+}
+
+// Defect is a file that cannot be used, and why. Its reply counts as lost.
+type Defect struct {
+	Path string
+	Kind DefectKind
+	// Head is that of an Unsealed file, whose beginning can be read.
+	Head *Head
+	// Written is when the file was last written to, by the file system's clock.
+	Written time.Time
+}
+
+// DefectKind says why a file cannot be used.
+type DefectKind string
+
+// The kinds of defects.
+const (
+	Foreign  DefectKind = "foreign"  // not written by a journal
+	OtherKey DefectKind = "otherkey" // written under a key that is not ours
+	Unsealed DefectKind = "unsealed" // the reply was not there, or not whole, when the process ended
+	Damaged  DefectKind = "damaged"  // bytes were changed, or are missing
+)
+
+func (d *Defect) Error() string { return "journal entry is " + string(d.Kind) }
+
+// most bounds what is read of a file: more than a slot has room for was not written by one.
+const most = 2 * Room
+
+func (j *Journal) read(path string) (*Entry, error) {
+	claim, ours := claimOf(path)
+	info, err := j.disk.Lstat(path)
+	if err != nil {
+		return nil, err
+	}
+	if !ours || !info.Mode().IsRegular() || info.Size() > most {
+		return nil, &Defect{Path: path, Kind: Foreign}
+	}
+	content, err := j.disk.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	entry, kind := j.decode(content)
+	if entry != nil && entry.ID != claim {
+		entry, kind = nil, Damaged // it was renamed
+	}
+	if kind == "" {
+		return entry, nil
+	}
+	defect := &Defect{Path: path, Kind: kind, Written: info.ModTime()}
+	if entry != nil {
+		defect.Head = &entry.Head
+	}
+	return nil, defect
+}
+
+// decode returns what could be read together with Unsealed, and nothing with any other defect.
+func (j *Journal) decode(content []byte) (*Entry, DefectKind) {
+	if len(content) < preambleSize || !bytes.HasPrefix(content, []byte(magic)) {
+		return nil, Foreign
+	}
+	preamble, rest := content[:preambleSize], content[preambleSize:]
+	if !bytes.Equal(preamble[len(magic):len(magic)+len(j.keyID)], j.keyID[:]) {
+		return nil, OtherKey
+	}
+	entry, reply := &Entry{}, []byte(nil)
+	for number := uint32(0); ; number++ {
+		kind, payload, left, defect := j.frame(preamble, rest, number)
+		rest = left
+		switch {
+		case defect == Unsealed && number > 0:
+			return entry, Unsealed
+		case defect != "":
+			return nil, defect
+		case number == 0 && (kind != kindHead || json.Unmarshal(payload, &entry.Head) != nil):
+			return nil, Damaged
+		case kind == kindData:
+			reply = append(reply, payload...)
+		case kind == kindEnd:
+			entry.Reply = token.NewSecret(string(reply))
+			return entry, ""
+		}
+	}
+}
+
+// frame opens the next frame. Zeros where one should begin are the room that was reserved: the process ended before the reply did.
+func (j *Journal) frame(preamble, rest []byte, number uint32) (kind byte, payload, left []byte, defect DefectKind) {
+	if len(rest) < frameHeader {
+		return 0, nil, nil, Damaged
+	}
+	length := int(binary.BigEndian.Uint32(rest))
+	if length == 0 && rest[4] == 0 {
+		return 0, nil, nil, Unsealed
+	}
+	if length > len(rest)-frameHeader {
+		return 0, nil, nil, Damaged
+	}
+	kind, sealed := rest[4], rest[frameHeader:frameHeader+length]
+	payload, err := j.aead.Open(nil, nonce(preamble, number), sealed, associated(preamble, number, kind))
+	if err != nil {
+		return 0, nil, nil, Damaged
+	}
+	return kind, payload, rest[frameHeader+length:], ""
+}

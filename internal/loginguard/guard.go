@@ -1,0 +1,160 @@
+// Package loginguard keeps refused logins below the number that locks a user: across processes, FluentCredentials and crashes. The
+// rules are pure (this file); the Secret that holds them is in store.go.
+package loginguard
+
+import (
+	"slices"
+	"time"
+)
+
+// Fluent locks a user name after 5 refused logins in 15 minutes, counted from the last one. Two in 20 minutes leave a person, and
+// every other client, enough room.
+const (
+	// Window is how long a refused login counts.
+	Window = 20 * time.Minute
+	// Budget is how many logins of one user may be refused in a Window.
+	Budget = 2
+)
+
+// probes are the waits before a login that was refused is tried again as it is: it may have been locked, or be mended by now.
+var probes = []time.Duration{20 * time.Minute, time.Hour, 4 * time.Hour, 24 * time.Hour}
+
+// State is what is known of one user name at one token endpoint.
+type State struct {
+	Salt       string      `json:"salt"` // of the hashes in here; random
+	Attempts   []Attempt   `json:"attempts,omitempty"`
+	Rejections []Rejection `json:"rejections,omitempty"`
+	Good       string      `json:"good,omitempty"` // hash of the credentials that worked last
+	Uses       []Use       `json:"uses,omitempty"`
+}
+
+// Attempt is a login that was reserved. Until it is settled it counts as refused: its process may have been killed by a crash loop.
+type Attempt struct {
+	ID          string    `json:"id"`
+	Credentials string    `json:"credentials"`
+	At          time.Time `json:"at"`
+}
+
+// Rejection is a pair of user name and password that was refused.
+type Rejection struct {
+	Credentials string    `json:"credentials"`
+	Count       int       `json:"count"`
+	Last        time.Time `json:"last"`
+}
+
+// Why says why a login may not be tried now.
+type Why string
+
+// The reasons.
+const (
+	Rejected  Why = "Rejected"  // these very credentials were refused
+	Exhausted Why = "Exhausted" // too many logins of this user were refused
+	InUse     Why = "InUse"     // an older FluentCredential has this login
+)
+
+// Refusal says that a login may not be tried now.
+type Refusal struct {
+	Why   Why
+	Until time.Time // zero: not before something changes
+	By    Owner     // of InUse: who has it
+}
+
+// Reserve asks for one login with the credentials, which are named by their hash.
+func (s State) Reserve(now time.Time, id, credentials string) (State, *Refusal) {
+	s.Attempts = s.recent(now)
+	if probe := s.nextProbe(credentials); now.Before(probe) {
+		return s, &Refusal{Why: Rejected, Until: probe}
+	}
+	if len(s.Attempts) >= Budget {
+		return s, &Refusal{Why: Exhausted, Until: s.Attempts[0].At.Add(Window)}
+	}
+	s.Attempts = append(s.Attempts, Attempt{ID: id, Credentials: credentials, At: now})
+	return s, nil
+}
+
+// recent are the attempts that still count, the oldest first. One from the future counts as of now: the clock was set back.
+func (s State) recent(now time.Time) []Attempt {
+	var kept []Attempt
+	for _, attempt := range s.Attempts {
+		if attempt.At.After(now) {
+			attempt.At = now
+		}
+		if now.Sub(attempt.At) < Window {
+			kept = append(kept, attempt)
+		}
+	}
+	return kept
+}
+
+func (s State) nextProbe(credentials string) time.Time {
+	for _, rejection := range s.Rejections {
+		if rejection.Credentials == credentials {
+			return rejection.Last.Add(probes[min(rejection.Count, len(probes))-1])
+		}
+	}
+	return time.Time{}
+}
+
+// Refused settles an attempt that the API refused, and says when the same credentials may be tried again.
+func (s State) Refused(now time.Time, id string) (State, time.Time) {
+	at := slices.IndexFunc(s.Attempts, func(a Attempt) bool { return a.ID == id })
+	if at < 0 {
+		return s, now.Add(Window)
+	}
+	s.Attempts = slices.Clone(s.Attempts)
+	s.Attempts[at].At = now
+	slices.SortFunc(s.Attempts, func(a, b Attempt) int { return a.At.Compare(b.At) })
+	credentials := s.credentialsOf(id)
+	s = s.reject(now, credentials)
+	return s, s.nextProbe(credentials)
+}
+
+func (s State) credentialsOf(id string) string {
+	for _, attempt := range s.Attempts {
+		if attempt.ID == id {
+			return attempt.Credentials
+		}
+	}
+	return ""
+}
+
+// maxRejections bounds the memory of refused passwords.
+const maxRejections = 16
+
+func (s State) reject(now time.Time, credentials string) State {
+	rejection := Rejection{Credentials: credentials}
+	s.Rejections = slices.DeleteFunc(slices.Clone(s.Rejections), func(r Rejection) bool {
+		if r.Credentials == credentials {
+			rejection = r
+		}
+		return r.Credentials == credentials
+	})
+	rejection.Count++
+	rejection.Last = now
+	s.Rejections = append(s.Rejections, rejection)
+	s.Rejections = s.Rejections[max(0, len(s.Rejections)-maxRejections):]
+	return s
+}
+
+// Granted settles an attempt that worked.
+func (s State) Granted(id string) State {
+	s.Good = s.credentialsOf(id)
+	good := s.Good
+	s.Rejections = slices.DeleteFunc(slices.Clone(s.Rejections), func(r Rejection) bool { return r.Credentials == good })
+	return s.Released(id)
+}
+
+// Released settles an attempt that never reached a judgement.
+func (s State) Released(id string) State {
+	s.Attempts = slices.DeleteFunc(slices.Clone(s.Attempts), func(a Attempt) bool { return a.ID == id })
+	return s
+}
+
+// Unknown settles an attempt whose reply was lost: credentials that are known to be good were hardly refused; others may have
+// been.
+func (s State) Unknown(id string) State {
+	if credentials := s.credentialsOf(id); credentials != "" && credentials == s.Good {
+		return s.Released(id)
+	}
+	return s
+}

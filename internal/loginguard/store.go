@@ -1,0 +1,150 @@
+package loginguard
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/fluent-credential/operator/api/v1alpha1"
+	"github.com/fluent-credential/operator/internal/token"
+)
+
+// Guard keeps one Secret per login in the operator's namespace.
+type Guard struct {
+	Reader    client.Reader // live, never a cache
+	Writer    client.Writer
+	Namespace string
+	// Salt makes a salt for a new login.
+	Salt func() string
+}
+
+// Login is a user name at a token endpoint, and the credentials that are to be tried.
+type Login struct {
+	Endpoint string
+	Username string
+	Password token.Secret
+	Use      Use
+}
+
+// stateKey is the entry of the guard's Secret.
+const stateKey = "guard.json"
+
+// tries bounds the races between replicas and FluentCredentials that share a login.
+const tries = 10
+
+// Reserve asks for one attempt, in the cluster, before anything is sent. A Refusal says why there is none.
+func (g *Guard) Reserve(ctx context.Context, login Login, id string, now time.Time) (*Refusal, error) {
+	var refusal *Refusal
+	err := g.change(ctx, login, func(state State) (State, error) {
+		claimed, refused := state.Claimed(login.Use, func(owner Owner) bool { return g.isGone(ctx, owner) })
+		if refused == nil {
+			claimed, refused = claimed.Reserve(now, id, hash(state, login))
+		}
+		refusal = refused
+		if refused != nil {
+			return state, errUnchanged
+		}
+		return claimed, nil
+	})
+	return refusal, err
+}
+
+// Settle records what became of an attempt. It returns when refused credentials may be tried again. An attempt that is never settled
+// counts as refused.
+func (g *Guard) Settle(ctx context.Context, login Login, id string, verdict token.Verdict, now time.Time) (time.Time, error) {
+	var retry time.Time
+	err := g.change(ctx, login, func(state State) (State, error) {
+		switch verdict {
+		case token.LoginRefused:
+			state, retry = state.Refused(now, id)
+		case token.Granted:
+			state = state.Granted(id)
+		case token.Unknown:
+			state = state.Unknown(id)
+		case token.Unsent, token.RefusedIntact, token.TryLater, token.RefusedDead:
+			state = state.Released(id)
+		}
+		return state, nil
+	})
+	return retry, err
+}
+
+// errUnchanged ends a change that has nothing to write.
+var errUnchanged = errors.New("unchanged")
+
+// change is a compare-and-swap, made again when somebody else was faster.
+func (g *Guard) change(ctx context.Context, login Login, next func(State) (State, error)) error {
+	key := types.NamespacedName{Namespace: g.Namespace, Name: secretName(login)}
+	var err error
+	for range tries {
+		err = g.changeOnce(ctx, key, next)
+		if errors.Is(err, errUnchanged) {
+			return nil
+		}
+		if !apierrors.IsConflict(err) && !apierrors.IsAlreadyExists(err) {
+			break
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("login guard %s: %w", key.Name, err)
+	}
+	return nil
+}
+
+func (g *Guard) changeOnce(ctx context.Context, key types.NamespacedName, next func(State) (State, error)) error {
+	var secret corev1.Secret
+	err := g.Reader.Get(ctx, key, &secret)
+	missing := apierrors.IsNotFound(err)
+	if err != nil && !missing {
+		return err
+	}
+	state, err := next(g.decode(secret.Data[stateKey]))
+	if err != nil {
+		return err
+	}
+	encoded, err := json.Marshal(state)
+	if err != nil {
+		return err
+	}
+	secret.Data = map[string][]byte{stateKey: encoded}
+	if !missing {
+		return g.Writer.Update(ctx, &secret)
+	}
+	secret.ObjectMeta = metav1.ObjectMeta{
+		Namespace: key.Namespace, Name: key.Name, Labels: map[string]string{v1alpha1.ManagedByLabel: v1alpha1.OperatorName},
+	}
+	return g.Writer.Create(ctx, &secret)
+}
+
+// decode starts anew where there is nothing, or something that cannot be read.
+func (g *Guard) decode(encoded []byte) State {
+	var state State
+	if json.Unmarshal(encoded, &state) != nil || state.Salt == "" {
+		return State{Salt: g.Salt()}
+	}
+	return state
+}
+
+func (g *Guard) isGone(ctx context.Context, owner Owner) bool {
+	var cred v1alpha1.FluentCredential
+	err := g.Reader.Get(ctx, types.NamespacedName{Namespace: owner.Namespace, Name: owner.Name}, &cred)
+	return apierrors.IsNotFound(err) || err == nil && string(cred.UID) != owner.UID
+}
+
+func hash(state State, login Login) string { return login.Password.Hash(state.Salt + login.Username) }
+
+// secretName names the user at the endpoint without telling who it is.
+func secretName(login Login) string {
+	sum := sha256.Sum256([]byte(login.Endpoint + "\x00" + login.Username))
+	return "fluent-credential-login-" + hex.EncodeToString(sum[:16])
+}
