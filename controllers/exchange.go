@@ -46,13 +46,19 @@ func (r *Reconciler) exchange(ctx context.Context, seen *observation, means plan
 		return r.undialed(ctx, seen, try)
 	}
 	defer conn.Close()
+	if ctx.Err() != nil {
+		r.discard(ctx, slot)
+		return ctx.Err() // SIGTERM: nothing new is begun
+	}
+	// From here on a claim may be there, and a token spent: what follows is finished whatever becomes of this pass, or of the lease.
+	ctx = context.WithoutCancel(ctx)
+	r.pending.Add(1)
+	defer r.pending.Done()
 	claimed, err := r.claimLogin(ctx, seen, try)
 	if claimed == nil {
 		r.discard(ctx, slot)
 		return err
 	}
-	// From here on a token may be spent: what follows is finished whatever becomes of this pass.
-	ctx = context.WithoutCancel(ctx)
 	r.send(ctx, conn, seen, try)
 	r.warnUnsealed(ctx, slot)
 	return r.finish(ctx, seen, claimed, try, slot)
@@ -130,7 +136,8 @@ func (r *Reconciler) claimLogin(ctx context.Context, seen *observation, try *att
 		return nil, r.undialed(ctx, seen, try)
 	}
 	claimed, err := r.claim(ctx, seen, try)
-	if err != nil { // nothing was sent
+	if err != nil {
+		seen.memory.unsent = try.claim.ID // should it be there after all, nothing was sent for it
 		try.answer.Verdict = token.Unsent
 		r.settleLogin(ctx, seen, try)
 	}
@@ -142,13 +149,15 @@ func (r *Reconciler) claim(ctx context.Context, seen *observation, try *attempt)
 	try.claim.Started = r.Clock.Now()
 	try.claim.SpendBefore = try.claim.Started.Add(SpendBefore)
 	next := seen.record.Claimed(try.claim, seen.handledRotate())
+	ctx, cancel := context.WithTimeout(ctx, SpendBefore)
+	defer cancel()
 	return r.Custody.Claim(ctx, seen.owner(), seen.record, next)
 }
 
 // send spends the token, once, unless the claim has become too old meanwhile.
 func (r *Reconciler) send(ctx context.Context, conn *exchange.Conn, seen *observation, try *attempt) {
 	try.sent = r.Clock.Now()
-	if try.sent.Sub(try.claim.Started) > SpendBefore {
+	if isLate(try) {
 		try.answer = provider.Answer{Verdict: token.Unsent, Problem: provider.Problem{Description: "this process was held up"}}
 	} else {
 		try.answer = conn.Send(ctx, seen.api, try.claim.Grant, try.request)
@@ -158,6 +167,16 @@ func (r *Reconciler) send(ctx context.Context, conn *exchange.Conn, seen *observ
 	ctrl.LoggerFrom(ctx).Info("Exchanged", "grant", try.claim.Grant, "verdict", try.answer.Verdict,
 		"status", try.answer.Problem.Status, "code", try.answer.Problem.Code, "took", try.replied.Sub(try.sent).String())
 }
+
+// isLate looks at the monotonic clock, which does not count while a virtual machine is paused, and at the wall clock, which can be
+// set: whichever says more.
+func isLate(try *attempt) bool {
+	return try.sent.Sub(try.claim.Started) > SpendBefore || try.sent.Round(0).Sub(try.claim.Started.Round(0)) > SpendBefore
+}
+
+// Drain waits until every exchange in flight has stored its result. Losing the lease does not make one unsafe: the claim is the
+// fence, and the only copy of a refresh token may be in this process.
+func (r *Reconciler) Drain() { r.pending.Wait() }
 
 // commit stores the result. It tries until it is stored, because no other copy exists.
 func (r *Reconciler) commit(ctx context.Context, seen *observation, claimed *custody.Record, try *attempt) error {

@@ -2,8 +2,10 @@ package controllers
 
 import (
 	"context"
+	"errors"
+	"sync"
+	"time"
 
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/client-go/tools/events"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -35,7 +37,8 @@ type Reconciler struct {
 	// Holder is this process, as claims name it.
 	Holder custody.Holder
 
-	memory *memory
+	memory  *memory
+	pending sync.WaitGroup // exchanges whose result is not stored yet
 }
 
 // +kubebuilder:rbac:groups=auth.fluent-credential.dev,resources=fluentcredentials,verbs=get;list;watch;patch
@@ -51,13 +54,18 @@ func (r *Reconciler) Reconcile(ctx context.Context, cred *v1alpha1.FluentCredent
 		return ctrl.Result{}, err
 	}
 	step := plan.Next(seen.facts, seen.now)
-	if err := r.perform(ctx, seen, step); apierrors.IsForbidden(err) {
-		seen.failed = err // a right or a quota is missing: that is for people to see
-	} else if err != nil {
-		return ctrl.Result{}, err
+	err = r.perform(ctx, seen, step)
+	if isRace(err) || errors.Is(err, custody.ErrConflict) || isUnwanted(err) {
+		return ctrl.Result{RequeueAfter: raceWait}, nil // somebody else was faster: look again
+	}
+	if err != nil {
+		seen.failed = err // people shall see it, and that a token expires meanwhile
 	}
 	return r.report(ctx, seen, step)
 }
+
+// raceWait is how long to let somebody else go first.
+const raceWait = 50 * time.Millisecond
 
 // perform carries out one step and brings what was seen up to date with it.
 func (r *Reconciler) perform(ctx context.Context, seen *observation, step plan.Step) error {

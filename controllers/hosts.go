@@ -25,12 +25,16 @@ func (h *Hosts) FreeAt(host string, now time.Time) time.Time {
 	if h.perMinute == 0 {
 		return time.Time{}
 	}
-	look := h.limiter(host).ReserveN(now, 1)
-	defer look.CancelAt(now)
-	if wait := look.DelayFrom(now); wait > 0 {
-		return now.Add(wait)
+	limiter := h.limiter(host)
+	missing := 1 - limiter.TokensAt(now)
+	if missing <= 0 {
+		return time.Time{}
 	}
-	return time.Time{}
+	at := now.Add(time.Duration(missing * float64(time.Minute) / float64(h.perMinute)))
+	for limiter.TokensAt(at) < 1 { // what floating point lost: a nanosecond or two
+		at = at.Add(1)
+	}
+	return at
 }
 
 // Take uses up one request, if there is one.

@@ -4,10 +4,12 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/fluent-credential/operator/api/v1alpha1"
@@ -19,8 +21,8 @@ import (
 func (r *Reconciler) observeLogin(ctx context.Context, seen *observation) error {
 	key := types.NamespacedName{Namespace: seen.cred.Namespace, Name: seen.cred.Spec.CredentialsSecretRef.Name}
 	known := &seen.memory.login
-	cached := secretMetadata()
-	if err := r.Client.Get(ctx, key, cached); err == nil && cached.UID == known.uid && cached.ResourceVersion == known.resourceVersion {
+	cached, keys := secretMetadata(), seen.cred.Spec.CredentialsSecretRef.Keys
+	if err := r.Client.Get(ctx, key, cached); err == nil && known.is(cached, keys) {
 		seen.login = known.login
 		seen.login.Scope = seen.cred.Spec.Scope
 		return nil
@@ -33,10 +35,15 @@ func (r *Reconciler) observeLogin(ctx context.Context, seen *observation) error 
 	} else if err != nil {
 		return err
 	}
-	seen.login = loginOf(&secret, seen.cred.Spec.CredentialsSecretRef.Keys)
-	*known = rememberedRead{uid: secret.UID, resourceVersion: secret.ResourceVersion, login: seen.login}
+	seen.login = loginOf(&secret, keys)
+	*known = rememberedRead{uid: secret.UID, resourceVersion: secret.ResourceVersion, keys: keys, login: seen.login}
 	seen.login.Scope = seen.cred.Spec.Scope
 	return nil
+}
+
+// is tells whether the login was read from this version of the Secret, under these names.
+func (k *rememberedRead) is(cached *metav1.PartialObjectMetadata, keys map[string]v1alpha1.SecretKey) bool {
+	return cached.UID == k.uid && cached.ResourceVersion == k.resourceVersion && maps.Equal(keys, k.keys)
 }
 
 // loginOf reads the entries of a credentials Secret. A line end at the end of a value is an editor's, not the password's.
@@ -63,7 +70,7 @@ func (o *observation) loginFact() plan.Login {
 	}
 	seed := o.seed()
 	return plan.Login{
-		Seed:     !seed.secret.IsZero() && !o.record.Spent(seed.secret),
+		Seed:     !seed.secret.IsZero() && !o.record.Forgotten && !o.record.Spent(seed.secret),
 		Password: o.login.Username != "" && !o.login.Password.IsZero() && o.api.Supports(token.Password),
 		Client:   o.isClientAlone() && o.api.Supports(token.ClientCredentials),
 	}
@@ -84,6 +91,9 @@ type seed struct {
 // seed prefers a refresh token; of two seeds the one that was not spent counts.
 func (o *observation) seed() seed {
 	refresh, code := seed{token.RefreshToken, o.login.Refresh}, seed{token.AuthorizationCode, o.login.Code}
+	if o.api == nil || !o.api.Supports(code.grant) {
+		return refresh
+	}
 	if refresh.secret.IsZero() || o.record.Spent(refresh.secret) && !code.secret.IsZero() {
 		return code
 	}

@@ -91,10 +91,12 @@ func TestUnitGrantsOfALogin(t *testing.T) {
 			"a manifest that is applied twice replays nothing", func(s *scene) { s.login.Refresh, s.record.Seeds = seed, spent },
 			plan.Login{Password: true}, token.RefreshToken,
 		},
-		"a code": {"it was never spent", func(s *scene) { s.login.Code = seed }, plan.Login{Seed: true, Password: true}, token.AuthorizationCode},
+		"a code":                          {"it was never spent", func(s *scene) { oauth2(s); s.login.Code = seed }, plan.Login{Seed: true, Password: true}, token.AuthorizationCode},
+		"a code for an API without codes": {"it would be refused", func(s *scene) { s.login.Code = seed }, plan.Login{Password: true}, token.RefreshToken},
 		"a spent refresh token and a new code": {
 			"of two seeds the one that was not spent counts",
 			func(s *scene) {
+				oauth2(s)
 				s.login.Refresh, s.login.Code, s.record.Seeds = seed, token.NewSecret("code"), spent
 			},
 			plan.Login{Seed: true, Password: true}, token.AuthorizationCode,

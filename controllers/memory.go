@@ -7,6 +7,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/fluent-credential/operator/api/v1alpha1"
 	"github.com/fluent-credential/operator/internal/token"
 )
 
@@ -19,10 +20,11 @@ type memory struct {
 
 type remembered struct {
 	uid        types.UID      // an object of the same name with another UID is another one
-	registered bool           // our finalizer was written; the cache may not show it yet
+	registered string         // the version in which our finalizer was written; the cache may not show it yet
 	login      rememberedRead // the credentials Secret
 	published  publication    // the workload Secret
 	claim      sighting       // a claim of another process
+	unsent     string         // a claim of this process for which nothing was sent
 	status     string         // digest of the status that was applied last
 	conditions []metav1.Condition
 }
@@ -31,6 +33,7 @@ type remembered struct {
 type rememberedRead struct {
 	uid             types.UID
 	resourceVersion string
+	keys            map[string]v1alpha1.SecretKey
 	login           token.Login
 }
 
@@ -75,3 +78,6 @@ func (e *remembered) firstSeen(claim string, now time.Time) time.Time {
 	}
 	return e.claim.first
 }
+
+// isUnsent tells whether nothing was sent for the claim, although it was written down.
+func (e *remembered) isUnsent(claim string) bool { return claim != "" && claim == e.unsent }

@@ -3,6 +3,7 @@ package controllers
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -19,17 +20,18 @@ import (
 
 // observation is all that one pass knows. It is brought up to date by what the pass does.
 type observation struct {
-	now       time.Time
-	cred      *v1alpha1.FluentCredential
-	memory    *remembered
-	record    *custody.Record
-	api       provider.API // nil where the spec allows none
-	login     token.Login
-	template  projection.Templates
-	obstacle  obstacle
-	workload  workload
-	journaled *journal.Entry // the reply of the state's claim
-	failed    error          // what the Kubernetes API said to a publication
+	now        time.Time
+	cred       *v1alpha1.FluentCredential
+	memory     *remembered
+	record     *custody.Record
+	api        provider.API // nil where the spec allows none
+	login      token.Login
+	template   projection.Templates
+	obstacle   obstacle
+	workload   workload
+	journaled  *journal.Entry // the reply of the state's claim
+	unreadable bool           // the state is there and is not ours to read
+	failed     error          // what the Kubernetes API said to a publication
 
 	facts plan.Observed
 }
@@ -61,14 +63,26 @@ func (r *Reconciler) observe(ctx context.Context, cred *v1alpha1.FluentCredentia
 
 func (r *Reconciler) observeState(ctx context.Context, seen *observation) error {
 	record, err := r.Custody.Open(ctx, seen.owner())
-	if errors.Is(err, custody.ErrForeign) {
-		seen.obstacle = obstacle{v1alpha1.ReasonStateInvalid, err.Error() + ": " + custody.Names(seen.cred.Name)[0]}
-		record = &custody.Record{}
+	if errors.Is(err, custody.ErrForeign) || errors.Is(err, custody.ErrNewer) {
+		seen.obstacle = obstacle{v1alpha1.ReasonStateInvalid, err.Error()}
+		seen.unreadable, record = true, &custody.Record{}
 	} else if err != nil {
 		return err
 	}
 	seen.record = record
+	if seen.statusSerial() > record.Serial {
+		return r.lookForNewer(ctx, seen)
+	}
 	return nil
+}
+
+// lookForNewer looks under the state's other name, where the status has seen a higher serial than the state has.
+func (r *Reconciler) lookForNewer(ctx context.Context, seen *observation) error {
+	newest, err := r.Custody.Newest(ctx, seen.owner(), seen.record)
+	if err == nil {
+		seen.record = newest
+	}
+	return err
 }
 
 // observeInputs reads the spec and the login; the first obstacle is the one that is told.
@@ -99,6 +113,10 @@ func (r *Reconciler) observeInputs(ctx context.Context, seen *observation) error
 func (o *observation) obstructByLogin() {
 	if missing := o.missing(); missing != "" {
 		o.obstruct(v1alpha1.ReasonCredentialsIncomplete, missing)
+	}
+	names := custody.Names(o.cred.Name)
+	if slices.Contains(names[:], o.cred.TargetName()) {
+		o.obstruct(v1alpha1.ReasonTargetConflict, "spec.target.name is the name of the state Secret: choose another")
 	}
 	if login := o.loginFact(); o.record.Damaged && !login.Renews() && !login.Seed {
 		o.obstruct(v1alpha1.ReasonStateInvalid, "the state Secret was edited, and no login is left to start anew with: "+
@@ -147,7 +165,8 @@ func (r *Reconciler) claimFact(seen *observation) *plan.Claim {
 		return nil
 	}
 	first := seen.memory.firstSeen(claim.ID, seen.now)
-	return &plan.Claim{Until: first.Add(claimLife), Gone: claim.Holder.Outlived(r.Holder)}
+	gone := claim.Holder.Outlived(r.Holder) || seen.memory.isUnsent(claim.ID)
+	return &plan.Claim{Until: first.Add(claimLife), Gone: gone}
 }
 
 func (o *observation) isJournaled() bool {
@@ -164,18 +183,22 @@ func (o *observation) tokenFact() *plan.Token {
 	return &plan.Token{Obtained: stored.Obtained, Expires: stored.Expires, Refresh: stored.Refresh, Stale: stale}
 }
 
-// chainFact doubts a refresh token that came out of a backup, or that the workload Secret shows to be an old one: it is likely
-// spent.
+// chainFact doubts a refresh token that the workload Secret or the status shows to be an old one: it is likely spent.
 func (o *observation) chainFact() plan.Chain {
 	chain := o.record.Chain
 	if chain == nil {
 		return plan.Chain{}
 	}
 	presented := chain.Presented
-	if o.record.Adopted || o.workload.serial > o.record.Serial {
+	if o.isRolledBack() {
 		presented = max(presented, 1)
 	}
 	return plan.Chain{Stored: true, Presented: presented}
+}
+
+// isRolledBack: others have seen a higher serial than the state's.
+func (o *observation) isRolledBack() bool {
+	return max(o.workload.serial, o.statusSerial()) > o.record.Serial
 }
 
 // failureFact forgets a failure that another login or spec had.

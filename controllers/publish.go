@@ -11,6 +11,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/fluent-credential/operator/api/v1alpha1"
+	"github.com/fluent-credential/operator/internal/custody"
 	"github.com/fluent-credential/operator/internal/plan"
 	"github.com/fluent-credential/operator/internal/projection"
 	"github.com/fluent-credential/operator/internal/token"
@@ -87,7 +88,7 @@ func (r *Reconciler) publish(ctx context.Context, seen *observation) {
 		}
 	}
 	if seen.failed != nil && !isRace(seen.failed) {
-		ctrl.LoggerFrom(ctx).Info("The workload Secret could not be written", "because", refusedWrite(seen.failed))
+		ctrl.LoggerFrom(ctx).Info("The workload Secret could not be written", "because", custody.Refused(seen.failed))
 	}
 }
 
@@ -103,8 +104,8 @@ func (r *Reconciler) lookAgain(ctx context.Context, seen *observation) error {
 	seen.memory.published = publication{}
 	seen.workload = workload{wanted: seen.workload.wanted, leftovers: seen.workload.leftovers}
 	err := r.readWorkload(ctx, seen, types.NamespacedName{Namespace: seen.cred.Namespace, Name: seen.cred.TargetName()})
-	if err == nil && seen.workload.current {
-		seen.failed = nil
+	if err == nil && seen.publication() != plan.Outdated {
+		seen.failed = nil // somebody else published it, or a newer one
 	}
 	return err
 }

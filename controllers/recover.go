@@ -21,13 +21,15 @@ func (r *Reconciler) register(ctx context.Context, seen *observation) error {
 	if err := r.Client.Patch(ctx, changed, patch); err != nil {
 		return err
 	}
-	seen.memory.registered = true
+	seen.memory.registered = changed.ResourceVersion
 	seen.cred = changed
 	return nil
 }
 
+// isRegistered: the cache shows our finalizer, or is older than the write that put it there.
 func isRegistered(seen *observation) bool {
-	return seen.memory.registered || controllerutil.ContainsFinalizer(seen.cred, v1alpha1.ReleaseFinalizer)
+	written := seen.memory.registered
+	return written != "" && isNewer(written, seen.cred.ResourceVersion) || controllerutil.ContainsFinalizer(seen.cred, v1alpha1.ReleaseFinalizer)
 }
 
 // relocate brings the state out of a Secret that somebody deleted.
@@ -47,7 +49,7 @@ func (r *Reconciler) relocate(ctx context.Context, seen *observation) error {
 // settle ends a claim whose holder is gone: nobody knows what became of the token, so it counts as presented.
 func (r *Reconciler) settle(ctx context.Context, seen *observation) error {
 	claim, before := *seen.record.Claim, seen.record
-	next := before.Failed(claim, r.orphaned(seen, claim), seen.sentBy(claim))
+	next := before.Settled(claim, r.orphaned(seen, claim), seen.sentBy(claim))
 	record, err := r.Custody.Put(ctx, seen.owner(), before, next)
 	if err != nil {
 		return err
@@ -67,7 +69,12 @@ func (r *Reconciler) orphaned(seen *observation, claim custody.Claim) custody.Fa
 		Last: seen.now, Verdict: token.Unknown, Reason: v1alpha1.ReasonReplyLost, Login: seen.attempted(),
 		Message: "the operator was stopped while a reply was on its way", RetryAt: r.backoff(seen, seen.now),
 	}
-	if claim.Grant != token.Password {
+	if seen.memory.isUnsent(claim.ID) {
+		failure.Verdict, failure.Reason = token.Unsent, v1alpha1.ReasonProviderUnavailable
+		failure.Message = "the Kubernetes API did not answer, so nothing was sent"
+		return failure
+	}
+	if claim.Grant == token.RefreshToken || claim.Grant == token.AuthorizationCode {
 		return failure
 	}
 	failure.Reason = v1alpha1.ReasonProviderUnavailable

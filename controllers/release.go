@@ -3,6 +3,7 @@ package controllers
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -76,7 +77,9 @@ func (r *Reconciler) remove(ctx context.Context, secret *corev1.Secret) error {
 // disown takes the owner and the credential's label from a Secret, so that it stays when the owner goes.
 func (r *Reconciler) disown(ctx context.Context, secret *corev1.Secret) error {
 	changed := secret.DeepCopy()
-	changed.OwnerReferences = nil
+	changed.OwnerReferences = slices.DeleteFunc(changed.OwnerReferences, func(owner metav1.OwnerReference) bool {
+		return owner.Kind == "FluentCredential"
+	})
 	delete(changed.Labels, v1alpha1.CredentialLabel)
 	return client.IgnoreNotFound(r.Client.Patch(ctx, changed, client.MergeFrom(secret)))
 }

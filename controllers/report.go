@@ -6,25 +6,27 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"slices"
 	"time"
 
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/ptr"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/fluent-credential/operator/api/v1alpha1"
 	applyv1alpha1 "github.com/fluent-credential/operator/api/v1alpha1/applyconfiguration/api/v1alpha1"
+	"github.com/fluent-credential/operator/internal/custody"
 	"github.com/fluent-credential/operator/internal/plan"
 )
 
 // report writes the status, where it changed, and says when to look again. It is the only author of a ctrl.Result.
 func (r *Reconciler) report(ctx context.Context, seen *observation, done plan.Step) (ctrl.Result, error) {
-	if done.Why == plan.Deleted {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), reportTimeout)
+	defer cancel()
+	if done.Do == plan.Release && seen.failed == nil {
 		r.forget(client.ObjectKeyFromObject(seen.cred))
 		return ctrl.Result{}, nil
 	}
@@ -36,10 +38,14 @@ func (r *Reconciler) report(ctx context.Context, seen *observation, done plan.St
 		return ctrl.Result{}, err
 	}
 	if seen.failed != nil {
-		return ctrl.Result{}, errors.New(refusedWrite(seen.failed)) // the workqueue backs off
+		return ctrl.Result{}, errors.New(custody.Refused(seen.failed)) // the workqueue backs off
 	}
-	return ctrl.Result{RequeueAfter: untilNext(next, seen.now)}, nil
+	// The priority of the initial list would stay otherwise, and put a refresh behind everything new.
+	return ctrl.Result{RequeueAfter: untilNext(next, seen.now), Priority: ptr.To(0)}, nil
 }
+
+// reportTimeout bounds the status of an exchange that was finished after SIGTERM.
+const reportTimeout = 10 * time.Second
 
 // soon is the shortest wait that controller-runtime takes for a wish to be called again.
 const soon = time.Millisecond
@@ -120,19 +126,4 @@ func digestOf(status v1alpha1.FluentCredentialStatus) string {
 	encoded, _ := json.Marshal(status) // plain data always encodes
 	sum := sha256.Sum256(encoded)
 	return hex.EncodeToString(sum[:])
-}
-
-// refusedWrite tells which object the API server refused and why, without the object's content, which an admission message may
-// repeat.
-func refusedWrite(err error) string {
-	var refused apierrors.APIStatus
-	if !errors.As(err, &refused) || refused.Status().Details == nil {
-		return "the Kubernetes API did not answer"
-	}
-	status := refused.Status()
-	text := fmt.Sprintf("%s %s cannot be written: %s", status.Details.Kind, status.Details.Name, status.Reason)
-	for _, because := range status.Details.Causes {
-		text += ": " + because.Field
-	}
-	return text
 }

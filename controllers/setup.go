@@ -75,22 +75,26 @@ func NewReconciler(mgr ctrl.Manager, options Options) *Reconciler {
 	return reconciler
 }
 
-// Setup adds the controller of FluentCredentials to a manager.
-func Setup(ctx context.Context, mgr ctrl.Manager, options Options) error {
-	if err := addIndexes(ctx, mgr.GetFieldIndexer()); err != nil {
-		return err
-	}
+// Setup adds the controller of FluentCredentials to a manager. The Reconciler is to be drained when the manager has stopped.
+func Setup(ctx context.Context, mgr ctrl.Manager, options Options) (*Reconciler, error) {
 	if options.Namespace == "" {
-		return errors.New("the operator's own namespace is not known: set POD_NAMESPACE, or --leader-election-namespace")
+		return nil, errors.New("the operator's own namespace is not known: set POD_NAMESPACE, or --leader-election-namespace")
+	}
+	if err := addIndexes(ctx, mgr.GetFieldIndexer()); err != nil {
+		return nil, err
 	}
 	r := NewReconciler(mgr, options)
 	var err error
 	if r.Journal, err = openJournal(ctx, mgr, options); err != nil {
-		return err
+		return nil, err
 	}
 	if err := mgr.Add(everyReplica(r.RecoverJournal)); err != nil {
-		return err
+		return nil, err
 	}
+	return r, r.addTo(mgr, options)
+}
+
+func (r *Reconciler) addTo(mgr ctrl.Manager, options Options) error {
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("fluentcredential").
 		For(&v1alpha1.FluentCredential{}, builder.WithPredicates(credentialChanged())).

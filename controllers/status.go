@@ -9,6 +9,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/fluent-credential/operator/api/v1alpha1"
+	"github.com/fluent-credential/operator/internal/custody"
 	"github.com/fluent-credential/operator/internal/plan"
 )
 
@@ -139,7 +140,7 @@ func causeOf(seen *observation, next plan.Step) cause {
 	case next.Why == plan.Stopped, next.Why == plan.ReplyLost:
 		return cause{v1alpha1.ReasonReplyLost, lostMessage(seen, next)}
 	case seen.failed != nil:
-		return cause{v1alpha1.ReasonPublishFailed, refusedWrite(seen.failed)}
+		return cause{v1alpha1.ReasonPublishFailed, custody.Refused(seen.failed)}
 	case seen.facts.Failure != nil:
 		return cause{seen.record.Failure.Reason, seen.record.Failure.Message}
 	}

@@ -16,6 +16,9 @@ import (
 
 func tokenStatus(seen *observation) *v1alpha1.TokenStatus {
 	stored := seen.record.Token
+	if stored == nil && seen.unreadable {
+		return seen.cred.Status.Token // what was last known of it
+	}
 	if stored == nil {
 		return nil
 	}

@@ -148,7 +148,7 @@ func startOperator(t *testing.T, namespace string) *operator {
 		Policy: exchange.Policy{InsecureHTTP: true}, MaxConcurrentExchanges: 16,
 		Metrics: metrics.New(registry), Clock: clock.RealClock{}, Namespace: namespace, JournalDir: t.TempDir(),
 	}
-	if err := Setup(ctx, mgr, options); err != nil {
+	if _, err := Setup(ctx, mgr, options); err != nil {
 		t.Fatal(err)
 	}
 	done := make(chan error, 1)

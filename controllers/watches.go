@@ -23,12 +23,13 @@ const (
 	ownerIndex       = "owner"
 )
 
-// credentialChanged lets through what a person changed: the spec, the rotate annotation, a deletion. The operator's own status
-// and finalizer are not news to it.
+// credentialChanged lets through what a person changed: the spec, the rotate annotation, a deletion, a finalizer that was taken
+// away. The operator's own status is no news to it.
 func credentialChanged() predicate.Predicate {
 	return predicate.Or[client.Object](predicate.GenerationChangedPredicate{}, predicate.Funcs{
 		UpdateFunc: func(e event.UpdateEvent) bool {
-			return e.ObjectOld.GetAnnotations()[v1alpha1.RotateAnnotation] != e.ObjectNew.GetAnnotations()[v1alpha1.RotateAnnotation]
+			return e.ObjectOld.GetAnnotations()[v1alpha1.RotateAnnotation] != e.ObjectNew.GetAnnotations()[v1alpha1.RotateAnnotation] ||
+				len(e.ObjectNew.GetFinalizers()) < len(e.ObjectOld.GetFinalizers())
 		},
 	})
 }
@@ -108,11 +109,20 @@ func addIndexes(ctx context.Context, indexer client.FieldIndexer) error {
 	return indexer.IndexField(ctx, secretMetadata(), ownerIndex, ownerOf)
 }
 
+// ownerOf is the UID of the FluentCredential that controls a Secret; a label alone is easily copied.
 func ownerOf(object client.Object) []string {
-	if uid := object.GetLabels()[v1alpha1.CredentialLabel]; uid != "" {
-		return []string{uid}
+	if owner := metav1.GetControllerOf(object); owner != nil && owner.Kind == "FluentCredential" {
+		return []string{string(owner.UID)}
 	}
 	return nil
+}
+
+func controllerOnly(secret *metav1.PartialObjectMetadata) []metav1.OwnerReference {
+	owner := metav1.GetControllerOf(secret)
+	if owner == nil || owner.Kind != "FluentCredential" {
+		return nil
+	}
+	return []metav1.OwnerReference{*owner}
 }
 
 // strip takes from the cache's Secrets what nothing looks at: a cluster has many, and most are not ours.
@@ -123,7 +133,7 @@ func strip(object any) (any, error) {
 	}
 	kept := metav1.ObjectMeta{
 		Namespace: secret.Namespace, Name: secret.Name, UID: secret.UID, ResourceVersion: secret.ResourceVersion,
-		DeletionTimestamp: secret.DeletionTimestamp,
+		DeletionTimestamp: secret.DeletionTimestamp, OwnerReferences: controllerOnly(secret),
 	}
 	if secret.Labels[v1alpha1.ManagedByLabel] == v1alpha1.OperatorName {
 		kept.Labels = pick(secret.Labels, v1alpha1.ManagedByLabel, v1alpha1.CredentialLabel)

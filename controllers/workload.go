@@ -82,9 +82,28 @@ func (r *Reconciler) readWorkload(ctx context.Context, seen *observation, key ty
 		return nil
 	}
 	found.serial = serialOf(&secret)
+	if found.serial > seen.record.Serial {
+		if err := r.explainSerial(ctx, seen); err != nil {
+			return err
+		}
+	}
 	found.current = found.wanted != nil && found.wanted.Matches(&secret)
 	if found.current {
 		seen.memory.published = publicationOf(found.wanted, secret.ResourceVersion)
+	}
+	return nil
+}
+
+// explainSerial looks why the workload Secret has a higher serial than the state. Another replica has published meanwhile: a live read
+// shows it, because the state is stored first. The state came out of a backup: the status has seen the higher serial too. Otherwise
+// somebody edited the annotation.
+func (r *Reconciler) explainSerial(ctx context.Context, seen *observation) error {
+	if err := r.observeState(ctx, seen); err != nil {
+		return err
+	}
+	seen.render()
+	if seen.workload.serial > max(seen.record.Serial, seen.statusSerial()) {
+		seen.workload.serial = 0
 	}
 	return nil
 }

@@ -68,6 +68,7 @@ func TestFlagsAreExplained(t *testing.T) {
 
 func TestFlagsReachWhatTheyAreFor(t *testing.T) {
 	t.Setenv("POD_UID", "uid-of-pod")
+	t.Setenv("POD_NAMESPACE", "own")
 	type reached struct {
 		Elect                          bool
 		LeaseNamespace, Metrics, Probe string
@@ -77,9 +78,11 @@ func TestFlagsReachWhatTheyAreFor(t *testing.T) {
 		InsecureHTTP                   bool
 		Concurrent, Rate               int
 		Pod                            string
+		Journal, Namespace             string
 	}
 	defaults := reached{
 		Elect: true, Metrics: ":8443", Secure: true, Filtered: true, Probe: ":8081", Concurrent: 16, Pod: "uid-of-pod",
+		Journal: "/var/lib/fluent-credential-operator/journal", Namespace: "own",
 	}
 	tests := map[string]struct {
 		why  string
@@ -100,6 +103,8 @@ func TestFlagsReachWhatTheyAreFor(t *testing.T) {
 		"probes elsewhere":   {"an address", "--health-probe-bind-address=127.0.0.1:9", func(r *reached) { r.Probe = "127.0.0.1:9" }},
 		"hosts":              {"a comma list of patterns", "--allowed-hosts=*.api.fluentretail.com,10.0.0.7", func(r *reached) { r.Hosts = []string{"*.api.fluentretail.com", "10.0.0.7"} }},
 		"hosts of IPv6":      {"an address", "--allowed-hosts=fd00::7", func(r *reached) { r.Hosts = []string{"fd00::7"} }},
+		"journal elsewhere":  {"a volume of one's own", "--journal-dir=/journal", func(r *reached) { r.Journal = "/journal" }},
+		"no journal":         {"empty turns it off", "--journal-dir=", func(r *reached) { r.Journal = "" }},
 		"http":               {"for development", "--insecure-http", func(r *reached) { r.InsecureHTTP = true }},
 		"one at a time":      {"the least", "--max-concurrent-exchanges=1", func(r *reached) { r.Concurrent = 1 }},
 		"thirty a minute":    {"for an API that counts", "--host-rate=30", func(r *reached) { r.Rate = 30 }},
@@ -118,6 +123,7 @@ func TestFlagsReachWhatTheyAreFor(t *testing.T) {
 				Probe: manager.HealthProbeBindAddress, Namespaces: slices.Sorted(maps.Keys(manager.Cache.DefaultNamespaces)),
 				Hosts: controller.Policy.AllowedHosts, InsecureHTTP: controller.Policy.InsecureHTTP,
 				Concurrent: controller.MaxConcurrentExchanges, Rate: controller.HostRate, Pod: controller.PodUID,
+				Journal: controller.JournalDir, Namespace: controller.Namespace,
 			}
 			want := defaults
 			test.want(&want)
@@ -212,5 +218,31 @@ func TestManagerOptions(t *testing.T) {
 	}
 	if !options.Scheme.Recognizes(v1alpha1.GroupVersion.WithKind("FluentCredential")) {
 		t.Error("the scheme has no FluentCredential")
+	}
+}
+
+func TestOwnNamespace(t *testing.T) {
+	tests := map[string]struct {
+		why, environment, args, want string
+	}{
+		"told":           {"the manifest tells", "own", "", "own"},
+		"told, twice":    {"the pod's own, wherever the lease is", "own", "--leader-election-namespace=ops", "own"},
+		"not told":       {"outside a cluster the lease's will do", "", "--leader-election-namespace=ops", "ops"},
+		"not told, ever": {"it is not known", "", "", ""},
+	}
+	if _, err := os.Stat(serviceAccountNamespace); err == nil {
+		t.Skip("these tests run in a pod, which has a namespace")
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Setenv("POD_NAMESPACE", test.environment)
+			flags, err := parse(split(test.args))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := flags.controllerOptions().Namespace; got != test.want {
+				t.Errorf("%q, want %q: %s", got, test.want, test.why)
+			}
+		})
 	}
 }

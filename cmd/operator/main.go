@@ -39,14 +39,17 @@ func run() error {
 		return err
 	}
 	ctx := ctrl.SetupSignalHandler()
-	if err := controllers.Setup(ctx, mgr, flags.controllerOptions()); err != nil {
+	reconciler, err := controllers.Setup(ctx, mgr, flags.controllerOptions())
+	if err != nil {
 		return err
 	}
 	if err := addProbes(mgr); err != nil {
 		return err
 	}
 	ctrl.Log.Info("Starting", "version", version)
-	return mgr.Start(ctx)
+	err = mgr.Start(ctx)
+	reconciler.Drain() // also when the lease was lost: a reply that was paid for is stored before the process ends
+	return err
 }
 
 // addProbes: alive while the process answers; ready once the caches are filled, leader or not, so that a standby counts as ready.

@@ -188,6 +188,7 @@ func (b *bench) judge(ctx context.Context) error {
 			return err
 		}
 		b.results.Reuses += ledger.Reuses
+		b.results.LoginsAgain += ledger.PasswordGrants - b.options.credentials
 		b.results.TokenCallsRefused += ledger.Requests - ledger.PasswordGrants - ledger.RefreshGrants
 	}
 	return nil

@@ -218,7 +218,7 @@ Restart with nothing due: every credential ready after 2.0 s
   requests to the Kubernetes API 3000 (3.00 per credential), besides watches begun 0
     get secrets                        3000
 
-Refresh tokens used twice: 0; calls to the token servers refused: 0
+Refresh tokens used twice: 0; given up, for a login instead: 0; calls to the token servers refused: 0
 `
 
 func TestTable(t *testing.T) {
@@ -237,6 +237,7 @@ func TestVerdict(t *testing.T) {
 		"all is well":                   {func(*results) {}, ""},
 		"a restart called for tokens":   {func(r *results) { r.Restart.TokenCalls = 2 }, "a restart with nothing due made 2 calls to the token server"},
 		"a refresh token was reused":    {func(r *results) { r.Reuses = 1 }, "1 refresh tokens were presented again"},
+		"a refresh token was given up":  {func(r *results) { r.LoginsAgain = 4 }, "4 refresh tokens were given up and a login was made instead"},
 		"a token server said no":        {func(r *results) { r.TokenCallsRefused = 3 }, "3 calls to the token servers were refused"},
 		"slow is no error, only a pity": {func(r *results) { r.Rounds[0].Operator.Rotations = 1 }, ""},
 	} {

@@ -21,7 +21,8 @@ func (r *results) print(out io.Writer) {
 	r.printMemory(out)
 	r.printIdle(out)
 	r.printRestart(out)
-	fmt.Fprintf(out, "\nRefresh tokens used twice: %d; calls to the token servers refused: %d\n", r.Reuses, r.TokenCallsRefused)
+	fmt.Fprintf(out, "\nRefresh tokens used twice: %d; given up, for a login instead: %d; calls to the token servers refused: %d\n",
+		r.Reuses, r.LoginsAgain, r.TokenCallsRefused)
 }
 
 func (r *results) printRequests(out io.Writer) {

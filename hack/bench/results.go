@@ -27,7 +27,9 @@ type results struct {
 	Steady  steady  `json:"steady"`
 	Rounds  []round `json:"saturatedRounds"`
 
+	// What must never happen. A credential logs in once at each server; a login again means that a refresh token was given up.
 	Reuses            int `json:"refreshTokensReused"`
+	LoginsAgain       int `json:"loginsAgain"`
 	TokenCallsRefused int `json:"tokenCallsRefused"`
 }
 
@@ -147,6 +149,9 @@ func (r *results) verdict() error {
 	}
 	if r.Reuses != 0 {
 		errs = append(errs, fmt.Errorf("%d refresh tokens were presented again", r.Reuses))
+	}
+	if r.LoginsAgain != 0 {
+		errs = append(errs, fmt.Errorf("%d refresh tokens were given up and a login was made instead", r.LoginsAgain))
 	}
 	if r.TokenCallsRefused != 0 {
 		errs = append(errs, fmt.Errorf("%d calls to the token servers were refused", r.TokenCallsRefused))

@@ -51,7 +51,9 @@ func (c *Cluster) StartOperator(ctx context.Context, as *User, args ...string) (
 		"--journal-dir=" + filepath.Join(c.Dir, "journal"),
 		"--metrics-secure=false", "--metrics-bind-address=" + metrics, "--health-probe-bind-address=" + probes,
 	}, args...)
-	process, err := c.launch(program{name: "operator", path: binary, args: args, environment: []string{"POD_NAMESPACE=" + OperatorNamespace}})
+	// Started again, it is a container that was restarted in its pod.
+	pod := []string{"POD_NAMESPACE=" + OperatorNamespace, "POD_UID=" + filepath.Base(c.Dir)}
+	process, err := c.launch(program{name: "operator", path: binary, args: args, environment: pod})
 	if err != nil {
 		return nil, err
 	}

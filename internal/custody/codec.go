@@ -27,11 +27,10 @@ type document struct {
 	RefreshToken string `json:"refreshToken,omitempty"`
 }
 
-// Errors of the codec.
-var (
-	errDamaged = errors.New("the state Secret was edited or is damaged")
-	errNewer   = errors.New("the state Secret was written by a newer operator")
-)
+var errDamaged = errors.New("the state Secret was edited or is damaged")
+
+// ErrNewer is returned by Open when a newer operator wrote the state: writing it back would drop what this one does not know.
+var ErrNewer = errors.New("the state Secret was written by a newer operator")
 
 func encode(state State) (map[string][]byte, error) {
 	stored := document{Version: version, State: state}
@@ -56,10 +55,10 @@ func decode(data map[string][]byte) (State, error) {
 		return State{}, errDamaged
 	}
 	if stored.Version > version {
-		return State{}, errNewer
+		return State{}, ErrNewer // whatever its checksum: a newer operator may count another way
 	}
 	if checksum(data[documentKey]) != string(data[checksumKey]) {
-		return State{Salt: stored.Salt, Serial: stored.Serial, Seeds: stored.Seeds}, errDamaged
+		return State{Salt: stored.Salt, Serial: sane(stored.Serial), Seeds: stored.Seeds}, errDamaged
 	}
 	if stored.Token != nil {
 		stored.Token.Access = token.NewSecret(stored.AccessToken)
@@ -69,6 +68,11 @@ func decode(data map[string][]byte) (State, error) {
 	}
 	return stored.State, nil
 }
+
+// mostSerial is a rotation each second for 30,000 years; nobody counted further.
+const mostSerial = 1 << 40
+
+func sane(serial int64) int64 { return max(0, min(serial, mostSerial)) }
 
 // checksum finds an edit and a torn copy. It is no protection against somebody who may write the Secret: they could as well put
 // another token there.

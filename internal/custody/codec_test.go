@@ -38,13 +38,13 @@ func fullState() State {
 			},
 			Extra: map[string]string{"Retailer_id": "5", "tenant": "ACME"},
 		},
-		Chain: &Chain{Refresh: token.NewSecret("refresh-17"), Presented: 1, Claim: "claim-1"},
+		Chain: &Chain{Refresh: token.NewSecret("refresh-17"), Presented: 1},
 		Seeds: []string{"hash-of-seed-1", "hash-of-seed-2"},
 		Claim: &Claim{
 			ID: "claim-2", Grant: token.RefreshToken, Spends: "hash-of-refresh-17", Seed: true, Attempt: 2,
 			Holder: Holder{Pod: "pod", Start: "start"}, Started: noon.Add(20 * time.Minute), SpendBefore: noon.Add(20*time.Minute + 5*time.Second),
 		},
-		LastClaim: "claim-1",
+		LastClaim: "claim-1", Lost: []string{"claim-0", "claim-1"},
 		Failure: &Failure{
 			Count: 3, Last: noon.Add(19 * time.Minute), RetryAt: noon.Add(20 * time.Minute), Barred: true, Verdict: token.Unknown,
 			Reason: "ReplyLost", Message: "refresh_token of acme.example: no reply in time", Login: "hash-of-login",
@@ -164,11 +164,11 @@ func TestWhatCannotBeTrustedIsRefused(t *testing.T) {
 		},
 		"not an object": {"it is no document", with(`[]`), errDamaged, State{}},
 		"a newer version": {
-			"writing it back would drop what this version does not know", with(`{"version":2,"salt":"s","serial":3}`), errNewer, State{},
+			"writing it back would drop what this version does not know", with(`{"version":2,"salt":"s","serial":3}`), ErrNewer, State{},
 		},
 		"a newer version with another checksum": {
 			"a newer operator may count differently", map[string][]byte{documentKey: []byte(`{"version":2}`), checksumKey: []byte("v2")},
-			errNewer, State{},
+			ErrNewer, State{},
 		},
 	}
 	for name, test := range tests {

@@ -20,21 +20,25 @@ var ErrGone = errors.New("the namespace or the FluentCredential is being deleted
 // ErrSuperseded is returned by Commit when the state has moved on without this claim. The result is not stored.
 var ErrSuperseded = errors.New("the state has moved on")
 
-// Claim writes a claim and makes sure that it is there: an answer that was lost is settled by a live read. It returns
-// ErrConflict when another process was first; then nothing may be sent.
+// Claim writes a claim and makes sure that it is there: an answer that was lost is settled by a live read, which is made until it
+// is answered or the context ends. It returns ErrConflict when another process was first; with any error nothing may be sent.
 func (s *Store) Claim(ctx context.Context, owner Owner, from *Record, next State) (*Record, error) {
 	written, err := s.Put(ctx, owner, from, next)
 	if err == nil || errors.Is(err, ErrConflict) || refusedByServer(err) {
 		return written, err
 	}
-	found, readErr := s.Open(ctx, owner)
-	if readErr != nil {
-		return nil, errors.Join(err, readErr)
+	pause := retries
+	for {
+		found, readErr := s.Open(ctx, owner)
+		switch {
+		case readErr == nil && found.Holds(*next.Claim):
+			return found, nil
+		case readErr == nil:
+			return nil, fmt.Errorf("%w: the claim was not stored: %w", ErrConflict, err)
+		case !s.pause(ctx, pause.Step()):
+			return nil, errors.Join(err, readErr)
+		}
 	}
-	if !found.Holds(*next.Claim) {
-		return nil, fmt.Errorf("%w: the claim was not stored: %w", ErrConflict, err)
-	}
-	return found, nil
 }
 
 // refusedByServer tells an answer of the API server that says that nothing was written.
@@ -102,14 +106,19 @@ func (s *Store) merge(ctx context.Context, owner Owner, from *Record, result Res
 		return nil, nil
 	case gone:
 		return nil, ErrGone
-	case found.secret == nil || found.Damaged: // somebody removed or edited it: what we hold is all there is
+	case found.secret == nil || found.Damaged || found.Serial < from.Serial: // somebody removed, edited or rolled it back: what we hold is all there is
 		held := from.State
 		held.MovedTo = ""
+		if found.Serial > held.Serial { // what decode could read of it
+			held.Serial, held.Seeds = found.Serial, found.Seeds
+		}
 		return &Record{State: held, secret: found.secret, Leaving: found.Leaving}, nil
 	case result.Wanted(found.State, result.Claim):
 		return found, nil
 	case found.LastClaim == result.Claim.ID:
 		return found, errStored
+	case found.Claim != nil && found.lost(result.Claim): // somebody else's exchange is under way: what comes of it decides
+		return nil, nil
 	}
 	return found, ErrSuperseded
 }

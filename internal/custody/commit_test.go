@@ -112,6 +112,10 @@ func TestCommit(t *testing.T) {
 		},
 		"removed by force": {"what this process holds is all there is", forced, nil, nil, granting, nil, "refresh-2", 2, []string{first}},
 		"edited":           {"what this process holds is all there is", damaged, nil, nil, granting, nil, "refresh-2", 2, []string{first}},
+		"moved on, and edited": {
+			"what the edit left of it counts: the serial never goes back", func(a *api) { movedOn(a); damaged(a) },
+			nil, nil, granting, nil, "refresh-2", 3, []string{first},
+		},
 		"deleted":          {"the Secret is there until it is relocated", deleted, nil, nil, granting, nil, "refresh-2", 2, []string{second}},
 		"relocated":        {"the claim went along", relocated, nil, nil, granting, nil, "refresh-2", 2, []string{second}},
 		"relocation begun": {"nobody writes to the old one any more: the copy is made of the result", announced, nil, nil, granting, nil, "refresh-2", 2, []string{second}},
@@ -153,7 +157,7 @@ func TestCommit(t *testing.T) {
 				mustBe(t, "the serial", test.serial, found.Serial)
 				settle(t, a)
 				mustBe(t, "the Secrets", test.names, a.names())
-				if interfered := test.meanwhile != nil || test.writes != nil; interfered && failures == 0 && name != "deleted" {
+				if interfered := test.meanwhile != nil || test.writes != nil; interfered && failures == 0 {
 					t.Error("nobody was told that it did not work at once")
 				}
 			})

@@ -85,7 +85,7 @@ func (s *Store) letGo(ctx context.Context, secret *corev1.Secret) error {
 	changed := secret.DeepCopy()
 	changed.Finalizers = slices.DeleteFunc(changed.Finalizers, func(f string) bool { return f == v1alpha1.StateFinalizer })
 	patch := client.MergeFromWithOptions(secret, client.MergeFromWithOptimisticLock{})
-	return client.IgnoreNotFound(s.Writer.Patch(ctx, changed, patch))
+	return safely(client.IgnoreNotFound(s.Writer.Patch(ctx, changed, patch)))
 }
 
 // Release deletes the state for good: the FluentCredential is going.

@@ -20,6 +20,7 @@ type State struct {
 
 	Claim     *Claim   `json:"claim,omitempty"`
 	LastClaim string   `json:"lastClaim,omitempty"` // the claim whose result was stored last
+	Lost      []string `json:"lost,omitempty"`      // claims since the newest token whose reply never came; a late one is welcome
 	Failure   *Failure `json:"failure,omitempty"`
 
 	Rotate   string `json:"rotate,omitempty"`   // the rotate annotation that was last acted on
@@ -50,8 +51,6 @@ type Chain struct {
 	Refresh token.Secret `json:"-"`
 	// Presented is how often it was sent with no reply that says what became of it. More than zero: it may be spent.
 	Presented int `json:"presented,omitempty"`
-	// Claim is the claim of the last such presentation; its late result resolves the doubt.
-	Claim string `json:"claim,omitempty"`
 }
 
 // Claim is written before a request is sent: whoever finds it knows that a token may be spent.

@@ -36,8 +36,8 @@ type Record struct {
 	Leaving bool
 	// Damaged is true when the Secret was edited: its tokens are not to be trusted, and State holds none.
 	Damaged bool
-	// Adopted is true when the Secret belongs to a former object of the same name: it came out of a backup.
-	Adopted bool
+	// Forgotten is true when it cannot even be read which seeds were spent.
+	Forgotten bool
 
 	secret *corev1.Secret // nil: there is none yet
 }
@@ -78,20 +78,48 @@ func (s *Store) read(ctx context.Context, owner Owner, name string) (*Record, er
 	if err != nil && !errors.Is(err, errDamaged) {
 		return nil, err
 	}
-	if state.Salt == "" {
-		state.Salt = newSalt()
+	record := &Record{State: state, secret: &secret, Damaged: err != nil, Leaving: !secret.DeletionTimestamp.IsZero()}
+	if record.Salt == "" {
+		record.Salt, record.Forgotten = newSalt(), true
 	}
-	return &Record{
-		State: state, secret: &secret, Damaged: err != nil,
-		Leaving: !secret.DeletionTimestamp.IsZero(), Adopted: !ownedBy(&secret, owner.UID),
-	}, nil
+	if !ownedBy(&secret, owner.UID) {
+		record.doubtBackup()
+	}
+	return record, nil
+}
+
+// doubtBackup: a Secret of a former object of the same name came out of a backup, and its refresh token is likely spent. The doubt
+// is a part of the state from here on, and stays when the Secret is written.
+func (r *Record) doubtBackup() {
+	if r.Chain != nil {
+		r.Chain = &Chain{Refresh: r.Chain.Refresh, Presented: max(1, r.Chain.Presented)}
+	}
+}
+
+// Newest looks under the other name too, and returns the record with the higher serial. It is for a state that others show to be
+// an old one: a backup of the first name can lie over a truth that had moved to the second.
+func (s *Store) Newest(ctx context.Context, owner Owner, found *Record) (*Record, error) {
+	if found.secret == nil {
+		return found, nil
+	}
+	other, err := s.read(ctx, owner, otherName(owner.Name, found.secret.Name))
+	if apierrors.IsNotFound(err) || errors.Is(err, ErrForeign) {
+		return found, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if !other.Damaged && other.Serial > found.Serial {
+		return other, nil
+	}
+	return found, nil
 }
 
 // Put writes the next state over the one that was read: a compare-and-swap. It returns ErrConflict when somebody else wrote
 // first; any other error may mean that the write happened.
 func (s *Store) Put(ctx context.Context, owner Owner, from *Record, next State) (*Record, error) {
 	if from.secret == nil {
-		return s.create(ctx, owner, Names(owner.Name)[0], next)
+		return s.createFirst(ctx, owner, next)
 	}
 	if from.MovedTo != "" {
 		return s.copy(ctx, owner, from, next)
@@ -104,9 +132,21 @@ func (s *Store) Put(ctx context.Context, owner Owner, from *Record, next State) 
 	secret.Data = data
 	dress(secret, owner)
 	if err := s.Writer.Update(ctx, secret); err != nil {
-		return nil, conflictOf(err)
+		return nil, writeError(err)
 	}
 	return &Record{State: next, secret: secret, Leaving: from.Leaving}, nil
+}
+
+// createFirst looks once more: between the reads of the two names, a relocation may have moved the state from the one to the other.
+func (s *Store) createFirst(ctx context.Context, owner Owner, state State) (*Record, error) {
+	found, err := s.Open(ctx, owner)
+	if err != nil {
+		return nil, err
+	}
+	if found.secret != nil {
+		return nil, ErrConflict
+	}
+	return s.create(ctx, owner, Names(owner.Name)[0], state)
 }
 
 func (s *Store) create(ctx context.Context, owner Owner, name string, state State) (*Record, error) {
@@ -121,15 +161,7 @@ func (s *Store) create(ctx context.Context, owner Owner, name string, state Stat
 	}
 	dress(secret, owner)
 	if err := s.Writer.Create(ctx, secret); err != nil {
-		return nil, conflictOf(err)
+		return nil, writeError(err)
 	}
 	return &Record{State: state, secret: secret}, nil
-}
-
-// conflictOf turns the answers that say «somebody else wrote first» into ErrConflict.
-func conflictOf(err error) error {
-	if apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err) || apierrors.IsNotFound(err) && !isNamespaceGone(err) {
-		return fmt.Errorf("%w: %w", ErrConflict, err)
-	}
-	return err
 }

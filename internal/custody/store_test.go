@@ -36,7 +36,7 @@ func TestOpen(t *testing.T) {
 			func(r *Record) bool { return !r.Exists() && r.Salt != "" && r.Serial == 0 && r.Chain == nil }, nil,
 		},
 		"a state": {"as it was stored", born, func(r *Record) bool {
-			return r.Exists() && refreshOf(r) == old && r.Serial == 1 && !r.Leaving && !r.Damaged && !r.Adopted
+			return r.Exists() && refreshOf(r) == old && r.Serial == 1 && !r.Leaving && !r.Damaged
 		}, nil},
 		"a state that somebody deleted": {"only our finalizer holds it", func(a *api) { born(a); a.remove(first) }, func(r *Record) bool {
 			return refreshOf(r) == old && r.Leaving
@@ -58,14 +58,14 @@ func TestOpen(t *testing.T) {
 		"a state out of a backup": {
 			"it belongs to a former object of that name, so its refresh token may be old",
 			func(a *api) { born(a); a.edit(first, func(s *corev1.Secret) { s.OwnerReferences[0].UID = "former" }) },
-			func(r *Record) bool { return r.Adopted && refreshOf(r) == old }, nil,
+			func(r *Record) bool { return r.Chain.Presented == 1 && refreshOf(r) == old }, nil,
 		},
 		"a foreign Secret": {
 			"it is left alone", plant(corev1.SecretTypeOpaque, map[string][]byte{"password": []byte("theirs")}), nil, ErrForeign,
 		},
 		"a newer version": {
 			"a rollback of the operator must not write back what it does not understand",
-			plant(v1alpha1.StateSecretType, map[string][]byte{documentKey: []byte(`{"version":2}`)}), nil, errNewer,
+			plant(v1alpha1.StateSecretType, map[string][]byte{documentKey: []byte(`{"version":2}`)}), nil, ErrNewer,
 		},
 		"no answer": {"nothing is known, and nothing is assumed", func(a *api) { a.reads = []error{errReset} }, nil, errReset},
 		"no second answer": {
@@ -143,7 +143,7 @@ func TestPut(t *testing.T) {
 			mustBe(t, test.why, test.want, refreshOf(found))
 			if err == nil {
 				mustBe(t, "the record can be written over", "", errorOf(a.store().Put(t.Context(), owner, written, next)))
-				mustBe(t, "it is whole, ours and alone", [3]bool{}, [3]bool{found.Damaged, found.Adopted, found.Leaving})
+				mustBe(t, "it is whole, ours and alone", [2]bool{}, [2]bool{found.Damaged, found.Leaving})
 			}
 		})
 	}
@@ -181,7 +181,7 @@ func TestAClaimIsThereOrNothingMayBeSent(t *testing.T) {
 		"too many":                  {"the API server says that nothing was written", nil, fault{err: apierrors.NewTooManyRequests("busy", 1)}, nil, false, true, ""},
 		"a namespace that is going": {"the API server says that nothing was written", nil, fault{err: errTerminating}, nil, false, true, ""},
 		"the answer is lost, and no answer after it": {
-			"whether the claim is there is open, so nothing may be sent", nil, fault{errReset, true}, []error{errReset}, false, true, mine.ID,
+			"it is read until it is answered", nil, fault{errReset, true}, []error{errReset, errReset}, false, false, mine.ID,
 		},
 	}
 	for name, test := range tests {

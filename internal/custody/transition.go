@@ -40,7 +40,7 @@ func (s State) Granted(claim Claim, got Obtained) State {
 	default:
 		s.Chain = nil // a new family, and it has none
 	}
-	s.Claim, s.LastClaim, s.Failure = nil, claim.ID, nil
+	s.Claim, s.LastClaim, s.Failure, s.Lost = nil, claim.ID, nil, nil
 	return s
 }
 
@@ -83,13 +83,22 @@ func (s State) Failed(claim Claim, failure Failure, sent token.Secret) State {
 	return s
 }
 
-// doubt records that a refresh token may be spent. A seed becomes the chain: it is the only thread that is left.
+// doubt records that a refresh token may be spent. A seed becomes the chain where there is no better one: it is the only thread
+// that is left.
 func (s *State) doubt(claim Claim, sent token.Secret) {
+	s.Lost = append(slices.Clone(s.Lost), claim.ID)
+	s.Lost = s.Lost[max(0, len(s.Lost)-maxLost):]
 	if claim.Grant != token.RefreshToken || sent.IsZero() {
 		return
 	}
-	s.Chain = &Chain{Refresh: sent, Presented: claim.Attempt, Claim: claim.ID}
+	if claim.Seed && s.Chain != nil && s.Chain.Presented == 0 {
+		return
+	}
+	s.Chain = &Chain{Refresh: sent, Presented: claim.Attempt}
 }
+
+// maxLost bounds the memory of lost replies.
+const maxLost = 4
 
 // unspend forgets a seed that was not spent after all.
 func (s *State) unspend(claim Claim) {
@@ -109,11 +118,18 @@ func (s State) Holds(claim Claim) bool { return s.Claim != nil && s.Claim.ID == 
 // Awaits tells whether a granted result of the claim still belongs into this state: the claim is there, or was settled as lost
 // and nothing newer was begun or stored since.
 func (s State) Awaits(claim Claim) bool {
-	switch {
-	case s.Claim != nil:
+	if s.Claim != nil {
 		return s.Holds(claim)
-	case s.Chain != nil && s.Chain.Presented > 0 && s.Chain.Claim == claim.ID:
-		return true
 	}
-	return s.LastClaim == claim.ID && s.Failure != nil && s.Failure.Verdict == token.Unknown
+	return s.lost(claim)
+}
+
+func (s State) lost(claim Claim) bool { return slices.Contains(s.Lost, claim.ID) }
+
+// Settled is the state after a claim whose process is gone: its reply is lost, and no result of it was stored.
+func (s State) Settled(claim Claim, failure Failure, sent token.Secret) State {
+	last := s.LastClaim
+	s = s.Failed(claim, failure, sent)
+	s.LastClaim = last
+	return s
 }

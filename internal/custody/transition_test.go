@@ -42,10 +42,9 @@ func loggingIn(grant token.Grant) Claim {
 
 // TestVerdicts is the whole table: every grant × every verdict, and what it leaves of the chain and of the seeds.
 func TestVerdicts(t *testing.T) {
-	lost := &Chain{Refresh: token.NewSecret(old), Presented: 1, Claim: "claim"}
-	lostTwice := &Chain{Refresh: token.NewSecret(old), Presented: 2, Claim: "claim"}
+	lost := &Chain{Refresh: token.NewSecret(old), Presented: 1}
+	lostTwice := &Chain{Refresh: token.NewSecret(old), Presented: 2}
 	intact := &Chain{Refresh: token.NewSecret(old)}
-	lostSeed := &Chain{Refresh: token.NewSecret(seed), Presented: 1, Claim: "claim"}
 	spent, unspent := []string{hashed(seed)}, []string(nil)
 	type left struct {
 		chain *Chain
@@ -74,11 +73,11 @@ func TestVerdicts(t *testing.T) {
 			},
 		},
 		"a seed": {
-			why:   "it counts as spent, unless the API says that it did not look at it; where the reply is lost it is the thread that is left",
+			why:   "it counts as spent, unless the API says that it did not look at it; where the reply is lost, the stored chain is the better thread",
 			claim: seeding(token.RefreshToken), sent: seed,
 			want: map[token.Verdict]left{
 				token.Unsent: {intact, unspent}, token.RefusedIntact: {intact, unspent}, token.TryLater: {intact, unspent},
-				token.Unknown: {lostSeed, spent}, token.RefusedDead: {intact, spent}, token.LoginRefused: {intact, spent},
+				token.Unknown: {intact, spent}, token.RefusedDead: {intact, spent}, token.LoginRefused: {intact, spent},
 			},
 		},
 		"a seed that is gone": {
@@ -305,6 +304,14 @@ func TestSeedsAreBound(t *testing.T) {
 	}
 }
 
+func TestALostSeedIsTheThreadThatIsLeft(t *testing.T) {
+	claim := seeding(token.RefreshToken)
+	got := State{}.Claimed(claim, "").Failed(claim, Failure{Verdict: token.Unknown}, token.NewSecret(seed))
+	if got.Chain == nil || got.Chain.Presented != 1 || !got.Chain.Refresh.Equal(token.NewSecret(seed)) {
+		t.Errorf("with no other chain a lost seed must become the chain, in doubt; got %+v", got.Chain)
+	}
+}
+
 func TestHoldsAndAwaits(t *testing.T) {
 	mine := refreshing(1)
 	other := Claim{ID: "other", Grant: token.RefreshToken, Spends: hashed(old), Attempt: 2}
@@ -326,7 +333,7 @@ func TestHoldsAndAwaits(t *testing.T) {
 		},
 		"another claim in flight": {"it may be spending what this one spent", settled.Claimed(other, ""), mine, false, false},
 		"presented again since": {
-			"the doubt is the other claim's by now", settled.Claimed(other, "").Failed(other, lost, secret), mine, false, false,
+			"both replies are lost; whichever comes resolves the doubt", settled.Claimed(other, "").Failed(other, lost, secret), mine, false, true,
 		},
 		"another family since": {
 			"its tokens are in use", settled.Claimed(login, "").Granted(login, Obtained{Refresh: token.NewSecret("new")}), mine, false, false,

@@ -5,6 +5,7 @@ package exchange
 import (
 	"bufio"
 	"context"
+	"encoding/json"
 	"errors"
 	"io"
 	"net"
@@ -101,13 +102,19 @@ func readReply(conn io.Reader, request *http.Request) (provider.Reply, error) {
 func readBody(response *http.Response) (provider.Reply, error) {
 	defer func() { _ = response.Body.Close() }()
 	body, err := io.ReadAll(io.LimitReader(response.Body, MaxReply+1))
-	if err != nil {
+	if err != nil && !isWhole(response, body) {
 		return provider.Reply{}, err
 	}
 	if len(body) > MaxReply {
 		return provider.Reply{}, errTooLarge
 	}
 	return provider.Reply{Status: response.StatusCode, Header: response.Header, Body: body}, nil
+}
+
+// isWhole tells whether what was read before the connection failed is all of a granted reply: a JSON value says itself where it
+// ends. Where the server told the length, the length counts.
+func isWhole(response *http.Response, body []byte) bool {
+	return response.StatusCode/100 == 2 && response.ContentLength < 0 && len(body) <= MaxReply && json.Valid(body)
 }
 
 var errTooLarge = errors.New("the reply is larger than 64 KiB")

@@ -83,9 +83,9 @@ func TestNothingIsSpentWhileSomethingIsInTheWay(t *testing.T) {
 			"an exchange has no result yet":      seen.Claim != nil,
 			"there is an obstacle":               seen.Obstacle != "",
 			"the host is not free":               now.Before(seen.HostFree),
-			"the login is barred":                seen.Failure != nil && seen.Failure.Barred && now.Before(seen.Failure.RetryAt),
-			"backing off, and not asked":         seen.Failure != nil && !seen.Rotate && now.Before(seen.Failure.RetryAt),
-			"only a change helps, and not asked": seen.Failure != nil && !seen.Rotate && seen.Failure.RetryAt.IsZero(),
+			"the login is barred":                seen.Failure != nil && seen.Failure.Barred && now.Before(seen.Failure.RetryAt) && !lastTry(seen, step),
+			"backing off, and not asked":         seen.Failure != nil && !seen.Rotate && now.Before(seen.Failure.RetryAt) && !lastTry(seen, step),
+			"only a change helps, and not asked": seen.Failure != nil && !seen.Rotate && seen.Failure.RetryAt.IsZero() && !lastTry(seen, step),
 		} {
 			if is {
 				return "an exchange while " + what
@@ -93,6 +93,11 @@ func TestNothingIsSpentWhileSomethingIsInTheWay(t *testing.T) {
 		}
 		return ""
 	})
+}
+
+// lastTry tells whether the step presents a doubtful token because the login was refused: it waits for nothing the login waits for.
+func lastTry(seen Observed, step Step) bool {
+	return seen.hasLastTry() && (step.Means == ByRefresh || step.Means == BySeed)
 }
 
 func TestARefreshTokenIsPresentedTwiceAtMost(t *testing.T) {
@@ -106,7 +111,7 @@ func TestARefreshTokenIsPresentedTwiceAtMost(t *testing.T) {
 			return "a third presentation"
 		case seen.Chain.Presented >= 1 && (seen.OnLostReply == Reauthenticate || seen.OnLostReply == Stop):
 			return "a second presentation under " + string(seen.OnLostReply)
-		case seen.Chain.Presented >= 1 && seen.OnLostReply != Retry && seen.Login.Renews():
+		case seen.Chain.Presented >= 1 && seen.OnLostReply != Retry && seen.Login.Renews() && !seen.hasLastTry():
 			return "a second presentation although the login renews"
 		case seen.stale():
 			return "a refresh token of another login"

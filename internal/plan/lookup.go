@@ -18,6 +18,16 @@ func (o Observed) early(now time.Time) bool {
 	return o.Token != nil && o.Token.Obtained.Sub(now) > clockSkew
 }
 
+// untidy tells whether a workload Secret under a former name can go: the new name is published.
+func (o Observed) untidy() bool { return o.Leftover && !o.Deleting && o.Publication == Current }
+
+// hasLastTry tells whether the doubtful refresh token may be presented once more because the login, which would be better, was
+// refused.
+func (o Observed) hasLastTry() bool {
+	return o.doubtful() && !o.stale() && o.Chain.Presented < maxPresentations && o.OnLostReply == Auto &&
+		o.Failure != nil && o.Failure.Barred
+}
+
 // wanted tells whether a new token is wanted before the old one is due.
 func (o Observed) wanted(now time.Time) bool {
 	return o.stale() || o.early(now) || o.doubtful() || o.Rotate || o.Login.Seed || o.Failure != nil

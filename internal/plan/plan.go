@@ -13,7 +13,6 @@ var rules = []rule{
 	restore,       // a reply that was paid for is stored, whatever else is wrong
 	conflict,      // nobody can use a token that cannot be published
 	publish,       // a repair from the state costs nothing, so it comes before all that may wait
-	withdraw,      // the new name is published by now
 	suspended,     // from here on something may be spent
 	unfinished,    // one exchange at a time, whoever began it
 	obstructed,    // without a login and an endpoint there is nothing to try
@@ -27,6 +26,14 @@ var rules = []rule{
 
 // Next decides what to do with what was seen at the time now.
 func Next(seen Observed, now time.Time) Step {
+	step := first(seen, now)
+	if step.Do == Wait && seen.untidy() {
+		return Step{Do: Withdraw, Why: Renamed} // it is done when nothing else is, so that it can hold nothing up
+	}
+	return step
+}
+
+func first(seen Observed, now time.Time) Step {
 	for _, rule := range rules {
 		if step := rule(seen, now); step != nil {
 			return *step
@@ -82,13 +89,6 @@ func publish(seen Observed, now time.Time) *Step {
 	return do(Publish, Unpublished)
 }
 
-func withdraw(seen Observed, _ time.Time) *Step {
-	if !seen.Leftover || seen.Publication != Current {
-		return nil
-	}
-	return do(Withdraw, Renamed)
-}
-
 func suspended(seen Observed, now time.Time) *Step {
 	if !seen.Suspended {
 		return nil
@@ -114,7 +114,7 @@ func obstructed(seen Observed, now time.Time) *Step {
 }
 
 func refused(seen Observed, now time.Time) *Step {
-	if seen.Failure == nil || seen.Rotate && !seen.Failure.Barred {
+	if seen.Failure == nil || seen.Rotate && !seen.Failure.Barred || seen.hasLastTry() {
 		return nil
 	}
 	switch at := seen.Failure.RetryAt; {
@@ -141,7 +141,7 @@ func stranded(seen Observed, now time.Time) *Step {
 }
 
 func failing(seen Observed, now time.Time) *Step {
-	if seen.Failure == nil || seen.Rotate || !now.Before(seen.Failure.RetryAt) {
+	if seen.Failure == nil || seen.Rotate || seen.hasLastTry() || !now.Before(seen.Failure.RetryAt) {
 		return nil
 	}
 	return wait(BackingOff, earliest(seen.Failure.RetryAt, seen.expiryAfter(now)))

@@ -218,6 +218,11 @@ var withdrawing = map[string]decision{
 		seen: func(o *Observed) { o.Leftover, o.Publication = true, Outdated; expired(o) },
 		want: Step{Do: Exchange, Why: Due, Means: ByRefresh},
 	},
+	"with a token that is due": {
+		why:  "a Secret that cannot be removed must not hold up a refresh",
+		seen: func(o *Observed) { o.Leftover = true; due(o) },
+		want: Step{Do: Exchange, Why: Due, Means: ByRefresh},
+	},
 	"while suspended": {
 		why:  "removing a Secret spends nothing",
 		seen: func(o *Observed) { o.Leftover, o.Suspended = true, true },

@@ -84,8 +84,11 @@ func stagnantWait(idle int) time.Duration {
 func RetryAt(now time.Time, count int, draw float64, expires time.Time) time.Time {
 	most := doubled(backoffFirst, count-1, backoffMost)
 	delay := max(time.Duration(float64(most)*draw), backoffFloor)
-	if left := expires.Sub(now); left > 0 {
+	switch left := expires.Sub(now); {
+	case left > 0:
 		delay = min(delay, max(left/4, urgentPace))
+	case !expires.IsZero(): // the pace slackens as the outage grows, not all at once when the token expires
+		delay = min(delay, max(-left, urgentPace))
 	}
 	return now.Add(delay)
 }
