@@ -62,9 +62,11 @@ func TestWrongPasswordIsTriedOnce(t *testing.T) {
 	r.rotate(t, "now")
 	r.setLogin(t, "unrelated", "an entry that nothing reads")
 	r.operator.stop()
-	startOperator(t, r.namespace)
-	r.setLogin(t, "unrelated", "again")
-	create(t, loginSecret(r.namespace, "other-login"))
+	second := startOperator(t, r.namespace)
+	eventually(t, "the second operator has looked at it", func() (bool, any) {
+		seen := second.series(t, "fluent_credential_ready")
+		return seen == 1, seen
+	})
 	if refused := r.Ledger().LoginsRefused; refused != 1 {
 		t.Errorf("the wrong password was tried %d times, want once", refused)
 	}

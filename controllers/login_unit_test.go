@@ -92,7 +92,7 @@ func TestUnitGrantsOfALogin(t *testing.T) {
 			plan.Login{Password: true}, token.RefreshToken,
 		},
 		"a code":                          {"it was never spent", func(s *scene) { oauth2(s); s.login.Code = seed }, plan.Login{Seed: true, Password: true}, token.AuthorizationCode},
-		"a code for an API without codes": {"it would be refused", func(s *scene) { s.login.Code = seed }, plan.Login{Password: true}, token.RefreshToken},
+		"a code for an API without codes": {"it would be refused", func(s *scene) { s.login.Code = seed }, plan.Login{Password: true}, ""},
 		"a spent refresh token and a new code": {
 			"of two seeds the one that was not spent counts",
 			func(s *scene) {
