@@ -10,12 +10,19 @@ import (
 // Disk is the file system that holds the files: the operating system's, but for a simulation, which loses what was not synced. Its
 // methods are the functions of package os.
 type Disk interface {
+	// MkdirAll makes a directory and those above it.
 	MkdirAll(dir string, mode fs.FileMode) error
-	Create(path string) (File, error) // fails where the file is there
+	// Create makes a file; it fails where one is there.
+	Create(path string) (File, error)
+	// Lstat describes a file, and follows no link.
 	Lstat(path string) (fs.FileInfo, error)
+	// ReadFile reads a whole file.
 	ReadFile(path string) ([]byte, error)
+	// ReadDir lists a directory.
 	ReadDir(dir string) ([]fs.DirEntry, error)
+	// Remove removes a file.
 	Remove(path string) error
+	// SyncDir makes durable which files a directory holds.
 	SyncDir(dir string) error
 }
 
@@ -23,6 +30,7 @@ type Disk interface {
 type File interface {
 	io.WriteCloser
 	io.WriterAt
+	// Sync makes durable what was written.
 	Sync() error
 }
 
