@@ -154,6 +154,9 @@ func (r *Reconciler) sweep(ctx context.Context, defect *journal.Defect) {
 	if defect.Head == nil || json.Unmarshal(defect.Head.Claim, &claim) != nil {
 		return
 	}
+	if claim.Holder == r.Holder {
+		return // an exchange of our own that began meanwhile, however slow it is
+	}
 	if !claim.Holder.Outlived(r.Holder) && r.Clock.Now().Sub(defect.Written) < claimLife {
 		return
 	}
@@ -169,7 +172,7 @@ func (r *Reconciler) recoverEntry(ctx context.Context, entry *journal.Entry) err
 	if err != nil {
 		return err
 	}
-	seen, err := r.observe(ctx, &cred, r.Clock.Now())
+	seen, err := r.observe(ctx, &cred)
 	if err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package controllers
 
 import (
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
@@ -264,5 +265,20 @@ func TestUnitSaltHidesTheLogin(t *testing.T) {
 	}
 	if one.inputs() != other.inputs() {
 		t.Error("inputs hold nothing that is secret, and are compared across credentials")
+	}
+}
+
+// TestUnitForgottenSeedsStaySpent: when the state was emptied, nobody knows whether the seed in the credentials Secret was spent. It is
+// not tried then, and not after the next write either, which makes the state look whole again.
+func TestUnitForgottenSeedsStaySpent(t *testing.T) {
+	s := newScene(t)
+	s.fresh()
+	s.login.Refresh, s.record.Forgotten = token.NewSecret(sceneSeed), true
+	if next := s.next(); next.Means != plan.ByPassword {
+		t.Errorf("at first: %+v, want a login with the password", next)
+	}
+	s.answered(token.Password, reply(time.Hour, "new"))
+	if next := s.next(); next.Do == plan.Exchange {
+		t.Errorf("after the login: %+v, and the seed may have been spent long ago", next)
 	}
 }

@@ -44,9 +44,10 @@ func (o *observation) owner() custody.Owner {
 }
 
 // observe gathers the live state, the workload Secret and the inputs. An error is the Kubernetes API's; what is wrong with the
-// spec or the login is an obstacle.
-func (r *Reconciler) observe(ctx context.Context, cred *v1alpha1.FluentCredential, now time.Time) (*observation, error) {
-	seen := &observation{now: now, cred: cred, memory: r.memory.of(client.ObjectKeyFromObject(cred), cred.UID)}
+// spec or the login is an obstacle. The clock is read last: of a process that is frozen between the two, what it has seen must not
+// seem to be older than it is, or it would take a claim that was made meanwhile for one that it has known for long.
+func (r *Reconciler) observe(ctx context.Context, cred *v1alpha1.FluentCredential) (*observation, error) {
+	seen := &observation{cred: cred, memory: r.memory.of(client.ObjectKeyFromObject(cred), cred.UID)}
 	if err := r.observeState(ctx, seen); err != nil {
 		return nil, err
 	}
@@ -57,6 +58,7 @@ func (r *Reconciler) observe(ctx context.Context, cred *v1alpha1.FluentCredentia
 		return nil, err
 	}
 	r.observeJournal(ctx, seen)
+	seen.now = r.Clock.Now()
 	r.refresh(seen)
 	return seen, nil
 }
@@ -120,7 +122,7 @@ func (o *observation) obstructByLogin() {
 	}
 	if login := o.loginFact(); o.record.Damaged && !login.Renews() && !login.Seed {
 		o.obstruct(v1alpha1.ReasonStateInvalid, "the state Secret was edited, and no login is left to start anew with: "+
-			"undo the edit and set the rotate annotation, or put a new refresh_token into the credentials Secret")
+			"undo the edit and set the rotate annotation, or put a new refresh_token into the credentials Secret"+o.andForget())
 	}
 }
 
@@ -130,8 +132,19 @@ func (o *observation) obstruct(reason, message string) {
 	}
 }
 
+// andForget is what else a person has to do where the state does not even tell which seeds were spent.
+func (o *observation) andForget() string {
+	if !o.record.Forgotten {
+		return ""
+	}
+	return ", then delete the state Secret"
+}
+
 // refresh derives the facts that the plan looks at from what is known now.
 func (r *Reconciler) refresh(seen *observation) {
+	if seen.record.Forgotten {
+		seen.record.TakeForSpent(seen.login.Refresh, seen.login.Code)
+	}
 	cred, state := seen.cred, seen.record.State
 	seen.facts = plan.Observed{
 		Deleting:     !cred.DeletionTimestamp.IsZero(),

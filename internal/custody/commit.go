@@ -58,6 +58,13 @@ type Result struct {
 	Wanted func(State, Claim) bool
 }
 
+// wantedAfter tells whether the result would be wanted if the exchange that is under way came to nothing.
+func (r Result) wantedAfter(state State) bool {
+	underWay := state.Claim != nil
+	state.Claim = nil
+	return underWay && r.Wanted(state, r.Claim)
+}
+
 // Commit stores the result of a claim. It tries for as long as the context lives, because the only copy of a refresh token may be
 // in this process; a conflict is merged by the claim's id, never dropped. It returns ErrSuperseded when the state has moved on
 // without the claim, and ErrGone when the namespace or the FluentCredential is being deleted.
@@ -117,7 +124,7 @@ func (s *Store) merge(ctx context.Context, owner Owner, from *Record, result Res
 		return found, nil
 	case found.LastClaim == result.Claim.ID:
 		return found, errStored
-	case found.Claim != nil && found.lost(result.Claim): // somebody else's exchange is under way: what comes of it decides
+	case result.wantedAfter(found.State): // somebody else's exchange is under way: what comes of it decides
 		return nil, nil
 	}
 	return found, ErrSuperseded

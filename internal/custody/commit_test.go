@@ -21,13 +21,28 @@ var (
 	touched       = func(a *api) { a.edit(first, touch) }
 	settledAsLost = func(a *api) {
 		found := a.open()
-		a.put(found, found.Failed(*found.Claim, Failure{Verdict: token.Unknown}, token.NewSecret(old)))
+		a.put(found, found.Settled(*found.Claim, Failure{Verdict: token.Unknown}, token.NewSecret(old)))
 	}
-	movedOn = func(a *api) {
-		login := Claim{ID: "login", Grant: token.Password}
+	login = Claim{ID: "login", Grant: token.Password}
+	// loggingInAnew is another process that gave the claim up for lost, and is at work.
+	loggingInAnew = func(a *api) {
+		settledAsLost(a)
 		found := a.open()
-		claimed := a.put(found, found.Failed(*found.Claim, Failure{Verdict: token.Unknown}, token.NewSecret(old)).Claimed(login, ""))
-		a.put(claimed, claimed.Granted(login, Obtained{Refresh: token.NewSecret("family-2")}))
+		a.put(found, found.Claimed(login, ""))
+	}
+	// loggedIn and failedToLogIn are what may come of it.
+	loggedIn = func(a *api) {
+		found := a.open()
+		a.put(found, found.Granted(login, Obtained{Refresh: token.NewSecret("family-2")}))
+	}
+	failedToLogIn = func(a *api) {
+		found := a.open()
+		a.put(found, found.Failed(login, Failure{Verdict: token.TryLater}, token.Secret{}))
+	}
+	movedOn = func(a *api) { loggingInAnew(a); loggedIn(a) }
+	// rolledBack is an older state out of a backup.
+	rolledBack = func(a *api) {
+		a.put(a.open(), State{Salt: salt, Chain: &Chain{Refresh: token.NewSecret("refresh-0")}})
 	}
 	forced    = func(a *api) { a.force(first) }
 	damaged   = func(a *api) { a.edit(first, func(s *corev1.Secret) { s.Data[checksumKey] = nil }) }
@@ -72,6 +87,25 @@ var (
 	}
 )
 
+// granted and refused are results for the table below; during is one in whose third try somebody else does something.
+func granted(_ *api, claim Claim) Result { return granting(claim) }
+
+func refused(_ *api, claim Claim) Result { return refusing(claim) }
+
+func during(do func(*api), result func(*api, Claim) Result) func(*api, Claim) Result {
+	return func(a *api, claim Claim) Result {
+		inner := result(a, claim)
+		tries, apply := 0, inner.Apply
+		inner.Apply = func(state State) State {
+			if tries++; tries == 3 {
+				do(a)
+			}
+			return apply(state)
+		}
+		return inner
+	}
+}
+
 // times is the same fault so many times.
 func times(count int, one fault) []fault {
 	var all []fault
@@ -88,51 +122,63 @@ func TestCommit(t *testing.T) {
 		meanwhile func(*api)
 		writes    []fault
 		reads     []error
-		result    func(Claim) Result
+		result    func(*api, Claim) Result
 		err       error
 		want      string   // the refresh token that is stored then
 		serial    int64    // and the serial
 		names     []string // and where
 	}{
-		"at once":            {"the ordinary case", nil, nil, nil, granting, nil, "refresh-2", 2, []string{first}},
-		"the answer is lost": {"a live read shows that it is stored, and it is not stored twice", nil, []fault{lost}, nil, granting, nil, "refresh-2", 2, []string{first}},
+		"at once":            {"the ordinary case", nil, nil, nil, granted, nil, "refresh-2", 2, []string{first}},
+		"the answer is lost": {"a live read shows that it is stored, and it is not stored twice", nil, []fault{lost}, nil, granted, nil, "refresh-2", 2, []string{first}},
 		"the answer is lost, and some reads": {
-			"until one of them answers", nil, []fault{lost, lost, lost}, []error{errReset, errBroken}, granting, nil, "refresh-2", 2, []string{first},
+			"until one of them answers", nil, []fault{lost, lost, lost}, []error{errReset, errBroken}, granted, nil, "refresh-2", 2, []string{first},
 		},
 		"the API is down for long": {
-			"the only copy is in this process", nil, times(200, down), nil, granting, nil, "refresh-2", 2, []string{first},
+			"the only copy is in this process", nil, times(200, down), nil, granted, nil, "refresh-2", 2, []string{first},
 		},
 		"denied for long": {
-			"somebody mends a quota, or a rule of admission", nil, times(50, fault{err: errDenied}), nil, granting, nil, "refresh-2", 2, []string{first},
+			"somebody mends a quota, or a rule of admission", nil, times(50, fault{err: errDenied}), nil, granted, nil, "refresh-2", 2, []string{first},
 		},
-		"touched by somebody": {"a conflict is merged, never dropped", touched, nil, nil, granting, nil, "refresh-2", 2, []string{first}},
-		"settled as lost":     {"the late result resolves it", settledAsLost, nil, nil, granting, nil, "refresh-2", 2, []string{first}},
+		"touched by somebody": {"a conflict is merged, never dropped", touched, nil, nil, granted, nil, "refresh-2", 2, []string{first}},
+		"settled as lost":     {"the late result resolves it", settledAsLost, nil, nil, granted, nil, "refresh-2", 2, []string{first}},
 		"moved on": {
-			"another family is in use: the result is dropped, and nothing is revoked", movedOn, nil, nil, granting, ErrSuperseded, "family-2", 2, []string{first},
+			"another family is in use: the result is dropped, and nothing is revoked", movedOn, nil, nil, granted, ErrSuperseded, "family-2", 2, []string{first},
 		},
-		"removed by force": {"what this process holds is all there is", forced, nil, nil, granting, nil, "refresh-2", 2, []string{first}},
-		"edited":           {"what this process holds is all there is", damaged, nil, nil, granting, nil, "refresh-2", 2, []string{first}},
+		"another login under way, which fails": {
+			"what comes of it decides: the late result is better than none", loggingInAnew, nil, nil,
+			during(failedToLogIn, granted), nil, "refresh-2", 2, []string{first},
+		},
+		"another login under way, which works": {
+			"what comes of it decides: its tokens are in use", loggingInAnew, nil, nil,
+			during(loggedIn, granted), ErrSuperseded, "family-2", 2, []string{first},
+		},
+		"rolled back":      {"an older state out of a backup is not what the claim was made in", rolledBack, nil, nil, granted, nil, "refresh-2", 2, []string{first}},
+		"removed by force": {"what this process holds is all there is", forced, nil, nil, granted, nil, "refresh-2", 2, []string{first}},
+		"edited":           {"what this process holds is all there is", damaged, nil, nil, granted, nil, "refresh-2", 2, []string{first}},
 		"moved on, and edited": {
 			"what the edit left of it counts: the serial never goes back", func(a *api) { movedOn(a); damaged(a) },
-			nil, nil, granting, nil, "refresh-2", 3, []string{first},
+			nil, nil, granted, nil, "refresh-2", 3, []string{first},
 		},
-		"deleted":          {"the Secret is there until it is relocated", deleted, nil, nil, granting, nil, "refresh-2", 2, []string{second}},
-		"relocated":        {"the claim went along", relocated, nil, nil, granting, nil, "refresh-2", 2, []string{second}},
-		"relocation begun": {"nobody writes to the old one any more: the copy is made of the result", announced, nil, nil, granting, nil, "refresh-2", 2, []string{second}},
+		"deleted":          {"the Secret is there until it is relocated", deleted, nil, nil, granted, nil, "refresh-2", 2, []string{second}},
+		"relocated":        {"the claim went along", relocated, nil, nil, granted, nil, "refresh-2", 2, []string{second}},
+		"relocation begun": {"nobody writes to the old one any more: the copy is made of the result", announced, nil, nil, granted, nil, "refresh-2", 2, []string{second}},
 		"the credential is going": {
-			"a Secret with our finalizer would stay for ever, and its namespace with it", ownerGone, nil, nil, granting, ErrGone, "", 0, nil,
+			"a Secret with our finalizer would stay for ever, and its namespace with it", ownerGone, nil, nil, granted, ErrGone, "", 0, nil,
 		},
 		"the credential is another": {
-			"a token of a former object is not the new one's", reborn, nil, nil, granting, ErrGone, "", 0, nil,
+			"a token of a former object is not the new one's", reborn, nil, nil, granted, ErrGone, "", 0, nil,
 		},
 		"the namespace is going": {
-			"there is nothing left to write to", forced, []fault{{}, {err: errTerminating}}, nil, granting, ErrGone, "", 0, nil,
+			"there is nothing left to write to", forced, []fault{{}, {err: errTerminating}}, nil, granted, ErrGone, "", 0, nil,
 		},
-		"a refusal":                  {"it changes the state that its claim is in", nil, nil, nil, refusing, nil, "", 1, []string{first}},
-		"a refusal, answer lost":     {"it is stored once", nil, []fault{lost}, nil, refusing, nil, "", 1, []string{first}},
-		"a refusal, touched":         {"a conflict is merged", touched, nil, nil, refusing, nil, "", 1, []string{first}},
-		"a refusal, settled as lost": {"a refusal changes the state only if the state's claim is the one that produced it (I6)", settledAsLost, nil, nil, refusing, nil, old, 1, []string{first}},
-		"a refusal, moved on":        {"it must not end another family (I6)", movedOn, nil, nil, refusing, ErrSuperseded, "family-2", 2, []string{first}},
+		"a refusal":                  {"it changes the state that its claim is in", nil, nil, nil, refused, nil, "", 1, []string{first}},
+		"a refusal, answer lost":     {"it is stored once", nil, []fault{lost}, nil, refused, nil, "", 1, []string{first}},
+		"a refusal, touched":         {"a conflict is merged", touched, nil, nil, refused, nil, "", 1, []string{first}},
+		"a refusal, settled as lost": {"a refusal changes the state only if the state's claim is the one that produced it (I6)", settledAsLost, nil, nil, refused, ErrSuperseded, old, 1, []string{first}},
+		"a refusal, another login under way": {
+			"a refusal waits for nobody: it changes nothing any more", loggingInAnew, nil, nil, refused, ErrSuperseded, old, 1, []string{first},
+		},
+		"a refusal, moved on": {"it must not end another family (I6)", movedOn, nil, nil, refused, ErrSuperseded, "family-2", 2, []string{first}},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -144,8 +190,10 @@ func TestCommit(t *testing.T) {
 					test.meanwhile(a)
 				}
 				a.writes, a.reads = test.writes, test.reads
+				ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+				defer cancel()
 				failures := 0
-				got, err := a.store().Commit(t.Context(), owner, claimed, test.result(claim), func(error) { failures++ })
+				got, err := a.store().Commit(ctx, owner, claimed, test.result(a, claim), func(error) { failures++ })
 				if !errors.Is(err, test.err) || test.err == nil && err != nil {
 					t.Fatalf("error %v, want %v: %s", err, test.err, test.why)
 				}

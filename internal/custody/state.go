@@ -100,5 +100,14 @@ func (s *State) rememberSeed(claim Claim) {
 	s.Seeds = s.Seeds[max(0, len(s.Seeds)-maxSeeds):]
 }
 
+// TakeForSpent remembers seeds of which nobody knows whether they were spent: the state that knew it is gone.
+func (s *State) TakeForSpent(seeds ...token.Secret) {
+	for _, seed := range seeds {
+		if !seed.IsZero() {
+			s.rememberSeed(Claim{Seed: true, Spends: seed.Hash(s.Salt)})
+		}
+	}
+}
+
 // Spent tells whether a seed was spent before.
 func (s *State) Spent(seed token.Secret) bool { return slices.Contains(s.Seeds, seed.Hash(s.Salt)) }

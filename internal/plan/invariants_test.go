@@ -97,7 +97,7 @@ func TestNothingIsSpentWhileSomethingIsInTheWay(t *testing.T) {
 
 // lastTry tells whether the step presents a doubtful token because the login was refused: it waits for nothing the login waits for.
 func lastTry(seen Observed, step Step) bool {
-	return seen.hasLastTry() && (step.Means == ByRefresh || step.Means == BySeed)
+	return seen.hasLastTry(now) && (step.Means == ByRefresh || step.Means == BySeed)
 }
 
 func TestARefreshTokenIsPresentedTwiceAtMost(t *testing.T) {
@@ -111,7 +111,7 @@ func TestARefreshTokenIsPresentedTwiceAtMost(t *testing.T) {
 			return "a third presentation"
 		case seen.Chain.Presented >= 1 && (seen.OnLostReply == Reauthenticate || seen.OnLostReply == Stop):
 			return "a second presentation under " + string(seen.OnLostReply)
-		case seen.Chain.Presented >= 1 && seen.OnLostReply != Retry && seen.Login.Renews() && !seen.hasLastTry():
+		case seen.Chain.Presented >= 1 && seen.OnLostReply != Retry && seen.Login.Renews() && !seen.hasLastTry(now):
 			return "a second presentation although the login renews"
 		case seen.stale():
 			return "a refresh token of another login"

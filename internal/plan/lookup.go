@@ -22,10 +22,10 @@ func (o Observed) early(now time.Time) bool {
 func (o Observed) untidy() bool { return o.Leftover && !o.Deleting && o.Publication == Current }
 
 // hasLastTry tells whether the doubtful refresh token may be presented once more because the login, which would be better, was
-// refused.
-func (o Observed) hasLastTry() bool {
+// refused and may not be tried again yet.
+func (o Observed) hasLastTry(now time.Time) bool {
 	return o.doubtful() && !o.stale() && o.Chain.Presented < maxPresentations && o.OnLostReply == Auto &&
-		o.Failure != nil && o.Failure.Barred
+		o.Failure != nil && o.Failure.Barred && now.Before(o.Failure.RetryAt)
 }
 
 // wanted tells whether a new token is wanted before the old one is due.

@@ -24,7 +24,7 @@ func recoverReply(seen Observed, now time.Time) *Step {
 		return wait(Stopped, seen.expiryAfter(now))
 	case Auto:
 	}
-	if seen.Login.Renews() && !seen.hasLastTry() {
+	if seen.Login.Renews() && !seen.hasLastTry(now) {
 		return reacquire(seen, now)
 	}
 	return again(seen, now, seen.late())

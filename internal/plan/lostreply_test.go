@@ -12,6 +12,11 @@ func lost(policy Policy) func(*Observed) {
 	return func(o *Observed) { due(o); o.Chain.Presented, o.OnLostReply = 1, policy }
 }
 
+// barred makes the password one that was refused, with an hour to go before it is tried again.
+func barred(o *Observed) {
+	o.Login.Password, o.Failure = true, &Failure{RetryAt: in(time.Hour), Barred: true}
+}
+
 // again is one more presentation, late is the wait for it: a minute before the expiry of a token that lives for half an hour.
 var (
 	presents    = Step{Do: Exchange, Why: Due, Means: ByRefresh}
@@ -114,6 +119,31 @@ func TestLostReplyInItsCircumstances(t *testing.T) {
 			why:  "the late moment is the best there is, and asking does not make it better",
 			seen: func(o *Observed) { lost(Auto)(o); o.Rotate = true },
 			want: waitsLate,
+		},
+		"Auto, a refused login": {
+			why:  "the better way is closed, so the late presentation is what is left",
+			seen: func(o *Observed) { lost(Auto)(o); barred(o) },
+			want: waitsLate,
+		},
+		"Auto, a refused login, the late moment": {
+			why:  "the login's bar does not hold for a refresh token",
+			seen: func(o *Observed) { lost(Auto)(o); barred(o); o.Token.Expires = in(time.Minute) },
+			want: presents,
+		},
+		"Auto, a refused login, the bar lifted": {
+			why:  "a user that was only locked can log in by now, and that is better than a doubtful token",
+			seen: func(o *Observed) { lost(Auto)(o); barred(o); o.Failure.RetryAt = now },
+			want: logsIn,
+		},
+		"Auto, a refused login, presented twice": {
+			why:  "a token is presented at most twice, ever",
+			seen: func(o *Observed) { lost(Auto)(o); barred(o); o.Chain.Presented = 2 },
+			want: Step{Do: Wait, Why: Refused, At: in(10 * time.Minute)},
+		},
+		"Reauthenticate, a refused login": {
+			why:  "never presented again",
+			seen: func(o *Observed) { lost(Reauthenticate)(o); barred(o) },
+			want: Step{Do: Wait, Why: Refused, At: in(10 * time.Minute)},
 		},
 		"Retry, another login": {
 			why:  "the token belongs to the login that was replaced",

@@ -114,7 +114,7 @@ func obstructed(seen Observed, now time.Time) *Step {
 }
 
 func refused(seen Observed, now time.Time) *Step {
-	if seen.Failure == nil || seen.Rotate && !seen.Failure.Barred || seen.hasLastTry() {
+	if seen.Failure == nil || seen.Rotate && !seen.Failure.Barred || seen.hasLastTry(now) {
 		return nil
 	}
 	switch at := seen.Failure.RetryAt; {
@@ -141,7 +141,7 @@ func stranded(seen Observed, now time.Time) *Step {
 }
 
 func failing(seen Observed, now time.Time) *Step {
-	if seen.Failure == nil || seen.Rotate || seen.hasLastTry() || !now.Before(seen.Failure.RetryAt) {
+	if seen.Failure == nil || seen.Rotate || seen.hasLastTry(now) || !now.Before(seen.Failure.RetryAt) {
 		return nil
 	}
 	return wait(BackingOff, earliest(seen.Failure.RetryAt, seen.expiryAfter(now)))
