@@ -9,6 +9,9 @@ const mostVerbose = 5
 // Secrets, and client-go would log them.
 type capped struct{ logr.LogSink }
 
+// Init does nothing: the sink was made ready when its own logger was made, and a second time would count the callers twice.
+func (c capped) Init(logr.RuntimeInfo) {}
+
 // Enabled tells whether a level is logged.
 func (c capped) Enabled(level int) bool { return level <= mostVerbose && c.LogSink.Enabled(level) }
 
