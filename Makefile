@@ -14,6 +14,10 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo deve
 # GOTESTFLAGS is handed to "go test" as it is: make test GOTESTFLAGS='-run TestRotation -v'
 GOTESTFLAGS ?=
 
+# SEEDS is how many seeds "simulate" runs, SEED the first of them: a failing one is replayed with SEED=… SEEDS=1.
+SEEDS ?= 100000
+SEED  ?= 1
+
 # BENCHFLAGS is handed to the benchmark: make bench BENCHFLAGS='--credentials 100 --quick --json figures.json'
 BENCHFLAGS ?=
 
@@ -87,6 +91,10 @@ test: k8s ## Run every test (GOTESTFLAGS adds flags)
 .PHONY: test-race
 test-race: k8s ## Run every test under the race detector (needs a C compiler)
 	KUBEBUILDER_ASSETS='$(KUBEBUILDER_ASSETS)' CGO_ENABLED=1 $(GO) test -race $(GOTESTFLAGS) ./...
+
+.PHONY: simulate
+simulate: ## Run SEEDS seeds of the simulation on all cores, from SEED on; a failing one is shrunk and told
+	@$(GO) test ./controllers/simulation -run '^TestSeeds$$' -count=1 -timeout=0 -v -args -seeds=$(SEEDS) -seed=$(SEED)
 
 .PHONY: bench
 bench: k8s build ## Measure rotations against the control plane, some minutes (BENCHFLAGS=--quick: fewer)

@@ -31,8 +31,8 @@ func (h *Hosts) FreeAt(host string, now time.Time) time.Time {
 		return time.Time{}
 	}
 	at := now.Add(time.Duration(missing * float64(time.Minute) / float64(h.perMinute)))
-	for limiter.TokensAt(at) < 1 { // what floating point lost: a nanosecond or two
-		at = at.Add(1)
+	if limiter.TokensAt(at) < 1 {
+		at = at.Add(1) // a nanosecond that floating point lost
 	}
 	return at
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -69,29 +70,46 @@ func TestUnitHostsAreFreeWhenTheySay(t *testing.T) {
 // TestUnitHostsLookingTakesNothing: many credentials look at the same host at once, and none of them asks it.
 func TestUnitHostsLookingTakesNothing(t *testing.T) {
 	hosts := NewHosts(30)
-	var looking sync.WaitGroup
-	for range 8 {
-		looking.Go(func() {
-			for range 5000 {
-				hosts.FreeAt("host", start)
-			}
-		})
+	look := func() {
+		var looking sync.WaitGroup
+		for range 8 {
+			looking.Go(func() {
+				for range 5000 {
+					hosts.FreeAt("host", start)
+				}
+			})
+		}
+		looking.Wait()
 	}
-	looking.Wait()
+	look()
 	if free := hosts.FreeAt("host", start); !free.IsZero() || !hosts.Take("host", start) {
 		t.Errorf("nobody asked the host, and it is free at %s only", free)
 	}
-	looking = sync.WaitGroup{}
-	for range 8 {
-		looking.Go(func() {
-			for range 5000 {
-				hosts.FreeAt("host", start)
-			}
-		})
-	}
-	looking.Wait()
+	look()
 	if free := hosts.FreeAt("host", start); free.After(start.Add(2*time.Second + time.Microsecond)) {
 		t.Errorf("it was asked once, and is free after %s only", free.Sub(start))
+	}
+}
+
+// TestUnitHostsAreTakenWhileSomebodyLooks: whoever looks is told of one turn to wait for, however often others take theirs meanwhile.
+func TestUnitHostsAreTakenWhileSomebodyLooks(t *testing.T) {
+	const turn = 10 * time.Microsecond
+	for range 100 {
+		hosts := NewHosts(int(time.Minute / turn))
+		var turns atomic.Int64
+		var taking sync.WaitGroup
+		taking.Go(func() {
+			for range 2000 {
+				hosts.Take("host", start.Add(time.Duration(turns.Add(1))*turn))
+			}
+		})
+		for turns.Load() < 2000 {
+			at := start.Add(time.Duration(turns.Load()) * turn)
+			if wait := hosts.FreeAt("host", at).Sub(at); wait > turn+time.Microsecond {
+				t.Fatalf("a turn is %s, and it is free after %s", turn, wait)
+			}
+		}
+		taking.Wait()
 	}
 }
 

@@ -59,12 +59,28 @@ func (r *Reconciler) publishReply(ctx context.Context, seen *observation, try *a
 
 // republish repairs the workload Secret from the stored token: nothing is spent for it.
 func (r *Reconciler) republish(ctx context.Context, seen *observation) error {
+	if seen.workload.floor > seen.record.Serial {
+		return r.raise(ctx, seen)
+	}
 	r.publish(ctx, seen)
 	status := seen.cred.Status
 	if seen.failed == nil && status.TargetName == seen.workload.wanted.Name && seen.statusSerial() == seen.record.Serial {
 		r.sayRestored(seen)
 	}
 	return nil
+}
+
+// raise puts the state's serial above one that the workload Secret shows and nobody can explain, so that what is published next does
+// not count back, whoever wrote it. The next pass publishes.
+func (r *Reconciler) raise(ctx context.Context, seen *observation) error {
+	next := seen.record.State
+	next.Serial = seen.workload.floor + 1
+	record, err := r.Custody.Put(ctx, seen.owner(), seen.record, next)
+	if err == nil {
+		seen.record = record
+		seen.render()
+	}
+	return err
 }
 
 // publish writes the workload Secret. What the Kubernetes API says against it is kept in the observation: the token is safe, and

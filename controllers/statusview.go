@@ -16,14 +16,11 @@ import (
 
 func tokenStatus(seen *observation) *v1alpha1.TokenStatus {
 	stored := seen.record.Token
-	if stored == nil && seen.unreadable {
-		return seen.cred.Status.Token // what was last known of it
-	}
 	if stored == nil {
-		return nil
+		return seen.cred.Status.Token // what was last known of it: its serial is a floor for the next one
 	}
 	return &v1alpha1.TokenStatus{
-		Serial: seen.record.Serial, Grant: string(stored.Grant), Type: cut(stored.Type), Scope: cut(stored.Scope),
+		Serial: max(seen.record.Serial, seen.statusSerial()), Grant: string(stored.Grant), Type: cut(stored.Type), Scope: cut(stored.Scope),
 		ObtainedTime: *timeOf(stored.Obtained), ExpirationTime: *timeOf(stored.Expires),
 	}
 }

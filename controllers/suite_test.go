@@ -59,7 +59,7 @@ func withCluster(run func() int) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	return run()
+	return judged(run())
 }
 
 func testScheme() *runtime.Scheme {
@@ -112,8 +112,21 @@ func newServer(t *testing.T, change func(*authsim.Config)) *server {
 	}
 	sim := authsim.New(config)
 	listener := httptest.NewServer(sim)
-	t.Cleanup(func() { sim.Close(); listener.Close(); logs.mustNotHold(t, sim.SecretValues()) })
+	t.Cleanup(func() {
+		sim.Close()
+		listener.Close()
+		remember(sim.SecretValues(), hiddenOf(sim))
+	})
 	return &server{Server: sim, URL: listener.URL}
+}
+
+// hiddenOf are the secrets that no workload Secret may hold.
+func hiddenOf(sim *authsim.Server) []string {
+	hidden := []string{password, clientSecret, wrongPassword}
+	for _, issued := range sim.Ledger().RefreshTokens {
+		hidden = append(hidden, issued.Value)
+	}
+	return hidden
 }
 
 // operator is a running operator of which a test can be sure that it has stopped when the test ends.
@@ -154,7 +167,8 @@ func startOperator(t *testing.T, namespace string) *operator {
 	done := make(chan error, 1)
 	go func() { done <- mgr.Start(ctx) }()
 	stopped := false
-	running := &operator{registry: registry, mgr: mgr, stop: func() {
+	var running *operator
+	running = &operator{registry: registry, mgr: mgr, stop: func() {
 		if stopped {
 			return
 		}
@@ -163,6 +177,7 @@ func startOperator(t *testing.T, namespace string) *operator {
 		if err := <-done; err != nil {
 			t.Errorf("the operator stopped with: %v", err)
 		}
+		logs.add(running.exposition(t))
 	}}
 	t.Cleanup(running.stop)
 	return running

@@ -24,6 +24,7 @@ type workload struct {
 	found     bool
 	ours      bool
 	serial    int64 // of the token in it; zero where it is not ours
+	floor     int64 // a higher serial in it that nobody can explain
 	version   string
 	current   bool // it holds all that is wanted
 	leftovers []string
@@ -103,7 +104,7 @@ func (r *Reconciler) explainSerial(ctx context.Context, seen *observation) error
 	}
 	seen.render()
 	if seen.workload.serial > max(seen.record.Serial, seen.statusSerial()) {
-		seen.workload.serial = 0
+		seen.workload.serial, seen.workload.floor = 0, seen.workload.serial
 	}
 	return nil
 }

@@ -61,7 +61,7 @@ func (d *demo) play(ctx context.Context) (err error) {
 		}
 	}
 	// Ctrl-C has ended the chapter before; this one is short and is told all the same.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
 	defer cancel()
 	return d.finish(ctx)
 }

@@ -13,7 +13,7 @@ import (
 )
 
 // tolerance is how long after the expiry of a token the next one has to be there at the latest, and the first one after the start.
-const tolerance = 10 * time.Second
+const tolerance = 15 * time.Second
 
 // errDeleted is returned when somebody deletes the FluentCredential: that is the end of the story too.
 var errDeleted = errors.New("the FluentCredential was deleted from another terminal")

@@ -24,7 +24,6 @@ type State struct {
 	Salt       string      `json:"salt"` // of the hashes in here; random
 	Attempts   []Attempt   `json:"attempts,omitempty"`
 	Rejections []Rejection `json:"rejections,omitempty"`
-	Good       string      `json:"good,omitempty"` // hash of the credentials that worked last
 	Uses       []Use       `json:"uses,omitempty"`
 }
 
@@ -138,8 +137,7 @@ func (s State) reject(now time.Time, credentials string) State {
 
 // Granted settles an attempt that worked.
 func (s State) Granted(id string) State {
-	s.Good = s.credentialsOf(id)
-	good := s.Good
+	good := s.credentialsOf(id)
 	s.Rejections = slices.DeleteFunc(slices.Clone(s.Rejections), func(r Rejection) bool { return r.Credentials == good })
 	return s.Released(id)
 }
@@ -150,11 +148,6 @@ func (s State) Released(id string) State {
 	return s
 }
 
-// Unknown settles an attempt whose reply was lost: credentials that are known to be good were hardly refused; others may have
-// been.
-func (s State) Unknown(id string) State {
-	if credentials := s.credentialsOf(id); credentials != "" && credentials == s.Good {
-		return s.Released(id)
-	}
-	return s
-}
+// Unknown settles an attempt whose reply was lost: it goes on counting as refused. Even credentials that worked last may be wrong by
+// now, and what was refused unheard locks the user all the same.
+func (s State) Unknown(string) State { return s }
