@@ -1,0 +1,212 @@
+package simulation
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	applycorev1 "k8s.io/client-go/applyconfigurations/core/v1"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/recorder"
+
+	"github.com/fluent-credential/operator/api/v1alpha1"
+)
+
+// manager offers a replica what it takes from a manager.
+type manager struct {
+	ctrl.Manager
+	replica *replica
+}
+
+func (m manager) GetClient() client.Client    { return &apiClient{replica: m.replica, cached: true} }
+func (m manager) GetAPIReader() client.Reader { return &apiClient{replica: m.replica} }
+func (m manager) GetEventRecorder(string) recorder.EventRecorder {
+	return eventSink{world: m.replica.world}
+}
+
+// apiClient is one replica's way to the API server. It reads from the replica's cache or live, and hands over before and after
+// every request.
+type apiClient struct {
+	client.Client
+	replica *replica
+	cached  bool
+}
+
+var errUnreachable = errors.New("dial tcp 10.0.0.1:443: i/o timeout")
+
+// request is one round trip. The answer can be lost, whatever happened.
+func (c *apiClient) request(label string, key objectKey, isWrite bool, act func() error) error {
+	w := c.replica.world
+	label = label + " " + key.kind + " " + key.Name
+	w.step(label)
+	if c.replica.isCutOff() {
+		w.tell("%s: the API is not reachable", label)
+		w.sleep("time out", time.Second)
+		return errUnreachable
+	}
+	if refusal := c.refusal(key); refusal != nil {
+		w.tell("%s !! refused: %v", label, refusal)
+		return refusal
+	}
+	if isWrite && w.dice.choose("touch", 1) != 0 {
+		w.touch(key)
+	}
+	err := act()
+	w.tell("%s: %s", label, outcome(err))
+	if isWrite && w.dice.choose("lost", 1) != 0 {
+		w.tell("%s !! the answer is lost", label)
+		err = errUnreachable
+	}
+	w.step(label + " done")
+	return err
+}
+
+func outcome(err error) string {
+	if err == nil {
+		return "ok"
+	}
+	return string(apierrors.ReasonForError(err))
+}
+
+// refusal is an answer by which the API server says that it did nothing.
+func (c *apiClient) refusal(key objectKey) error {
+	switch c.replica.world.dice.choose("refuse", 5) {
+	case 1:
+		return apierrors.NewServiceUnavailable("etcd leader changed")
+	case 2:
+		return apierrors.NewInternalError(errors.New("etcdserver: request timed out"))
+	case 3:
+		return apierrors.NewForbidden(key.resource(), key.Name, errors.New("exceeded quota"))
+	case 4:
+		return apierrors.NewTooManyRequests("slow down", 1)
+	case 5:
+		return errUnreachable
+	}
+	return nil
+}
+
+// Get reads one object.
+func (c *apiClient) Get(ctx context.Context, name client.ObjectKey, object client.Object, _ ...client.GetOption) error {
+	key := objectKey{keyOf(object).kind, name}
+	if c.cached {
+		found, ok := c.replica.cache[key]
+		if !ok {
+			return apierrors.NewNotFound(key.resource(), key.Name)
+		}
+		return copyInto(found, object)
+	}
+	return c.request("get", key, false, func() error {
+		found, err := c.replica.world.cluster.find(key)
+		if err != nil {
+			return err
+		}
+		return copyInto(found, object)
+	})
+}
+
+// List lists Secrets: those that belong to a credential.
+func (c *apiClient) List(ctx context.Context, list client.ObjectList, opts ...client.ListOption) error {
+	options := client.ListOptions{}
+	options.ApplyOptions(opts)
+	if found, ok := list.(*metav1.PartialObjectMetadataList); ok {
+		_, owner, _ := strings.Cut(options.FieldSelector.String(), "=")
+		for _, secret := range c.replica.cachedSecrets() {
+			if secret.Labels[v1alpha1.CredentialLabel] == owner {
+				found.Items = append(found.Items, metav1.PartialObjectMetadata{ObjectMeta: *secret.ObjectMeta.DeepCopy()})
+			}
+		}
+		return nil
+	}
+	key := objectKey{secretKind, types.NamespacedName{Namespace: options.Namespace, Name: "*"}}
+	return c.request("list", key, false, func() error {
+		found := list.(*corev1.SecretList)
+		for _, secret := range c.replica.world.cluster.secrets() {
+			if options.LabelSelector.Matches(labelsOf(secret)) && secret.Namespace == options.Namespace {
+				found.Items = append(found.Items, *secret.DeepCopy())
+			}
+		}
+		return nil
+	})
+}
+
+func (c *apiClient) Create(ctx context.Context, object client.Object, _ ...client.CreateOption) error {
+	return c.request("create", keyOf(object), true, func() error { return c.replica.world.cluster.create(c.replica.writer(), object) })
+}
+
+func (c *apiClient) Update(ctx context.Context, object client.Object, _ ...client.UpdateOption) error {
+	return c.request("update", keyOf(object), true, func() error { return c.replica.world.cluster.update(c.replica.writer(), object) })
+}
+
+func (c *apiClient) Delete(ctx context.Context, object client.Object, opts ...client.DeleteOption) error {
+	options := client.DeleteOptions{}
+	options.ApplyOptions(opts)
+	uid := types.UID("")
+	if options.Preconditions != nil && options.Preconditions.UID != nil {
+		uid = *options.Preconditions.UID
+	}
+	key := keyOf(object)
+	return c.request("delete", key, true, func() error { return c.replica.world.cluster.delete(c.replica.writer(), key, uid) })
+}
+
+func (c *apiClient) Patch(ctx context.Context, object client.Object, patch client.Patch, _ ...client.PatchOption) error {
+	if patch.Type() != types.MergePatchType {
+		return fmt.Errorf("the simulation knows no %s", patch.Type())
+	}
+	data, err := patch.Data(object)
+	if err != nil {
+		return err
+	}
+	return c.request("patch", keyOf(object), true, func() error {
+		return c.replica.world.cluster.patch(c.replica.writer(), object, data)
+	})
+}
+
+// Apply applies a workload Secret.
+func (c *apiClient) Apply(ctx context.Context, config runtime.ApplyConfiguration, _ ...client.ApplyOption) error {
+	secret := &corev1.Secret{}
+	if err := converted(config, secret); err != nil {
+		return err
+	}
+	return c.request("apply", keyOf(secret), true, func() error {
+		stored, err := c.replica.world.cluster.applySecret(c.replica.writer(), secret)
+		if err == nil {
+			config.(*applycorev1.SecretApplyConfiguration).WithResourceVersion(stored.GetResourceVersion())
+		}
+		return err
+	})
+}
+
+func converted(from, to any) error {
+	encoded, err := json.Marshal(from)
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal(encoded, to)
+}
+
+// Status writes the status.
+func (c *apiClient) Status() client.SubResourceWriter { return statusClient{client: c} }
+
+type statusClient struct {
+	client.SubResourceWriter
+	client *apiClient
+}
+
+func (s statusClient) Apply(ctx context.Context, config runtime.ApplyConfiguration, _ ...client.SubResourceApplyOption) error {
+	cred := &v1alpha1.FluentCredential{}
+	if err := converted(config, cred); err != nil {
+		return err
+	}
+	return s.client.request("status", keyOf(cred), true, func() error {
+		return s.client.replica.world.cluster.applyStatus(s.client.replica.writer(), cred)
+	})
+}

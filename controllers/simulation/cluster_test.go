@@ -1,0 +1,320 @@
+package simulation
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/fluent-credential/operator/api/v1alpha1"
+)
+
+// cluster is a Kubernetes API server for Secrets and FluentCredentials: resource versions, optimistic concurrency, finalizers,
+// deletion and garbage collection, in one process and in one order. Objects in it are never changed, only replaced.
+type cluster struct {
+	world   *world
+	objects map[objectKey]client.Object
+	history []version
+	created int
+}
+
+type objectKey struct {
+	kind string
+	types.NamespacedName
+}
+
+// version is one write: what a watch shows.
+type version struct {
+	at     time.Duration
+	key    objectKey
+	object client.Object // nil: it is gone
+	by     writer
+}
+
+// writer is who wrote: a replica in one of its lives, or people.
+type writer struct {
+	replica string
+	life    int
+}
+
+var people = writer{replica: "people"}
+
+func (w writer) String() string {
+	if w == people {
+		return w.replica
+	}
+	return fmt.Sprintf("%s%d", w.replica, w.life)
+}
+
+const (
+	secretKind     = "Secret"
+	credentialKind = "FluentCredential"
+)
+
+func keyOf(object client.Object) objectKey {
+	kind := secretKind
+	if _, ok := object.(*v1alpha1.FluentCredential); ok {
+		kind = credentialKind
+	}
+	return objectKey{kind, client.ObjectKeyFromObject(object)}
+}
+
+func (k objectKey) resource() schema.GroupResource {
+	if k.kind == secretKind {
+		return schema.GroupResource{Resource: "secrets"}
+	}
+	return schema.GroupResource{Group: v1alpha1.GroupVersion.Group, Resource: "fluentcredentials"}
+}
+
+func copyOf[T client.Object](object T) T { return object.DeepCopyObject().(T) }
+
+// store puts a new version in place and lets go what nothing holds any more.
+func (c *cluster) store(by writer, object client.Object) {
+	key := keyOf(object)
+	object.SetResourceVersion(strconv.Itoa(len(c.history) + 1))
+	before := c.objects[key]
+	c.objects[key] = object
+	c.history = append(c.history, version{c.world.now, key, object, by})
+	c.world.oracle.wrote(by, before, object)
+	if !object.GetDeletionTimestamp().IsZero() && len(object.GetFinalizers()) == 0 {
+		c.drop(key, by)
+	}
+}
+
+func (c *cluster) drop(key objectKey, by writer) {
+	gone := c.objects[key]
+	delete(c.objects, key)
+	c.history = append(c.history, version{c.world.now, key, nil, by})
+	c.world.oracle.dropped(by, gone)
+	if key.kind != credentialKind {
+		return
+	}
+	for _, owned := range c.secrets() {
+		if owner := metav1.GetControllerOf(owned); owner != nil && owner.UID == gone.GetUID() {
+			_ = c.delete(people, keyOf(owned), "")
+		}
+	}
+}
+
+// secrets are all Secrets, in the order of their names.
+func (c *cluster) secrets() []*corev1.Secret {
+	var found []*corev1.Secret
+	for _, object := range c.objects {
+		if secret, ok := object.(*corev1.Secret); ok {
+			found = append(found, secret)
+		}
+	}
+	slices.SortFunc(found, func(a, b *corev1.Secret) int {
+		return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
+	})
+	return found
+}
+
+func (c *cluster) find(key objectKey) (client.Object, error) {
+	if found, ok := c.objects[key]; ok {
+		return found, nil
+	}
+	return nil, apierrors.NewNotFound(key.resource(), key.Name)
+}
+
+func (c *cluster) create(by writer, object client.Object) error {
+	key := keyOf(object)
+	if _, ok := c.objects[key]; ok {
+		return apierrors.NewAlreadyExists(key.resource(), key.Name)
+	}
+	c.created++
+	object.SetUID(types.UID(fmt.Sprintf("uid-%d", c.created)))
+	object.SetCreationTimestamp(metav1.NewTime(start.Add(c.world.now).Truncate(time.Second)))
+	object.SetGeneration(1)
+	c.store(by, copyOf(object))
+	object.SetResourceVersion(strconv.Itoa(len(c.history)))
+	return nil
+}
+
+// update replaces an object; an empty resource version goes over any.
+func (c *cluster) update(by writer, object client.Object) error {
+	key := keyOf(object)
+	found, err := c.find(key)
+	if err != nil {
+		return err
+	}
+	if err := mustMatch(key, found, object.GetResourceVersion(), object.GetUID()); err != nil {
+		return err
+	}
+	next := copyOf(object)
+	next.SetDeletionTimestamp(found.GetDeletionTimestamp())
+	next.SetUID(found.GetUID())
+	next.SetCreationTimestamp(found.GetCreationTimestamp())
+	c.store(by, next)
+	object.SetResourceVersion(next.GetResourceVersion())
+	return nil
+}
+
+func mustMatch(key objectKey, found client.Object, version string, uid types.UID) error {
+	if version != "" && version != found.GetResourceVersion() {
+		return apierrors.NewConflict(key.resource(), key.Name, fmt.Errorf("the object has been modified"))
+	}
+	if uid != "" && uid != found.GetUID() {
+		return apierrors.NewConflict(key.resource(), key.Name, fmt.Errorf("the UID is another"))
+	}
+	return nil
+}
+
+func (c *cluster) delete(by writer, key objectKey, uid types.UID) error {
+	found, err := c.find(key)
+	if err != nil {
+		return err
+	}
+	if err := mustMatch(key, found, "", uid); err != nil {
+		return err
+	}
+	if len(found.GetFinalizers()) == 0 {
+		c.drop(key, by)
+		return nil
+	}
+	if found.GetDeletionTimestamp().IsZero() {
+		leaving := copyOf(found)
+		now := metav1.NewTime(start.Add(c.world.now).Truncate(time.Second))
+		leaving.SetDeletionTimestamp(&now)
+		c.store(by, leaving)
+	}
+	return nil
+}
+
+// patch applies a JSON merge patch (RFC 7386); a resource version in it has to match.
+func (c *cluster) patch(by writer, object client.Object, patch []byte) error {
+	key := keyOf(object)
+	found, err := c.find(key)
+	if err != nil {
+		return err
+	}
+	var changes map[string]any
+	if err := json.Unmarshal(patch, &changes); err != nil {
+		return err
+	}
+	if metadata, ok := changes["metadata"].(map[string]any); ok {
+		version, _ := metadata["resourceVersion"].(string)
+		if err := mustMatch(key, found, version, ""); err != nil {
+			return err
+		}
+	}
+	next, err := merged(found, changes)
+	if err != nil {
+		return err
+	}
+	c.store(by, next)
+	return copyInto(next, object)
+}
+
+func merged(found client.Object, changes map[string]any) (client.Object, error) {
+	encoded, err := json.Marshal(found)
+	if err != nil {
+		return nil, err
+	}
+	var fields map[string]any
+	if err := json.Unmarshal(encoded, &fields); err != nil {
+		return nil, err
+	}
+	encoded, err = json.Marshal(mergeFields(fields, changes))
+	if err != nil {
+		return nil, err
+	}
+	next := emptyLike(found)
+	return next, json.Unmarshal(encoded, next)
+}
+
+func mergeFields(fields, changes map[string]any) map[string]any {
+	for name, change := range changes {
+		inner, isObject := change.(map[string]any)
+		if change == nil {
+			delete(fields, name)
+		} else if isObject {
+			before, _ := fields[name].(map[string]any)
+			if before == nil {
+				before = map[string]any{}
+			}
+			fields[name] = mergeFields(before, inner)
+		} else {
+			fields[name] = change
+		}
+	}
+	return fields
+}
+
+func emptyLike(object client.Object) client.Object {
+	if _, ok := object.(*corev1.Secret); ok {
+		return &corev1.Secret{}
+	}
+	return &v1alpha1.FluentCredential{}
+}
+
+// copyInto hands an object out.
+func copyInto(from, to client.Object) error {
+	switch to := to.(type) {
+	case *corev1.Secret:
+		from.(*corev1.Secret).DeepCopyInto(to)
+	case *v1alpha1.FluentCredential:
+		from.(*v1alpha1.FluentCredential).DeepCopyInto(to)
+		to.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind(credentialKind))
+	case *metav1.PartialObjectMetadata:
+		secret := from.(*corev1.Secret)
+		secret.ObjectMeta.DeepCopyInto(&to.ObjectMeta)
+	default:
+		return fmt.Errorf("the simulation knows no %T", to)
+	}
+	return nil
+}
+
+// applySecret is server-side apply, as far as a workload Secret needs it: what is applied wins, the rest stays.
+func (c *cluster) applySecret(by writer, wanted *corev1.Secret) (client.Object, error) {
+	key := keyOf(wanted)
+	found, err := c.find(key)
+	if err != nil {
+		if wanted.ResourceVersion != "" {
+			return nil, apierrors.NewConflict(key.resource(), key.Name, fmt.Errorf("the object is gone"))
+		}
+		return wanted, c.create(by, wanted)
+	}
+	if err := mustMatch(key, found, wanted.ResourceVersion, wanted.UID); err != nil {
+		return nil, err
+	}
+	next := copyOf(found.(*corev1.Secret))
+	next.Labels, next.Annotations = overlaid(next.Labels, wanted.Labels), overlaid(next.Annotations, wanted.Annotations)
+	next.Data, next.OwnerReferences = overlaid(next.Data, wanted.Data), wanted.OwnerReferences
+	c.store(by, next)
+	return next, nil
+}
+
+func overlaid[V any](below, above map[string]V) map[string]V {
+	both := maps.Clone(below)
+	if both == nil {
+		both = map[string]V{}
+	}
+	maps.Copy(both, above)
+	return both
+}
+
+func (c *cluster) applyStatus(by writer, wanted *v1alpha1.FluentCredential) error {
+	key := keyOf(wanted)
+	found, err := c.find(key)
+	if err != nil {
+		return err
+	}
+	if err := mustMatch(key, found, "", wanted.UID); err != nil {
+		return err
+	}
+	next := copyOf(found.(*v1alpha1.FluentCredential))
+	wanted.Status.DeepCopyInto(&next.Status)
+	c.store(by, next)
+	return nil
+}

@@ -1,0 +1,185 @@
+package simulation
+
+import (
+	"errors"
+	"io/fs"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/fluent-credential/operator/internal/journal"
+)
+
+// disk is the volume of one replica: what was written and not synced is lost with the power, and not with the process.
+type disk struct {
+	replica *replica
+	now     []*file // in the order of creation: identifiers are random, and must not decide anything
+	durable []*file
+	quiet   bool // the oracle looks
+}
+
+// file is a file and what of it is on the platter. Zeros at its end are not kept: they are only counted.
+type file struct {
+	name    string
+	content []byte
+	size    int
+	synced  []byte
+	hasSize bool // the size is synced
+	written time.Duration
+}
+
+// effect hands over and fails where the dice say so.
+func (d *disk) effect(label string, ways ...error) error {
+	w := d.replica.world
+	if d.quiet || w.running == nil {
+		return nil
+	}
+	w.step("disk " + label)
+	if len(ways) > 0 {
+		if pick := w.dice.choose("disk", len(ways)); pick != 0 {
+			w.tell("disk %s !! %v", label, ways[pick-1])
+			w.oracle.diskFailed(d.replica)
+			return ways[pick-1]
+		}
+	}
+	return nil
+}
+
+func (d *disk) find(path string) *file { return findFile(d.now, path) }
+
+func findFile(files []*file, path string) *file {
+	for _, f := range files {
+		if f.name == filepath.Base(path) {
+			return f
+		}
+	}
+	return nil
+}
+
+func (d *disk) MkdirAll(string, fs.FileMode) error { return nil }
+
+func (d *disk) Create(path string) (journal.File, error) {
+	if err := d.effect("create", syscall.ENOSPC, syscall.EROFS); err != nil {
+		return nil, &fs.PathError{Op: "open", Path: path, Err: err}
+	}
+	made := &file{name: filepath.Base(path), written: d.replica.world.now}
+	d.now = append(d.now, made)
+	return &handle{disk: d, file: made}, nil
+}
+
+func (d *disk) Lstat(path string) (fs.FileInfo, error) {
+	if found := d.find(path); found != nil {
+		return found, nil
+	}
+	return nil, &fs.PathError{Op: "lstat", Path: path, Err: fs.ErrNotExist}
+}
+
+func (d *disk) ReadFile(path string) ([]byte, error) {
+	if err := d.effect("read", syscall.EIO); err != nil {
+		return nil, &fs.PathError{Op: "read", Path: path, Err: err}
+	}
+	found := d.find(path)
+	if found == nil {
+		return nil, &fs.PathError{Op: "read", Path: path, Err: fs.ErrNotExist}
+	}
+	zeros := min(max(0, found.size-len(found.content)), 64) // enough to be seen
+	return append(slices.Clone(found.content), make([]byte, zeros)...), nil
+}
+
+func (d *disk) ReadDir(string) ([]fs.DirEntry, error) {
+	if err := d.effect("scan"); err != nil {
+		return nil, err
+	}
+	entries := make([]fs.DirEntry, len(d.now))
+	for i, f := range d.now {
+		entries[i] = fs.FileInfoToDirEntry(f)
+	}
+	return entries, nil
+}
+
+func (d *disk) Remove(path string) error {
+	if err := d.effect("remove"); err != nil {
+		return err
+	}
+	found := d.find(path)
+	if found == nil {
+		return &fs.PathError{Op: "remove", Path: path, Err: fs.ErrNotExist}
+	}
+	d.replica.world.oracle.removing(d, strings.TrimSuffix(found.name, ".reply"))
+	d.now = slices.DeleteFunc(d.now, func(f *file) bool { return f == found })
+	return nil
+}
+
+// SyncDir makes creations and removals durable.
+func (d *disk) SyncDir(string) error {
+	if err := d.effect("sync directory"); err != nil {
+		return err
+	}
+	d.durable = slices.Clone(d.now)
+	return nil
+}
+
+// losePower takes everything back to what was synced.
+func (d *disk) losePower() {
+	d.now = slices.Clone(d.durable)
+	for _, f := range d.now {
+		f.content = slices.Clone(f.synced)
+		if !f.hasSize {
+			f.size = len(f.content)
+		}
+	}
+}
+
+func (d *disk) wipe() { d.now, d.durable = nil, nil }
+
+func (f *file) Name() string       { return f.name }
+func (f *file) Size() int64        { return int64(f.size) }
+func (f *file) Mode() fs.FileMode  { return 0o600 }
+func (f *file) ModTime() time.Time { return start.Add(f.written) }
+func (f *file) IsDir() bool        { return false }
+func (f *file) Sys() any           { return nil }
+
+// handle is an open file.
+type handle struct {
+	disk *disk
+	file *file
+}
+
+var errTooShort = errors.New("the simulation's disk takes room only as zeros")
+
+// Write takes the room that a slot reserves.
+func (h *handle) Write(zeros []byte) (int, error) {
+	if err := h.disk.effect("reserve", syscall.ENOSPC); err != nil {
+		return 0, &fs.PathError{Op: "write", Path: h.file.name, Err: err}
+	}
+	if zeros[0] != 0 || zeros[len(zeros)-1] != 0 {
+		return 0, errTooShort
+	}
+	h.file.size += len(zeros)
+	return len(zeros), nil
+}
+
+func (h *handle) WriteAt(part []byte, offset int64) (int, error) {
+	if err := h.disk.effect("write", syscall.EIO); err != nil {
+		return 0, &fs.PathError{Op: "write", Path: h.file.name, Err: err}
+	}
+	if missing := int(offset) - len(h.file.content); missing > 0 {
+		h.file.content = append(h.file.content, make([]byte, missing)...)
+	}
+	h.file.content = append(h.file.content[:offset], part...)
+	h.file.size = max(h.file.size, len(h.file.content))
+	h.file.written = h.disk.replica.world.now
+	return len(part), nil
+}
+
+func (h *handle) Sync() error {
+	if err := h.disk.effect("sync", syscall.EIO); err != nil {
+		return &fs.PathError{Op: "sync", Path: h.file.name, Err: err}
+	}
+	h.file.synced, h.file.hasSize = slices.Clone(h.file.content), true
+	return nil
+}
+
+func (h *handle) Close() error { return nil }

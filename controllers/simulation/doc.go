@@ -1,0 +1,8 @@
+// Package simulation runs the operator against a world that is made up: the real reconciler, custody, guard and journal in two or
+// three replicas, and under them a Kubernetes API, a token server, disks and clocks that one seeded scheduler controls. It hands
+// over between the replicas at every effect, and there it injects what can go wrong. The oracle watches every effect; the token
+// server's ledger is the judge. A seed replays exactly.
+//
+// Everything is in tests. The place to begin is simulation_test.go; world_test.go has the scheduler, oracle_test.go the
+// invariants, mistakes_test.go the proof that the oracle bites.
+package simulation

@@ -1,0 +1,226 @@
+package simulation
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"syscall"
+	"time"
+
+	"github.com/fluent-credential/operator/internal/exchange"
+)
+
+// line is a connection to the token server. What was sent on it arrives, or not; what is answered, likewise.
+type line struct {
+	net.Conn
+	replica  *replica
+	deadline time.Duration // of the true time; zero: none
+	reply    []byte
+	replyAt  time.Duration
+	fault    fault
+	wrote    bool
+	sent     *presentation
+}
+
+// fault is what goes wrong with one request.
+type fault int
+
+const (
+	none         fault = iota
+	unsent             // reset before the first byte
+	torn               // reset after some bytes of the request
+	swallowed          // the request never arrives
+	lostReply          // the request arrives, the connection is reset
+	silent             // the request arrives, nothing comes back
+	cut                // the reply is cut off
+	badGateway         // the request arrives, the reply becomes a 502
+	refusedEarly       // a 500 before anything was done
+	tooMany            // a 429
+	unavailable        // a 503 that names a time
+	twiceFirst         // the network delivers the request twice; the first answer comes back
+	twiceSecond        // likewise, and the second answer comes back
+	belated            // the request arrives after everybody stopped waiting
+	garbage            // the request arrives, the reply is not one
+	slow               // the reply takes its time
+	faults       = int(slow)
+)
+
+// isProvable tells whether the client can know that nothing was done.
+func (f fault) isProvable() bool { return f == unsent || f == tooMany || f == unavailable }
+
+func (r *replica) connect(_ context.Context, _, address string) (net.Conn, error) {
+	w := r.world
+	w.step("dial")
+	switch w.dice.choose("dial", 3) {
+	case 1:
+		w.tell("dial %s !! refused", address)
+		return nil, &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}
+	case 2:
+		w.tell("dial %s !! no answer", address)
+		w.sleep("dial", 10*time.Second)
+		return nil, context.DeadlineExceeded
+	case 3:
+		w.sleep("dial", 7*time.Second)
+	}
+	w.tell("dial %s: ok", address)
+	return &line{replica: r}, nil
+}
+
+// SetDeadline: the deadline is counted in the operator's real time; here it is that much of the simulated.
+func (l *line) SetDeadline(time.Time) error {
+	l.deadline = l.replica.world.now + exchange.ReplyTimeout
+	return nil
+}
+
+func (l *line) isLate() bool { return l.deadline > 0 && l.replica.world.now >= l.deadline }
+
+var errReset = &net.OpError{Op: "read", Err: syscall.ECONNRESET}
+
+// Write sends the request.
+func (l *line) Write(request []byte) (int, error) {
+	w := l.replica.world
+	w.step("send")
+	if l.isLate() {
+		w.tell("send: too late")
+		return 0, os.ErrDeadlineExceeded
+	}
+	if l.wrote {
+		panic("the request is expected in one piece")
+	}
+	l.fault = fault(w.dice.choose("net", faults))
+	if l.fault == unsent {
+		w.tell("send !! reset before the first byte")
+		return 0, errReset
+	}
+	l.wrote = true
+	asked := readRequest(request)
+	l.sent = w.oracle.presenting(l.replica, asked, l.fault)
+	w.tell("send %s%s", asked, l.fault)
+	l.replyAt = w.now + 20*time.Millisecond
+	l.transmit(asked)
+	w.step("sent")
+	if l.fault == torn {
+		return len(request) / 2, errReset
+	}
+	return len(request), nil
+}
+
+// transmit brings the request to the server and the reply into the line.
+func (l *line) transmit(asked question) {
+	w := l.replica.world
+	switch l.fault {
+	case none, lostReply, silent, cut, badGateway, garbage, slow, twiceFirst, twiceSecond:
+		l.reply = w.server.answer(asked)
+	case refusedEarly:
+		l.reply = replyOf(http.StatusInternalServerError, `{"error":"server_error"}`)
+	case tooMany:
+		l.reply = replyOf(http.StatusTooManyRequests, `{}`)
+	case unavailable:
+		l.reply = replyOf(http.StatusServiceUnavailable, `{}`)
+	case belated:
+		w.server.late = append(w.server.late, delivery{w.now + time.Duration(w.dice.draw("belated")*float64(90*time.Second)), asked})
+	case torn, swallowed, unsent:
+	}
+	switch l.fault {
+	case cut:
+		l.reply = l.reply[:int(w.dice.draw("cut")*float64(len(l.reply)))]
+	case badGateway:
+		l.reply = replyOf(http.StatusBadGateway, `<html>`)
+	case garbage:
+		l.reply = replyOf(http.StatusOK, `{"access_token":`)
+	case slow:
+		l.replyAt = w.now + time.Duration(w.dice.draw("slow")*float64(29*time.Second))
+	case twiceFirst:
+		w.server.answer(asked)
+	case twiceSecond:
+		l.reply = w.server.answer(asked)
+	default:
+	}
+}
+
+// Read waits for the reply. Its deadline counts even where the reply lies there: that is how the runtime's poller does it.
+func (l *line) Read(into []byte) (int, error) {
+	w := l.replica.world
+	if l.fault == silent || l.fault == swallowed || l.fault == belated {
+		w.sleep("no reply", max(0, l.deadline-w.now))
+	} else {
+		w.sleep("reply", max(0, l.replyAt-w.now))
+	}
+	if l.isLate() {
+		w.tell("reply: none in time")
+		w.oracle.unheard(l.sent)
+		return 0, os.ErrDeadlineExceeded
+	}
+	if l.fault == lostReply || l.fault == torn {
+		w.tell("reply: reset")
+		return 0, errReset
+	}
+	if len(l.reply) == 0 {
+		return 0, io.EOF
+	}
+	n := copy(into, l.reply)
+	l.reply = l.reply[n:]
+	w.tell("reply: %d bytes", n)
+	if len(l.reply) == 0 && l.fault != cut {
+		w.oracle.heard(l.sent)
+	}
+	return n, nil
+}
+
+func (l *line) Close() error { return nil }
+
+func (f fault) String() string {
+	if f == none {
+		return ""
+	}
+	return " !! " + [...]string{
+		"", "unsent", "torn", "swallowed", "reply lost", "silence", "reply cut", "bad gateway", "500 before anything", "429",
+		"503", "delivered twice", "delivered twice, second answer", "delivered late", "garbage", "slow",
+	}[f]
+}
+
+// question is a token request as the server reads it.
+type question struct {
+	grant, refresh, username, password, client string
+}
+
+func (q question) String() string {
+	if q.refresh != "" {
+		return q.grant + " " + q.refresh
+	}
+	return q.grant + " " + q.username
+}
+
+func readRequest(raw []byte) question {
+	request, err := http.ReadRequest(newReader(raw))
+	if err == nil {
+		err = request.ParseForm()
+	}
+	if err != nil {
+		panic(errors.Join(errors.New("the request is none"), err))
+	}
+	form := request.PostForm
+	return question{
+		grant: form.Get("grant_type"), refresh: form.Get("refresh_token"), client: form.Get("client_id") + " " + form.Get("scope"),
+		username: form.Get("username"), password: form.Get("password"),
+	}
+}
+
+func replyOf(status int, body string) []byte {
+	response := http.Response{
+		StatusCode: status, ProtoMajor: 1, ProtoMinor: 1, Body: io.NopCloser(bytes.NewReader([]byte(body))),
+		ContentLength: int64(len(body)), Header: http.Header{"Content-Type": {"application/json"}},
+	}
+	if status == http.StatusServiceUnavailable {
+		response.Header.Set("Retry-After", "3")
+	}
+	var out bytes.Buffer
+	if err := response.Write(&out); err != nil {
+		panic(err)
+	}
+	return out.Bytes()
+}

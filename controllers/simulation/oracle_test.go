@@ -1,0 +1,486 @@
+package simulation
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/fluent-credential/operator/api/v1alpha1"
+	"github.com/fluent-credential/operator/controllers"
+	"github.com/fluent-credential/operator/internal/custody"
+	"github.com/fluent-credential/operator/internal/exchange"
+	"github.com/fluent-credential/operator/internal/journal"
+	"github.com/fluent-credential/operator/internal/loginguard"
+	"github.com/fluent-credential/operator/internal/token"
+)
+
+// oracle watches every effect and says which promise was broken.
+type oracle struct {
+	world     *world
+	violation *violation
+
+	claims      map[string]*claimed // by id
+	order       []*claimed          // in the order of their writing
+	presented   map[string]int      // presentations of a refresh token that nobody can know the end of
+	stored      map[string]bool     // access tokens that a state Secret held
+	about       map[types.NamespacedName]*chronicle
+	broken      map[writer]bool // the disk failed this life: there may be no journal
+	clockJumped bool
+	doubled     bool // the network doubled or held back a login
+}
+
+// violation is a broken promise.
+type violation struct{ rule, what string }
+
+func (v *violation) String() string { return v.rule + ": " + v.what }
+
+// claimed is a claim that was written.
+type claimed struct {
+	custody.Claim
+	salt  string
+	owner types.UID
+	key   types.NamespacedName
+	by    writer
+	at    time.Duration
+	used  bool
+	last  bool // the login was refused, so the policy may try the token once more
+	moved bool // a state did not wait for it any more
+}
+
+// presentation is a refresh token or a login on its way.
+type presentation struct {
+	claim *claimed
+	asked question
+	fault fault
+}
+
+// chronicle is what happened to one credential.
+type chronicle struct {
+	mayLose   string // why the chain may be lost
+	disturbed bool   // a token may be wanted before it is due
+	edited    bool   // the state was changed by people
+	reborn    bool   // the object is a new one, and a stale cache may show the old one
+	serial    int64  // the highest that was published
+	rotations int
+}
+
+func newOracle(w *world) *oracle {
+	o := &oracle{
+		world: w, claims: map[string]*claimed{}, presented: map[string]int{}, stored: map[string]bool{},
+		about: map[types.NamespacedName]*chronicle{}, broken: map[writer]bool{},
+	}
+	for _, key := range w.setup.credentials {
+		o.about[key] = &chronicle{}
+	}
+	return o
+}
+
+func (o *oracle) violated(rule, format string, args ...any) {
+	if o.violation == nil {
+		o.violation = &violation{rule, fmt.Sprintf(format, args...)}
+		o.world.tell("## %s", o.violation)
+	}
+}
+
+// said searches everything that is told for secrets (I7).
+func (o *oracle) said(where, text string) {
+	if at := strings.Index(text, mark); at >= 0 {
+		o.violated("I7 no secret is told", "%s: %s", where, text)
+	}
+}
+
+// document is a state Secret as it is stored.
+type document struct {
+	custody.State
+	Access  string `json:"accessToken"`
+	Refresh string `json:"refreshToken"`
+	edited  bool
+}
+
+func documentOf(object clientObject) *document {
+	secret, ok := object.(*corev1.Secret)
+	if !ok || secret == nil || secret.Type != v1alpha1.StateSecretType {
+		return nil
+	}
+	read := &document{edited: string(secret.Data["checksum"]) == "edited"}
+	if json.Unmarshal(secret.Data["state.json"], read) != nil {
+		return nil
+	}
+	return read
+}
+
+// wrote looks at every write that the API server took.
+func (o *oracle) wrote(by writer, before, after clientObject) {
+	switch written := after.(type) {
+	case *v1alpha1.FluentCredential:
+		if was, ok := before.(*v1alpha1.FluentCredential); ok && !equality.Semantic.DeepEqual(was.Status, written.Status) {
+			o.wroteStatus(by, written)
+		}
+	case *corev1.Secret:
+		key := types.NamespacedName{Namespace: written.Namespace, Name: written.Annotations[v1alpha1.CredentialAnnotation]}
+		about := o.about[key]
+		if about == nil || by == people {
+			return
+		}
+		if written.Type == v1alpha1.StateSecretType {
+			o.wroteState(by, key, about, documentOf(before), documentOf(after))
+		} else {
+			o.wroteWorkload(by, about, before, written)
+		}
+	}
+}
+
+func (o *oracle) dropped(writer, clientObject) {}
+
+// wroteWorkload checks I2 and I5, and that nothing goes out that has expired.
+func (o *oracle) wroteWorkload(by writer, about *chronicle, before clientObject, after *corev1.Secret) {
+	access := string(after.Data[v1alpha1.AccessTokenKey])
+	if access != "" && access != "edited" && !o.stored[access] {
+		o.violated("I2 only stored tokens are published", "%s published %s", by, access)
+	}
+	for key, value := range after.Data {
+		for _, kind := range []string{"-R", "-password", "-client", "-wrong"} {
+			if strings.Contains(string(value), mark+kind) {
+				o.violated("a workload Secret holds an access token only", "%s has %s", key, value)
+			}
+		}
+	}
+	serial := serialOf(after)
+	if before != nil && serialOf(before) > serial {
+		o.violated("I5 the serial never goes back", "%s wrote %d over %d", by, serial, serialOf(before))
+	}
+	about.serial = max(about.serial, serial)
+}
+
+func serialOf(object clientObject) int64 {
+	serial, _ := strconv.ParseInt(object.GetAnnotations()[v1alpha1.SerialAnnotation], 10, 64)
+	return serial
+}
+
+// wroteState checks the transition that a replica made.
+func (o *oracle) wroteState(by writer, key types.NamespacedName, about *chronicle, before, after *document) {
+	if after == nil {
+		return
+	}
+	if before == nil || before.edited {
+		before = &document{State: custody.State{Serial: 0}}
+		if !about.edited && !about.reborn && after.Serial < about.serial {
+			o.violated("I5 the serial never goes back", "%s began a state with %d after %d was published", by, after.Serial, about.serial)
+		}
+	}
+	isNew := after.Access != "" && !o.stored[after.Access]
+	o.stored[after.Access] = after.Access != ""
+	if isNew {
+		o.commitIsJournaled(by, after)
+	}
+	if !about.edited {
+		o.stateGoesOn(by, before, after)
+	}
+	o.stateIsClaimed(by, key, about, before, after)
+	o.notice(after)
+	if !about.edited {
+		o.claimIsEnded(by, about, before, after)
+	}
+	if after.Chain != nil && (after.Chain.Presented > 1 || after.Chain.Presented > 0 && !o.presentsAgain()) {
+		about.loses("the reply counts as lost")
+	}
+	if after.Serial > before.Serial && before.Serial > 0 {
+		o.world.counts.rotations++
+		about.rotations++
+	}
+}
+
+// presentsAgain tells whether the policy allows a second presentation.
+func (o *oracle) presentsAgain() bool {
+	switch o.world.setup.policy {
+	case v1alpha1.LostReplyRetry:
+		return true
+	case v1alpha1.LostReplyAuto:
+		return !o.world.setup.renews
+	}
+	return false
+}
+
+func (c *chronicle) loses(why string) {
+	if c.mayLose == "" {
+		c.mayLose = why
+	}
+}
+
+func (o *oracle) stateGoesOn(by writer, before, after *document) {
+	switch {
+	case after.Serial < before.Serial:
+		o.violated("I5 the serial never goes back", "%s stored serial %d over %d", by, after.Serial, before.Serial)
+	case after.Serial == before.Serial && before.Access != "" && after.Access != before.Access:
+		o.violated("each token has a serial of its own", "%s stored another token as %d", by, after.Serial)
+	case before.Claim == nil && after.Serial == before.Serial && before.Chain != nil && after.Chain == nil:
+		o.violated("I6 a refusal changes only the state that it is about", "%s dropped the chain without a claim", by)
+	}
+}
+
+// stateIsClaimed remembers claims, and looks for one that nobody needed (I8).
+func (o *oracle) stateIsClaimed(by writer, key types.NamespacedName, about *chronicle, before, after *document) {
+	if after.Claim == nil || before.Claim != nil && before.Claim.ID == after.Claim.ID {
+		return
+	}
+	if before.Claim != nil {
+		o.violated("one exchange at a time", "%s claimed over a claim", by)
+	}
+	if o.claims[after.Claim.ID] == nil {
+		made := &claimed{Claim: *after.Claim, salt: after.Salt, owner: o.uidOf(key), key: key, by: by, at: o.world.now}
+		made.last = before.Failure != nil && before.Failure.Barred
+		o.claims[after.Claim.ID], o.order = made, append(o.order, made)
+	}
+	calm := before.Failure == nil && before.Token != nil && (before.Chain == nil || before.Chain.Presented == 0)
+	if calm && !about.disturbed && !about.edited && !o.clockJumped {
+		if early := before.Token.Refresh.Sub(start.Add(o.world.now)); early > time.Minute {
+			o.violated("I8 nothing is spent for a repair", "%s claims %s before the token is due", by, early)
+		}
+	}
+}
+
+// notice marks the claims that the state does not wait for any more.
+func (o *oracle) notice(after *document) {
+	for _, c := range o.order {
+		if after.Salt == c.salt && !after.Awaits(c.Claim) {
+			c.moved = true
+		}
+	}
+}
+
+// claimIsEnded checks who ends a claim, and when (I6).
+func (o *oracle) claimIsEnded(by writer, about *chronicle, before, after *document) {
+	if before.Claim == nil || after.Claim != nil {
+		return
+	}
+	if after.LastClaim != before.Claim.ID && !slices.Contains(after.Lost, before.Claim.ID) {
+		o.violated("I6 a refusal changes only the state that it is about", "%s ended a claim that is not its own", by)
+		return
+	}
+	made := o.claims[before.Claim.ID]
+	if made == nil {
+		return
+	}
+	if by != made.by {
+		about.loses("another process could not wait any longer")
+	}
+	isLost := after.Serial == before.Serial && after.Failure != nil && after.Failure.Verdict == token.Unknown
+	if isLost && by != made.by && o.isAlive(made.by) && o.world.now-made.at < controllers.SpendBefore+exchange.ReplyTimeout {
+		o.violated("a claim is left to its holder", "%s settled the claim of %s after %s", by, made.by, o.world.now-made.at)
+	}
+}
+
+func (o *oracle) isAlive(who writer) bool {
+	for _, r := range o.world.replicas {
+		if r.writer() == who && !r.dead {
+			return true
+		}
+	}
+	return false
+}
+
+// commitIsJournaled: what is committed was durable before, or a crash could have lost it (I3).
+func (o *oracle) commitIsJournaled(by writer, after *document) {
+	r := o.replica(by)
+	made := o.claims[after.LastClaim]
+	if r == nil || r.Journal == nil || o.broken[by] || made == nil || made.by != by || o.world.running.name == recovery {
+		return
+	}
+	if _, err := r.disk.durably().Find(after.LastClaim); err != nil {
+		o.violated("I3 a reply is durable before it is committed", "the journal of %s says: %v", by, err)
+	}
+}
+
+func (o *oracle) replica(who writer) *replica {
+	for _, r := range o.world.replicas {
+		if r.writer() == who {
+			return r
+		}
+	}
+	return nil
+}
+
+// durably is the journal as it would be after a power failure.
+func (d *disk) durably() *journal.Journal {
+	copied := &disk{replica: d.replica, quiet: true}
+	for _, f := range d.durable {
+		copied.now = append(copied.now, &file{name: f.name, content: f.synced, size: f.size})
+	}
+	opened, err := journal.OpenOn(copied, journalDir, journalKey)
+	if err != nil {
+		panic(err)
+	}
+	return opened
+}
+
+// removing: a whole reply is removed only when a state holds it, or none waits for it (I3).
+func (o *oracle) removing(d *disk, id string) {
+	made := o.claims[id]
+	if made == nil || made.moved || o.about[made.key].edited || made.owner != o.uidOf(made.key) || o.broken[d.replica.writer()] {
+		return
+	}
+	if entry, err := d.durably().Find(id); err == nil && strings.Contains(entry.Reply.Reveal(), mark+"-A") {
+		o.violated("I3 a reply is kept until it is stored", "%s removes the reply of a claim that is not stored", d.replica.writer())
+	}
+}
+
+func (o *oracle) uidOf(key types.NamespacedName) types.UID {
+	if cred := o.world.credential(key); cred != nil {
+		return cred.UID
+	}
+	return ""
+}
+
+func (o *oracle) diskFailed(r *replica) {
+	o.broken[r.writer()] = true
+	for _, about := range o.about {
+		about.loses("the disk failed")
+	}
+}
+
+func (o *oracle) wiped(r *replica) {
+	if len(r.disk.now) > 0 {
+		for _, about := range o.about {
+			about.loses("the journal was wiped")
+		}
+	}
+}
+
+// crashed: a reply that was on its way is lost, unless the journal has it.
+func (o *oracle) crashed(r *replica) {
+	for _, c := range o.order {
+		if c.by != r.writer() || !c.used || c.moved {
+			continue
+		}
+		if _, err := r.disk.durably().Find(c.ID); err != nil {
+			o.about[c.key].loses("a crash before the journal had the reply")
+		}
+	}
+}
+
+// presenting looks at everything that is sent (I1, the fence, and the number of presentations).
+func (o *oracle) presenting(r *replica, asked question, f fault) *presentation {
+	w := o.world
+	w.counts.sent++
+	made := o.claimFor(r, asked)
+	if made == nil {
+		o.violated("I1 a claim comes before a presentation", "%s sends %s without a claim", r.writer(), asked)
+		return &presentation{asked: asked, fault: f}
+	}
+	made.used = true
+	if late := w.now - made.at; late > controllers.SpendBefore+exchange.ReplyTimeout+time.Second {
+		o.violated("the fence", "%s sends %s after its claim", r.writer(), late)
+	}
+	if f != none && f != slow {
+		w.counts.faults++
+	}
+	if f == twiceFirst || f == twiceSecond || f == belated {
+		o.doubled = o.doubled || asked.grant == "password"
+	}
+	if !f.isProvable() && f != none && f != slow {
+		o.about[made.key].loses("the network: " + f.String())
+	}
+	o.count(r, made, asked)
+	return &presentation{claim: made, asked: asked, fault: f}
+}
+
+// count holds the number of presentations to what the policy permits: a token of which nobody knows whether it is spent is
+// presented once more at most, and not at all where the login or the policy has another way.
+func (o *oracle) count(r *replica, made *claimed, asked question) {
+	if asked.refresh == "" || o.world.setup.dialect.keepsTokens {
+		return
+	}
+	most := 1
+	if o.presentsAgain() || made.last && o.world.setup.policy == v1alpha1.LostReplyAuto {
+		most = 2
+	}
+	o.presented[asked.refresh]++
+	if o.presented[asked.refresh] > most && !o.about[made.key].edited && !o.about[made.key].reborn {
+		o.violated("presentations", "%s presents %s for the %d. time; the policy permits %d",
+			r.writer(), asked.refresh, o.presented[asked.refresh], most)
+	}
+}
+
+// claimFor finds the claim that a presentation stands on. Each stands for one.
+func (o *oracle) claimFor(r *replica, asked question) *claimed {
+	for i := len(o.order) - 1; i >= 0; i-- {
+		c := o.order[i]
+		if c.used || c.Holder.Start != r.Holder.Start || string(c.Grant) != asked.grant {
+			continue
+		}
+		if asked.refresh == "" || token.NewSecret(asked.refresh).Hash(c.salt) == c.Spends {
+			return c
+		}
+	}
+	return nil
+}
+
+// heard is a reply that was read to its end.
+func (o *oracle) heard(p *presentation) {
+	if p.asked.refresh != "" && p.fault.isProvable() {
+		o.presented[p.asked.refresh]--
+	}
+}
+
+// unheard is a reply that nobody waits for any more.
+func (o *oracle) unheard(p *presentation) {
+	if p.claim != nil {
+		o.about[p.claim.key].loses("no reply in time")
+	}
+}
+
+// reissued: a token that a password was given again is as good as new.
+func (o *oracle) reissued(refresh string) { delete(o.presented, refresh) }
+
+// refusedLogin holds the refused logins of one user to the guard's budget (I4).
+func (o *oracle) refusedLogin(name string, refusals []time.Duration) {
+	if o.clockJumped || o.doubled {
+		return
+	}
+	if got := recent(refusals, o.world.now, loginguard.Window-20*time.Second); got > loginguard.Budget {
+		o.violated("I4 the login guard's budget", "%d logins of %s were refused in 20 minutes", got, name)
+	}
+}
+
+// wroteStatus: no expired token is called good.
+func (o *oracle) wroteStatus(by writer, cred *v1alpha1.FluentCredential) {
+	if by == people {
+		return
+	}
+	encoded, _ := json.Marshal(cred.Status)
+	o.said("status", string(encoded))
+	status, running := cred.Status, o.world.running
+	if o.clockJumped || status.Token == nil || running == nil || !meta.IsStatusConditionTrue(status.Conditions, v1alpha1.ConditionReady) {
+		return
+	}
+	if expired := start.Add(running.begun).Sub(status.Token.ExpirationTime.Time); expired > 30*time.Second {
+		o.violated("no expired token is published as good", "%s says Ready %s after the expiry", by, expired)
+	}
+	access := ""
+	if secret := o.world.secret(cred.TargetName()); secret != nil {
+		access = string(secret.Data[v1alpha1.AccessTokenKey])
+	}
+	if known := o.world.server.access[access]; known != nil && running.begun-known.expires > 30*time.Second {
+		o.violated("no expired token is published as good", "%s says Ready of a token that expired at %s", by, known.expires)
+	}
+}
+
+// tampered: people changed the state; what was in it may be lost, and what is in it may be old.
+func (o *oracle) tampered(key types.NamespacedName) {
+	o.about[key].loses("people changed the state")
+	o.about[key].edited = true
+}
+
+func (o *oracle) disturb(key types.NamespacedName) { o.about[key].disturbed = true }
+
+func (o *oracle) renewed(key types.NamespacedName) {
+	o.about[key] = &chronicle{disturbed: true, reborn: true, mayLose: "a pass over the old object may spend what the new one has"}
+}

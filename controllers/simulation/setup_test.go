@@ -1,0 +1,132 @@
+package simulation
+
+import (
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/fluent-credential/operator/api/v1alpha1"
+)
+
+const (
+	operatorNamespace = "operator"
+	namespace         = "shop"
+	endpoint          = "http://token.example"
+)
+
+// setup is what a run is about. All of it follows from the seed.
+type setup struct {
+	replicas    int
+	elects      bool // one leads; else all work at once
+	journal     bool
+	renews      bool // the login has a password; else only a refresh token
+	shared      bool // two credentials log in with everything the same
+	policy      v1alpha1.LostReplyPolicy
+	dialect     dialect
+	credentials []types.NamespacedName
+	storm       time.Duration // how long things go wrong
+}
+
+func setupOf(d *dice) setup {
+	policies := []v1alpha1.LostReplyPolicy{
+		v1alpha1.LostReplyAuto, v1alpha1.LostReplyAuto, v1alpha1.LostReplyAuto,
+		v1alpha1.LostReplyRetry, v1alpha1.LostReplyReauthenticate, v1alpha1.LostReplyStop,
+	}
+	lives := []time.Duration{30 * time.Second, 2 * time.Minute, 10 * time.Minute, 30 * time.Minute}
+	s := setup{
+		replicas: 2 + d.among("setup", 2), elects: d.among("setup", 2) == 0, journal: d.among("setup", 6) != 0,
+		renews: d.among("setup", 2) == 0, policy: policies[d.among("setup", len(policies))],
+		credentials: []types.NamespacedName{{Namespace: namespace, Name: "orders"}},
+		dialect: dialect{
+			life: lives[d.among("setup", len(lives))], grace: []time.Duration{0, 0, 30 * time.Second}[d.among("setup", 3)],
+			revokes: d.among("setup", 2) == 0, killsOld: d.among("setup", 2) == 0, repeats: d.among("setup", 4) == 0,
+			keepsTokens: d.among("setup", 8) == 0,
+		},
+	}
+	if s.dialect.keepsTokens {
+		s.dialect.repeats = false
+	}
+	switch d.among("setup", 8) {
+	case 0:
+		s.shared = s.renews
+		fallthrough
+	case 1:
+		s.credentials = append(s.credentials, types.NamespacedName{Namespace: namespace, Name: "stock"})
+	}
+	s.storm = 5 * s.dialect.life
+	d.setRates()
+	return s
+}
+
+// setRates says how often what goes wrong, for each effect: some runs are rough all over, others in one place.
+func (d *dice) setRates() {
+	base := map[string]float64{
+		"delay": 0.1, "crash": 0.004, "freeze": 0.003, "touch": 0.01, "lost": 0.02, "refuse": 0.02, "disk": 0.01,
+		"dial": 0.1, "net": 0.25, "people": 0.004, "cutoff": 0.001, "watch": 0.002, "clock": 0.0005,
+	}
+	rough := []float64{0, 0.3, 1, 1, 3}
+	for _, kind := range []string{
+		"delay", "crash", "freeze", "touch", "lost", "refuse", "disk", "dial", "net", "people", "cutoff", "watch", "clock",
+	} {
+		d.rates[kind] = base[kind] * rough[d.among("rates", len(rough))]
+	}
+}
+
+// build makes the world of a seed.
+func build(seed uint64, script []choice, m *mistake) *world {
+	w := &world{dice: newDice(seed, script), mistake: m, names: map[string]string{}}
+	w.setup = setupOf(w.dice)
+	w.cluster = &cluster{world: w, objects: map[objectKey]clientObject{}}
+	w.oracle = newOracle(w)
+	w.server = newTokenServer(w)
+	for i := range w.setup.replicas {
+		r := &replica{world: w, name: string(rune('A' + i)), dead: true, restartAt: time.Duration(i) * time.Second}
+		r.disk = &disk{replica: r}
+		r.skew = time.Duration(w.dice.draw("skew")*20-10) * time.Second
+		w.replicas = append(w.replicas, r)
+	}
+	for _, key := range w.setup.credentials {
+		w.found(key)
+	}
+	return w
+}
+
+// found creates a credential and its login.
+func (w *world) found(key types.NamespacedName) {
+	data := map[string][]byte{"client_id": []byte(key.Name), "client_secret": []byte(mark + "-client")}
+	if w.setup.renews {
+		data["username"], data["password"] = []byte("user"), []byte(w.server.password)
+	} else {
+		data["refresh_token"] = []byte(w.server.seed())
+	}
+	if w.setup.shared {
+		data["client_id"] = []byte("shared")
+	}
+	w.put(&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: key.Namespace, Name: loginOf(key)}, Data: data})
+	w.put(&v1alpha1.FluentCredential{
+		ObjectMeta: metav1.ObjectMeta{Namespace: key.Namespace, Name: key.Name},
+		Spec: v1alpha1.FluentCredentialSpec{
+			Provider:             v1alpha1.ProviderSpec{Fluent: &v1alpha1.FluentProvider{BaseURL: endpoint}},
+			CredentialsSecretRef: v1alpha1.CredentialsSecretReference{Name: loginOf(key)},
+			Refresh:              v1alpha1.RefreshSpec{OnLostReply: w.setup.policy},
+			Target:               v1alpha1.TargetSpec{Name: targetOf(key)},
+		},
+	})
+}
+
+func loginOf(key types.NamespacedName) string { return key.Name + "-login" }
+
+func targetOf(key types.NamespacedName) string { return key.Name + "-token" }
+
+// put writes an object as people do: over whatever is there.
+func (w *world) put(object clientObject) {
+	object.SetResourceVersion("")
+	if w.cluster.objects[keyOf(object)] == nil {
+		_ = w.cluster.create(people, object)
+		return
+	}
+	object.SetUID("")
+	_ = w.cluster.update(people, object)
+}

@@ -1,0 +1,42 @@
+package simulation
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// shrunk leaves out of a failing run all that it fails without: whole stretches first, then choice by choice.
+func shrunk(f failure) []choice {
+	kept, tries := f.made, 0
+	for size := len(kept); size > 0 && tries < 1500; {
+		before := len(kept)
+		for from := 0; from < len(kept); {
+			less := slices.Concat(kept[:from], kept[min(from+size, len(kept)):])
+			if tries++; stillFails(f, less) {
+				kept = less
+			} else {
+				from += size
+			}
+		}
+		if size == 1 && len(kept) == before {
+			break
+		}
+		size = max(1, min(size/2, len(kept)))
+	}
+	return kept
+}
+
+func stillFails(f failure, script []choice) bool {
+	w := simulate(f.seed, options{script: append([]choice{}, script...), mistake: f.mistake})
+	return w.oracle.violation != nil && w.oracle.violation.rule == f.violation.rule
+}
+
+// report is what somebody needs who has to understand a failure.
+func report(f failure) string {
+	kept := shrunk(f)
+	w := simulate(f.seed, options{script: append([]choice{}, kept...), mistake: f.mistake, verbose: true})
+	return fmt.Sprintf("seed %d: %s\nreplay: go test ./controllers/simulation -run TestSeeds -seed=%d -seeds=1\n"+
+		"shrunk from %d to %d choices: %s\n%s", f.seed, f.violation.String(), f.seed, len(f.made), len(kept), listed(kept),
+		strings.Join(w.transcript, "\n"))
+}

@@ -1,0 +1,330 @@
+package simulation
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/fluent-credential/operator/api/v1alpha1"
+)
+
+var (
+	seeds     = flag.Int("seeds", 2000, "how many seeds to run")
+	firstSeed = flag.Uint64("seed", 1, "the first of them")
+	census    = flag.Bool("census", false, "count the seeds that fail, by rule, in place of ending at the first")
+)
+
+// counts are what a run went through.
+type counts struct {
+	steps, rotations, sent, crashes, freezes, faults, acts, choices int
+	endedByPerson, unsettled                                        int
+}
+
+func (c *counts) add(other counts) {
+	c.steps += other.steps
+	c.rotations += other.rotations
+	c.sent += other.sent
+	c.crashes += other.crashes
+	c.freezes += other.freezes
+	c.faults += other.faults
+	c.acts += other.acts
+	c.choices += other.choices
+	c.endedByPerson += other.endedByPerson
+	c.unsettled += other.unsettled
+}
+
+func (c counts) String() string {
+	return fmt.Sprintf("%d effects, %d rotations, %d requests, %d crashes, %d freezes, %d requests that went wrong, %d acts of people, "+
+		"%d faults and detours in all, %d runs in which a person had to help, %d that had not come to rest",
+		c.steps, c.rotations, c.sent, c.crashes, c.freezes, c.faults, c.acts, c.choices, c.endedByPerson, c.unsettled)
+}
+
+// options of one run.
+type options struct {
+	script  []choice // nil: chance
+	verbose bool
+	mistake *mistake
+}
+
+// simulate runs one seed from its beginning to its end.
+func simulate(seed uint64, o options) *world {
+	w := build(seed, o.script, o.mistake)
+	w.verbose = o.verbose
+	w.tell("%+v", w.setup)
+	never := func() bool { return false }
+	w.run(w.setup.storm, 3000, never)
+	if w.oracle.violation == nil {
+		w.end()
+	}
+	for _, r := range w.replicas {
+		for _, p := range r.processes {
+			w.running = p
+			r.dead = true
+			p.stop()
+		}
+	}
+	w.running = nil
+	w.counts.steps, w.counts.choices = w.steps, len(w.dice.made)
+	return w
+}
+
+// end lets the storm pass and looks whether everything comes to rest, and goes on from there.
+func (w *world) end() {
+	w.becalm()
+	until := w.now + w.patience()
+	if !w.run(until, 20000, w.isWellOrHonest) && w.oracle.violation == nil {
+		if w.now < until || w.oracle.clockJumped {
+			w.counts.unsettled++ // what it waits for is further away than it is worth
+			return
+		}
+		w.oracle.violated("it comes to rest", "%s", w.state(w.setup.credentials[0]))
+	}
+	if w.oracle.violation == nil {
+		w.endWithPerson()
+	}
+	w.mustGoOn()
+}
+
+// endWithPerson is for a chain that may be lost: the status has to say so, and a new refresh token has to help.
+func (w *world) endWithPerson() {
+	for _, key := range w.setup.credentials {
+		if w.isWellOf(key) || w.isInUse(key) {
+			continue
+		}
+		if about := w.oracle.about[key]; w.mustRenew() || about.mayLose == "" {
+			w.oracle.violated("it ends well", "%s: %s", key.Name, w.state(key))
+			return
+		}
+		if !w.isHonest(key) {
+			w.oracle.violated("the status is honest", "%s: %s", key.Name, w.state(key))
+			return
+		}
+		w.reseed(key)
+	}
+	if w.isWell() {
+		return
+	}
+	w.counts.endedByPerson++
+	if !w.run(w.now+2*time.Hour, 5000, w.isWell) && w.oracle.violation == nil {
+		w.oracle.violated("a new refresh token helps", "%s", w.state(w.setup.credentials[0]))
+	}
+}
+
+// mustRenew tells whether no person may be needed: there is a password, and the policy does not ask for a person.
+func (w *world) mustRenew() bool { return w.setup.renews && w.setup.policy != v1alpha1.LostReplyStop }
+
+// mustGoOn sees every credential through one more rotation.
+func (w *world) mustGoOn() {
+	if w.oracle.violation != nil {
+		return
+	}
+	before := map[types.NamespacedName]int64{}
+	for _, key := range w.setup.credentials {
+		before[key] = w.serial(key)
+	}
+	turned := func() bool {
+		for key, serial := range before {
+			if !w.isInUse(key) && w.serial(key) <= serial {
+				return false
+			}
+		}
+		return w.isWell()
+	}
+	if !w.run(w.now+3*w.setup.dialect.life+time.Minute, 5000, turned) && w.oracle.violation == nil {
+		w.oracle.violated("it goes on", "%s", w.state(w.setup.credentials[0]))
+	}
+}
+
+func (w *world) isWell() bool {
+	for _, key := range w.setup.credentials {
+		if !w.isWellOf(key) && !w.isInUse(key) {
+			return false
+		}
+	}
+	return true
+}
+
+// isWellOrHonest: nothing will change any more without a person.
+func (w *world) isWellOrHonest() bool {
+	for _, key := range w.setup.credentials {
+		if !w.isWellOf(key) && !w.isInUse(key) && !w.isStuck(key) {
+			return false
+		}
+	}
+	return true
+}
+
+// isStuck tells whether the status says that only a person can go on.
+func (w *world) isStuck(key types.NamespacedName) bool {
+	return strings.HasPrefix(w.condition(key, v1alpha1.ConditionStalled), "Stalled=True") && w.isHonest(key)
+}
+
+// isWellOf tells whether workloads have a token that the API takes, and every object says the same of it.
+func (w *world) isWellOf(key types.NamespacedName) bool {
+	cred, state, workload := w.credential(key), documentOf(w.stateOf(key)), w.secret(targetOf(key))
+	if cred == nil || state == nil || workload == nil || state.Claim != nil || state.Failure != nil || cred.Status.Token == nil {
+		return false
+	}
+	return meta.IsStatusConditionTrue(cred.Status.Conditions, v1alpha1.ConditionReady) &&
+		meta.IsStatusConditionTrue(cred.Status.Conditions, v1alpha1.ConditionRenewable) &&
+		cred.Status.Token.Serial == state.Serial && serialOf(workload) == state.Serial &&
+		string(workload.Data[v1alpha1.AccessTokenKey]) == state.Access && w.server.accepts(state.Access)
+}
+
+func (w *world) condition(key types.NamespacedName, kind string) string {
+	if cred := w.credential(key); cred != nil {
+		if found := meta.FindStatusCondition(cred.Status.Conditions, kind); found != nil {
+			return fmt.Sprintf("%s=%s %s: %s", kind, found.Status, found.Reason, found.Message)
+		}
+	}
+	return kind + " is not there"
+}
+
+// isInUse: of two credentials with one login the younger one waits.
+func (w *world) isInUse(key types.NamespacedName) bool {
+	return w.setup.shared && strings.Contains(w.condition(key, v1alpha1.ConditionRenewable), v1alpha1.ReasonLoginInUse)
+}
+
+// isHonest: the chain is lost, and the status says that a person has to help.
+func (w *world) isHonest(key types.NamespacedName) bool {
+	said := w.condition(key, v1alpha1.ConditionRenewable)
+	return slices.ContainsFunc([]string{
+		v1alpha1.ReasonReauthorizationRequired, v1alpha1.ReasonReplyLost, v1alpha1.ReasonRefreshTokenRejected, v1alpha1.ReasonStateInvalid,
+		v1alpha1.ReasonCredentialsIncomplete,
+	}, func(reason string) bool { return strings.Contains(said, "=False "+reason) })
+}
+
+func (w *world) serial(key types.NamespacedName) int64 {
+	if state := documentOf(w.stateOf(key)); state != nil {
+		return state.Serial
+	}
+	return 0
+}
+
+func (w *world) state(key types.NamespacedName) string {
+	text := w.condition(key, v1alpha1.ConditionReady) + "; " + w.condition(key, v1alpha1.ConditionRenewable)
+	if state := documentOf(w.stateOf(key)); state != nil {
+		text += fmt.Sprintf("; serial %d, token accepted: %v, claim %v, chain %v", state.Serial, w.server.accepts(state.Access),
+			state.Claim != nil, state.Chain != nil)
+	}
+	return text + "; may be lost: " + w.oracle.about[key].mayLose
+}
+
+// TestSeeds runs many seeds on all cores. The first that fails is shrunk and told.
+func TestSeeds(t *testing.T) {
+	began := time.Now()
+	var all counts
+	failed, ran := sweep(*firstSeed, *seeds, nil, func(c counts) { all.add(c) }, progress(t))
+	t.Logf("%d seeds in %s: %s", ran, time.Since(began).Round(time.Millisecond), all)
+	if failed != nil {
+		t.Fatal(report(*failed))
+	}
+}
+
+// TestCensus counts what fails how often, for somebody who has more than one thing to mend.
+func TestCensus(t *testing.T) {
+	if !*census {
+		t.Skip("only with -census")
+	}
+	var all counts
+	rules := map[string][]string{}
+	for from, end := *firstSeed, *firstSeed+uint64(*seeds); from < end; {
+		failed, _ := sweep(from, int(end-from), nil, all.add, func(int) {})
+		if failed == nil {
+			break
+		}
+		rules[failed.violation.rule] = append(rules[failed.violation.rule], fmt.Sprint(failed.seed, " ", failed.violation.what))
+		from = failed.seed + 1
+	}
+	for rule, found := range rules {
+		t.Errorf("%d × %s, such as seed %s", len(found), rule, strings.Join(found[:min(3, len(found))], "\n\tseed "))
+	}
+}
+
+// progress tells how far a long run is.
+func progress(t *testing.T) func(done int) {
+	if *seeds < 20000 {
+		return func(int) {}
+	}
+	return func(done int) {
+		if done%5000 == 0 {
+			fmt.Fprintf(os.Stderr, "%d of %d seeds\n", done, *seeds)
+		}
+	}
+}
+
+// failure is a seed that failed.
+type failure struct {
+	seed      uint64
+	mistake   *mistake
+	violation violation
+	made      []choice
+}
+
+// sweep runs seeds until one fails; of several the lowest counts, so that the result does not depend on the number of cores.
+func sweep(first uint64, number int, m *mistake, count func(counts), told func(int)) (*failure, int) {
+	var mu sync.Mutex
+	var found *failure
+	var next, done atomic.Int64
+	var workers sync.WaitGroup
+	for range runtime.GOMAXPROCS(0) {
+		workers.Go(func() {
+			for {
+				at := next.Add(1) - 1
+				mu.Lock()
+				stop := int(at) >= number || found != nil && first+uint64(at) > found.seed
+				mu.Unlock()
+				if stop {
+					return
+				}
+				w := simulate(first+uint64(at), options{mistake: m})
+				isBroken := w.oracle.violation != nil && m.breaks(w.oracle.violation)
+				if isBroken && m != nil { // it has to be the mistake's own
+					isBroken = simulate(first+uint64(at), options{}).oracle.violation == nil
+				}
+				mu.Lock()
+				count(w.counts)
+				told(int(done.Add(1)))
+				if v := w.oracle.violation; isBroken && (found == nil || first+uint64(at) < found.seed) {
+					found = &failure{first + uint64(at), m, *v, w.dice.made}
+				}
+				mu.Unlock()
+			}
+		})
+	}
+	workers.Wait()
+	return found, int(done.Load())
+}
+
+// breaks tells whether the violation is the one that the mistake is about; without a mistake every one counts.
+func (m *mistake) breaks(v *violation) bool { return m == nil || strings.HasPrefix(v.rule, m.rule) }
+
+func TestSameSeedSameTranscript(t *testing.T) {
+	for seed := range uint64(60) {
+		once := simulate(seed, options{verbose: true}).transcript
+		again := simulate(seed, options{verbose: true}).transcript
+		if diff := cmp.Diff(once, again); diff != "" {
+			t.Fatalf("seed %d does not repeat itself (-once +again)\n%s", seed, diff)
+		}
+	}
+}
+
+// patience is how long it may take until everything is well: a login that was refused is probed after 20 minutes, 1, 4, 24 hours.
+func (w *world) patience() time.Duration {
+	if w.setup.renews {
+		return 30 * time.Hour
+	}
+	return max(20*time.Minute, 3*w.setup.dialect.life)
+}
