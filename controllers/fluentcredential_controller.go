@@ -49,7 +49,7 @@ type Reconciler struct {
 
 // Reconcile makes one pass over one credential: observe, decide, perform one action, report.
 func (r *Reconciler) Reconcile(ctx context.Context, cred *v1alpha1.FluentCredential) (ctrl.Result, error) {
-	seen, err := r.observe(ctx, cred)
+	seen, err := r.observe(ctx, cred, r.memory.of(client.ObjectKeyFromObject(cred), cred.UID))
 	if err != nil {
 		return ctrl.Result{}, err
 	}

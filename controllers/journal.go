@@ -112,6 +112,9 @@ func (r *Reconciler) replay(ctx context.Context, seen *observation, try *attempt
 	try.spends, try.sent = seen.sentBy(try.claim), try.claim.Started
 	try.answer = exchange.Replay(seen.api, try.claim.Grant, seen.journaled.Reply, []token.Secret{try.spends, seen.login.Password})
 	ctrl.LoggerFrom(ctx).Info("A reply was found in the journal", "grant", try.claim.Grant, "verdict", try.answer.Verdict)
+	if try.answer.Verdict != token.Granted && !seen.record.Holds(try.claim) {
+		return r.Journal.Remove(try.claim.ID) // it was settled meanwhile: only a token is still welcome (invariant I6)
+	}
 	if err := r.commit(ctx, seen, seen.record, try); err != nil && !isUnwanted(err) {
 		return err
 	}
@@ -172,7 +175,7 @@ func (r *Reconciler) recoverEntry(ctx context.Context, entry *journal.Entry) err
 	if err != nil {
 		return err
 	}
-	seen, err := r.observe(ctx, &cred)
+	seen, err := r.observe(ctx, &cred, &remembered{}) // not the memory of the controller, which may be at work on it
 	if err != nil {
 		return err
 	}
@@ -180,9 +183,14 @@ func (r *Reconciler) recoverEntry(ctx context.Context, entry *journal.Entry) err
 	if err := json.Unmarshal(entry.Claim, &claim); err != nil {
 		return fmt.Errorf("the claim cannot be read: %w", err)
 	}
-	if seen.api == nil || !seen.record.Awaits(claim) {
-		return r.Journal.Remove(entry.ID) // it is stored, or the state has moved on
-	}
 	seen.journaled = entry
-	return r.replay(ctx, seen, &attempt{claim: claim, replied: r.Clock.Now()})
+	switch state := seen.record; {
+	case seen.api == nil:
+		return nil // what it says cannot be read with this spec; it stays
+	case state.Awaits(claim), !state.Exists(), state.Damaged:
+		return r.replay(ctx, seen, &attempt{claim: claim, replied: r.Clock.Now()})
+	case state.Claim != nil && state.LastClaim != claim.ID:
+		return nil // another exchange is under way, and may end without a token; it stays
+	}
+	return r.Journal.Remove(entry.ID) // it is stored, or another family is
 }

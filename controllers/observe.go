@@ -6,8 +6,6 @@ import (
 	"slices"
 	"time"
 
-	"sigs.k8s.io/controller-runtime/pkg/client"
-
 	"github.com/fluent-credential/operator/api/v1alpha1"
 	"github.com/fluent-credential/operator/internal/custody"
 	"github.com/fluent-credential/operator/internal/exchange"
@@ -46,8 +44,8 @@ func (o *observation) owner() custody.Owner {
 // observe gathers the live state, the workload Secret and the inputs. An error is the Kubernetes API's; what is wrong with the
 // spec or the login is an obstacle. The clock is read last: of a process that is frozen between the two, what it has seen must not
 // seem to be older than it is, or it would take a claim that was made meanwhile for one that it has known for long.
-func (r *Reconciler) observe(ctx context.Context, cred *v1alpha1.FluentCredential) (*observation, error) {
-	seen := &observation{cred: cred, memory: r.memory.of(client.ObjectKeyFromObject(cred), cred.UID)}
+func (r *Reconciler) observe(ctx context.Context, cred *v1alpha1.FluentCredential, memory *remembered) (*observation, error) {
+	seen := &observation{cred: cred, memory: memory}
 	if err := r.observeState(ctx, seen); err != nil {
 		return nil, err
 	}
@@ -177,7 +175,7 @@ func (r *Reconciler) claimFact(seen *observation) *plan.Claim {
 	if claim == nil {
 		return nil
 	}
-	first := seen.memory.firstSeen(claim.ID, seen.now)
+	first := seen.memory.firstSeen(claim.ID, r.Clock.Now()) // not the pass's: the state may have been read anew since
 	gone := claim.Holder.Outlived(r.Holder) || seen.memory.isUnsent(claim.ID)
 	return &plan.Claim{Until: first.Add(claimLife), Gone: gone}
 }

@@ -99,7 +99,7 @@ func (r *Reconciler) publish(ctx context.Context, seen *observation) {
 		if !isRace(err) {
 			break
 		}
-		if err := r.lookAgain(ctx, seen); err != nil || seen.publication() != plan.Outdated {
+		if err := r.lookAgain(ctx, seen); err != nil || seen.publication() != plan.Outdated || seen.workload.floor > seen.record.Serial {
 			break
 		}
 	}

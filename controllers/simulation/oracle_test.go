@@ -172,7 +172,7 @@ func (o *oracle) wroteState(by writer, key types.NamespacedName, about *chronicl
 	}
 	if before == nil || before.edited {
 		before = &document{State: custody.State{Serial: 0}}
-		if !about.edited && !about.reborn && after.Serial < about.serial {
+		if !about.edited && !about.reborn && o.uidOf(key) != "" && after.Serial < about.serial {
 			o.violated("I5 the serial never goes back", "%s began a state with %d after %d was published", by, after.Serial, about.serial)
 		}
 	}
@@ -324,7 +324,7 @@ func (d *disk) durably() *journal.Journal {
 // removing: a whole reply is removed only when a state holds it, or none waits for it (I3).
 func (o *oracle) removing(d *disk, id string) {
 	made := o.claims[id]
-	if made == nil || made.moved || o.about[made.key].edited || made.owner != o.uidOf(made.key) || o.broken[d.replica.writer()] {
+	if made == nil || made.moved || o.about[made.key].edited || o.about[made.key].reborn || made.owner != o.uidOf(made.key) || o.broken[d.replica.writer()] {
 		return
 	}
 	if entry, err := d.durably().Find(id); err == nil && strings.Contains(entry.Reply.Reveal(), mark+"-A") {
@@ -333,7 +333,7 @@ func (o *oracle) removing(d *disk, id string) {
 }
 
 func (o *oracle) uidOf(key types.NamespacedName) types.UID {
-	if cred := o.world.credential(key); cred != nil {
+	if cred := o.world.credential(key); cred != nil && cred.DeletionTimestamp.IsZero() {
 		return cred.UID
 	}
 	return ""

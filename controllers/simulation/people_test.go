@@ -136,14 +136,17 @@ func (w *world) editWorkload(key types.NamespacedName) {
 	}
 }
 
-// stateOf is the state Secret, under either name.
+// stateOf is the state Secret, under either name; of two, which a backup can lead to, the one that is further on.
 func (w *world) stateOf(key types.NamespacedName) *corev1.Secret {
+	var newest *corev1.Secret
+	serial := int64(-1)
 	for _, name := range custody.Names(key.Name) {
-		if secret := w.secret(name); secret != nil {
-			return secret
+		secret := w.secret(name)
+		if state := documentOf(secret); state != nil && state.Serial > serial {
+			newest, serial = secret, state.Serial
 		}
 	}
-	return nil
+	return newest
 }
 
 func (w *world) editState(key types.NamespacedName) {

@@ -142,8 +142,14 @@ func (w *world) mustGoOn() {
 		}
 		return w.isWell()
 	}
-	if !w.run(w.now+3*w.setup.dialect.life+time.Minute, 5000, turned) && w.oracle.violation == nil {
-		w.oracle.violated("it goes on", "%s", w.state(w.setup.credentials[0]))
+	if w.run(w.now+3*w.setup.dialect.life+time.Minute, 5000, turned) || w.oracle.violation != nil {
+		return
+	}
+	for _, key := range w.setup.credentials {
+		mayEnd := w.isHonest(key) && w.oracle.about[key].mayLose != "" && !w.mustRenew()
+		if !w.isInUse(key) && !mayEnd && w.serial(key) <= before[key] {
+			w.oracle.violated("it goes on", "%s: %s", key.Name, w.state(key))
+		}
 	}
 }
 

@@ -33,15 +33,14 @@ func (b *bench) measureSteady(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	made, err := rotationsIn(ctx, b.steady, window)
-	observed := histogram(before, after, "fluent_credential_reply_to_published_seconds")
-	b.results.Steady = steady{work: work{Rotations: made, Seconds: window.seconds(), requests: &window.requests}, published: observed}
+	b.results.Steady.published = histogram(before, after, "fluent_credential_reply_to_published_seconds")
+	b.results.Steady.work, err = workIn(ctx, b.steady, window)
 	return err
 }
 
 // untilLoggedIn waits until every credential has its first token of a server.
 func (b *bench) untilLoggedIn(ctx context.Context, server *localcluster.Authsim) error {
-	return b.until(ctx, "every credential has logged in at "+server.Name, 3*time.Minute, func() (bool, error) {
+	return b.until(ctx, "every credential has logged in at "+server.Name, b.patience(), func() (bool, error) {
 		ledger, err := server.Ledger(ctx)
 		return ledger.PasswordGrants >= b.options.credentials, err
 	})
@@ -79,20 +78,12 @@ func (b *bench) measureThroughput(ctx context.Context) error {
 	return nil
 }
 
-// untilWarm waits until every credential has logged in, and once more as many were refreshed: after a start each is read afresh once,
-// which is a restart's cost and not a rotation's.
+// untilWarm waits until there were as many refreshes as there are credentials: after a start each is read afresh once, which is a
+// restart's cost and not a rotation's.
 func (b *bench) untilWarm(ctx context.Context) error {
-	if err := b.untilLoggedIn(ctx, b.pressing); err != nil {
-		return err
-	}
-	start, err := b.scrape(ctx)
-	if err != nil {
-		return err
-	}
-	wanted := start.granted(authsim.GrantRefreshToken) + b.options.credentials
-	return b.until(ctx, "the operator is warm", 3*time.Minute, func() (bool, error) {
+	return b.until(ctx, "the operator is warm", b.patience(), func() (bool, error) {
 		now, err := b.scrape(ctx)
-		return now.granted(authsim.GrantRefreshToken) >= wanted, err
+		return now.granted(authsim.GrantRefreshToken) >= b.options.credentials, err
 	})
 }
 
@@ -116,7 +107,7 @@ func (b *bench) operatorRound(ctx context.Context) (work, error) {
 	if err := b.operator.Stop(); err != nil {
 		return work{}, err
 	}
-	done, err := b.workDone(ctx, window)
+	done, err := workIn(ctx, b.pressing, window)
 	done.Waiting = int(end.sum("workqueue_depth"))
 	return done, err
 }
@@ -142,7 +133,7 @@ func (b *bench) bareRound(ctx context.Context, client *bareClient) (work, error)
 	if err := <-ended; !errors.Is(err, context.Canceled) {
 		return work{}, err
 	}
-	return b.workDone(context.WithoutCancel(ctx), counted)
+	return workIn(context.WithoutCancel(ctx), b.pressing, counted)
 }
 
 // passUnless lets time pass, unless the bare client ends.
@@ -157,27 +148,24 @@ func passUnless(ended <-chan error, duration time.Duration) error {
 	}
 }
 
-// workDone is what the ledger says of a window.
-func (b *bench) workDone(ctx context.Context, window *window) (work, error) {
-	made, err := rotationsIn(ctx, b.pressing, window)
-	return work{Rotations: made, Seconds: window.seconds(), requests: &window.requests}, err
-}
-
-// rotationsIn counts the refresh grants of a window in the ledger: the judge of both.
-func rotationsIn(ctx context.Context, server *localcluster.Authsim, window *window) (int, error) {
+// workIn is what the ledger says of a window: the judge of both.
+func workIn(ctx context.Context, server *localcluster.Authsim, window *window) (work, error) {
 	ledger, err := server.Ledger(ctx)
 	if err != nil {
-		return 0, err
+		return work{}, err
 	}
-	count := 0
+	done := work{Seconds: window.seconds(), requests: &window.requests}
+	users := map[string]bool{}
 	for _, request := range ledger.TokenRequests {
 		isBare := request.Username == bareName
 		if request.Grant == authsim.GrantRefreshToken && request.Outcome == authsim.OutcomeGranted &&
 			isBare == (window.user == bareName) && window.holds(request.Time) {
-			count++
+			done.Rotations++
+			users[request.Username] = true
 		}
 	}
-	return count, nil
+	done.Users = len(users)
+	return done, nil
 }
 
 // judge looks at what must never happen, whatever the figures are.
@@ -188,8 +176,23 @@ func (b *bench) judge(ctx context.Context) error {
 			return err
 		}
 		b.results.Reuses += ledger.Reuses
-		b.results.LoginsAgain += ledger.PasswordGrants - b.options.credentials
+		b.results.LoginsAgain += loginsAgain(ledger)
 		b.results.TokenCallsRefused += ledger.Requests - ledger.PasswordGrants - ledger.RefreshGrants
 	}
 	return nil
+}
+
+// loginsAgain counts the logins of users who had logged in before.
+func loginsAgain(ledger authsim.Ledger) int {
+	again, known := 0, map[string]bool{}
+	for _, request := range ledger.TokenRequests {
+		if request.Grant != authsim.GrantPassword {
+			continue
+		}
+		if known[request.Username] {
+			again++
+		}
+		known[request.Username] = true
+	}
+	return again
 }

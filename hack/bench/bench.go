@@ -174,6 +174,11 @@ func (b *bench) until(ctx context.Context, what string, most time.Duration, hold
 	}
 }
 
+// patience is how long the operator may take for something that concerns every credential.
+func (b *bench) patience() time.Duration {
+	return 2*time.Minute + time.Duration(b.options.credentials)*200*time.Millisecond
+}
+
 // pollEvery is how often is looked whether something holds.
 const pollEvery = 250 * time.Millisecond
 

@@ -123,7 +123,7 @@ const calm = 3 * time.Second
 // untilQuiet waits until the operator makes no more requests to the Kubernetes API.
 func (b *bench) untilQuiet(ctx context.Context) error {
 	last, since := -1.0, time.Now()
-	return b.until(ctx, "the operator is quiet", 3*time.Minute, func() (bool, error) {
+	return b.until(ctx, "the operator is quiet", b.patience(), func() (bool, error) {
 		now, err := b.scrape(ctx)
 		if err != nil {
 			return false, err
@@ -137,7 +137,7 @@ func (b *bench) untilQuiet(ctx context.Context) error {
 
 // untilReady waits until the operator reports every credential as ready.
 func (b *bench) untilReady(ctx context.Context) error {
-	return b.until(ctx, "every credential is ready", 5*time.Minute, func() (bool, error) {
+	return b.until(ctx, "every credential is ready", b.patience(), func() (bool, error) {
 		now, err := b.scrape(ctx)
 		return int(now.sum("fluent_credential_ready")) == b.options.credentials, err
 	})

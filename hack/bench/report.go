@@ -72,6 +72,9 @@ func (r *results) printThroughput(out io.Writer) {
 		if round.Operator.Waiting == 0 {
 			fmt.Fprintf(out, "  in round %d the operator had no work left in the end, so its limit is higher than this\n", i+1)
 		}
+		if unserved := r.Credentials - round.Operator.Users; unserved > 0 {
+			fmt.Fprintf(out, "  in round %d the operator came round to %d of the %d credentials\n", i+1, round.Operator.Users, r.Credentials)
+		}
 	}
 }
 

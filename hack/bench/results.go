@@ -57,6 +57,7 @@ type restart struct {
 type work struct {
 	Rotations int     `json:"rotations"`
 	Seconds   float64 `json:"seconds"`
+	Users     int     `json:"users"`                     // of these rotations: the operator's credentials have one each
 	Waiting   int     `json:"waitingAtTheEnd,omitempty"` // in the operator's queue; none: it was not saturated
 	*requests `json:"requests"`
 }

@@ -45,10 +45,11 @@ type fault struct {
 
 // What an API can say.
 var (
-	secrets   = schema.GroupResource{Resource: "secrets"}
-	errReset  = errors.New("connection reset by peer")
-	errBroken = apierrors.NewInternalError(errors.New("etcd is away"))
-	errDenied = apierrors.NewForbidden(secrets, first, errors.New("quota"))
+	secrets    = schema.GroupResource{Resource: "secrets"}
+	errReset   = errors.New("connection reset by peer")
+	errBroken  = apierrors.NewInternalError(errors.New("etcd is away"))
+	errInvalid = apierrors.NewInvalid(schema.GroupKind{Kind: "Secret"}, first, nil)
+	errDenied  = apierrors.NewForbidden(secrets, first, errors.New("quota"))
 	// errTerminating is how the API server refuses a new object in a namespace that is being deleted.
 	errTerminating = func() error {
 		denied := apierrors.NewForbidden(secrets, first, errors.New("the namespace is being terminated"))

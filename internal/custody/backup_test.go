@@ -45,6 +45,12 @@ func TestNewest(t *testing.T) {
 		"nothing":       {"there is none", func(*api) {}, "", nil},
 		"only one":      {"there is nothing to compare it with", func(a *api) { a.plant(first, ageing(3)) }, "refresh-3", nil},
 		"a newer other": {"a backup of the first name lies over a truth that had moved", func(a *api) { a.plant(first, ageing(3)); a.plant(second, ageing(5)) }, "refresh-5", nil},
+		"another as old": {
+			"the first name is looked at first", func(a *api) {
+				a.plant(first, ageing(3))
+				a.plant(second, State{Salt: salt, Serial: 3, Chain: &Chain{Refresh: token.NewSecret("refresh-other")}})
+			}, "refresh-3", nil,
+		},
 		"an older other": {
 			"it was left over", func(a *api) { a.plant(first, ageing(5)); a.plant(second, ageing(3)) }, "refresh-5", nil,
 		},

@@ -153,6 +153,26 @@ func TestRelocateInItsCircumstances(t *testing.T) {
 	}
 }
 
+// TestALeftoverIsLetGoAsSoonAsPossible: until it is, the state is not said to be known.
+func TestALeftoverIsLetGoAsSoonAsPossible(t *testing.T) {
+	a := newAPI(t)
+	a.born(second)
+	a.remove(second)
+	a.writes = []fault{{}, {}, {err: errReset}, {err: errBroken}}
+	if _, err := a.store().Relocate(t.Context(), owner, a.open()); !errors.Is(err, errReset) {
+		t.Fatalf("error %v", err)
+	}
+	if _, err := a.store().Open(t.Context(), owner); !errors.Is(err, errBroken) {
+		t.Errorf("the leftover cannot be let go, and the error is %v", err)
+	}
+	found, err := a.store().Open(t.Context(), owner)
+	if err != nil {
+		t.Fatal(err)
+	}
+	mustBe(t, "it is known to be gone", "", found.MovedFrom)
+	mustBe(t, "and it is", []string{first}, a.names())
+}
+
 // TestAForeignSecretUnderTheFormerName: after a relocation the former name is anybody's.
 func TestAForeignSecretUnderTheFormerName(t *testing.T) {
 	a := newAPI(t)

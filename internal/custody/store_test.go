@@ -179,6 +179,8 @@ func TestAClaimIsThereOrNothingMayBeSent(t *testing.T) {
 		},
 		"denied":                    {"the API server says that nothing was written", nil, fault{err: errDenied}, nil, false, true, ""},
 		"too many":                  {"the API server says that nothing was written", nil, fault{err: apierrors.NewTooManyRequests("busy", 1)}, nil, false, true, ""},
+		"invalid":                   {"the API server says that nothing was written", nil, fault{err: errInvalid}, nil, false, true, ""},
+		"a bad request":             {"the API server says that nothing was written", nil, fault{err: apierrors.NewBadRequest("no JSON")}, nil, false, true, ""},
 		"a namespace that is going": {"the API server says that nothing was written", nil, fault{err: errTerminating}, nil, false, true, ""},
 		"the answer is lost, and no answer after it": {
 			"it is read until it is answered", nil, fault{errReset, true}, []error{errReset, errReset}, false, false, mine.ID,

@@ -46,6 +46,11 @@ func TestVerdicts(t *testing.T) {
 	lostTwice := &Chain{Refresh: token.NewSecret(old), Presented: 2}
 	intact := &Chain{Refresh: token.NewSecret(old)}
 	spent, unspent := []string{hashed(seed)}, []string(nil)
+	begin := map[string]*Chain{ // of those that do not begin with a good refresh token
+		"a code, no chain": nil, "a seed that is gone, no chain": nil, "a seed, no chain": nil,
+		"a seed beside a chain in doubt": lost, "a refresh token, once more": lost,
+	}
+	lostSeed := &Chain{Refresh: token.NewSecret(seed), Presented: 1}
 	type left struct {
 		chain *Chain
 		seeds []string
@@ -85,6 +90,26 @@ func TestVerdicts(t *testing.T) {
 			claim: seeding(token.RefreshToken), sent: "",
 			want: map[token.Verdict]left{token.Unknown: {intact, spent}},
 		},
+		"a seed, no chain": {
+			why:   "it is the only thread that is left",
+			claim: seeding(token.RefreshToken), sent: seed,
+			want: map[token.Verdict]left{token.Unknown: {lostSeed, spent}, token.RefusedDead: {nil, spent}, token.Unsent: {nil, unspent}},
+		},
+		"a seed beside a chain in doubt": {
+			why:   "a person obtained it later: it is the better thread",
+			claim: seeding(token.RefreshToken), sent: seed,
+			want: map[token.Verdict]left{token.Unknown: {lostSeed, spent}, token.RefusedDead: {lost, spent}, token.Unsent: {lost, unspent}},
+		},
+		"a seed that is gone, no chain": {
+			why:   "there is nothing to present again",
+			claim: seeding(token.RefreshToken), sent: "",
+			want: map[token.Verdict]left{token.Unknown: {nil, spent}},
+		},
+		"a code, no chain": {
+			why:   "a code is no refresh token, and must not be presented as one",
+			claim: seeding(token.AuthorizationCode), sent: seed,
+			want: map[token.Verdict]left{token.Unknown: {nil, spent}, token.Unsent: {nil, unspent}},
+		},
 		"a code": {
 			why:   "a code is no refresh token: where the reply is lost it is gone",
 			claim: seeding(token.AuthorizationCode), sent: seed,
@@ -114,8 +139,8 @@ func TestVerdicts(t *testing.T) {
 		for verdict, want := range test.want {
 			t.Run(name+"/"+string(verdict), func(t *testing.T) {
 				state := chained(nil)
-				if test.claim.Attempt > 1 {
-					state.Chain = lost
+				if chain, other := begin[name]; other {
+					state.Chain = chain
 				}
 				failed := state.Claimed(test.claim, "").Failed(test.claim, Failure{Verdict: verdict}, token.NewSecret(test.sent))
 				if diff := cmp.Diff(want.chain, failed.Chain); diff != "" {
