@@ -15,6 +15,7 @@ import (
 	"k8s.io/utils/ptr"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
 
 	"github.com/fluent-credential/operator/api/v1alpha1"
 	applyv1alpha1 "github.com/fluent-credential/operator/api/v1alpha1/applyconfiguration/api/v1alpha1"
@@ -40,9 +41,12 @@ func (r *Reconciler) report(ctx context.Context, seen *observation, done plan.St
 	if seen.failed != nil {
 		return ctrl.Result{}, errors.New(custody.Refused(seen.failed)) // the workqueue backs off
 	}
-	// The priority of the initial list would stay otherwise, and put a refresh behind everything new.
-	return ctrl.Result{RequeueAfter: untilNext(next, seen.now), Priority: ptr.To(0)}, nil
+	return ctrl.Result{RequeueAfter: untilNext(next, seen.now), Priority: ptr.To(routine)}, nil
 }
+
+// routine is the priority of what comes due by itself: that of the initial list, so that after a start neither starves the other.
+// What a person changes comes before both.
+const routine = handler.LowPriority
 
 // reportTimeout bounds the status of an exchange that was finished after SIGTERM.
 const reportTimeout = 10 * time.Second
