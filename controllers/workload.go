@@ -125,14 +125,11 @@ func isOurs(secret *corev1.Secret, cred *v1alpha1.FluentCredential) bool {
 // serialOf is the serial in the annotation; what nobody could have counted to is somebody's edit, and counts as none.
 func serialOf(object metav1.Object) int64 {
 	serial, err := strconv.ParseInt(object.GetAnnotations()[v1alpha1.SerialAnnotation], 10, 64)
-	if err != nil || serial < 0 || serial > mostSerial {
+	if err != nil || serial < 0 || serial > custody.MostSerial {
 		return 0
 	}
 	return serial
 }
-
-// mostSerial is a rotation each second for 30,000 years.
-const mostSerial = 1 << 40
 
 func publicationOf(wanted *projection.Workload, resourceVersion string) publication {
 	return publication{name: wanted.Name, resourceVersion: resourceVersion, digest: wanted.Digest(), serial: wanted.Serial}

@@ -113,7 +113,7 @@ func TestSerialsOfAnEditedState(t *testing.T) {
 		serial, want int64
 	}{
 		"ordinary":    {"it is kept", 17, 17},
-		"the largest": {"one more must not be less", math.MaxInt64, mostSerial},
+		"the largest": {"one more must not be less", math.MaxInt64, MostSerial},
 		"negative":    {"there is none", -5, 0},
 	}
 	for name, test := range tests {

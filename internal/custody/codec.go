@@ -69,10 +69,10 @@ func decode(data map[string][]byte) (State, error) {
 	return stored.State, nil
 }
 
-// mostSerial is a rotation each second for 30,000 years; nobody counted further.
-const mostSerial = 1 << 40
+// MostSerial is a rotation each second for 30,000 years; a serial above it was not counted, but edited.
+const MostSerial = 1 << 40
 
-func sane(serial int64) int64 { return max(0, min(serial, mostSerial)) }
+func sane(serial int64) int64 { return max(0, min(serial, MostSerial)) }
 
 // checksum finds an edit and a torn copy. It is no protection against somebody who may write the Secret: they could as well put
 // another token there.

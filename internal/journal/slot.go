@@ -37,7 +37,6 @@ type Slot struct {
 	frames   uint32
 	size     int64
 	broken   error // the first error: what comes after it would be torn
-	sealed   bool
 }
 
 // Reserve makes the file, with room for a reply, and makes it durable. When it fails, nothing may be spent.
@@ -98,12 +97,8 @@ func (s *Slot) Seal() error {
 	if s.broken == nil {
 		s.broken = s.file.Sync()
 	}
-	s.sealed = s.broken == nil
 	return s.Err()
 }
-
-// Sealed tells whether the reply is durable.
-func (s *Slot) Sealed() bool { return s.sealed }
 
 // Err is why the reply could not be written down; nil where it could, so far.
 func (s *Slot) Err() error {
