@@ -201,7 +201,10 @@ func (r *Reconciler) commit(ctx context.Context, seen *observation, claimed *cus
 // to.
 func (r *Reconciler) result(seen *observation, try *attempt) custody.Result {
 	if try.answer.Verdict == token.Granted {
-		return custody.Result{Claim: try.claim, Wanted: custody.State.Awaits, Apply: r.granted(seen, try)}
+		wanted := func(state custody.State, claim custody.Claim) bool {
+			return state.Awaits(claim) && !state.Outran(claim, try.answer.Set.Refresh)
+		}
+		return custody.Result{Claim: try.claim, Wanted: wanted, Apply: r.granted(seen, try)}
 	}
 	failure := r.failure(seen, try)
 	return custody.Result{Claim: try.claim, Wanted: custody.State.Holds, Apply: func(state custody.State) custody.State {

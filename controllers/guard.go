@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
 	ctrl "sigs.k8s.io/controller-runtime"
 
 	"github.com/fluent-credential/operator/api/v1alpha1"
@@ -16,30 +18,46 @@ import (
 // loginInUsePoll is how often to look whether the FluentCredential that has a login is still there.
 const loginInUsePoll = 5 * time.Minute
 
-// reserveLogin asks the guard for one login with the password. It returns an answer where there is none to be had.
+// reserveLogin asks the guard for one login with the password, or for the seed. It returns an answer where there is none to be had.
 func (r *Reconciler) reserveLogin(ctx context.Context, seen *observation, try *attempt) (*provider.Answer, error) {
-	if r.Guard == nil || try.claim.Grant != token.Password {
-		return nil, nil
-	}
-	refusal, err := r.Guard.Reserve(ctx, seen.guarded(), try.claim.ID, r.Clock.Now())
+	refusal, err := r.askGuard(ctx, seen, try)
 	if err != nil || refusal == nil {
 		return nil, err
 	}
-	try.retryAt = refusal.Until
-	if refusal.Why == loginguard.InUse {
-		try.retryAt = r.Clock.Now().Add(loginInUsePoll)
-	}
 	problem := provider.Problem{Code: string(refusal.Why), Description: explain(refusal)}
+	try.retryAt = refusal.Until
+	switch refusal.Why {
+	case loginguard.Spent:
+		return &provider.Answer{Verdict: token.RefusedIntact, Problem: problem}, nil
+	case loginguard.InUse:
+		try.retryAt = r.Clock.Now().Add(loginInUsePoll)
+	case loginguard.Rejected, loginguard.Exhausted:
+	}
 	return &provider.Answer{Verdict: token.LoginRefused, Problem: problem}, nil
+}
+
+func (r *Reconciler) askGuard(ctx context.Context, seen *observation, try *attempt) (*loginguard.Refusal, error) {
+	switch {
+	case r.Guard == nil:
+		return nil, nil
+	case try.claim.Grant == token.Password:
+		return r.Guard.Reserve(ctx, seen.guarded(), try.claim.ID, r.Clock.Now())
+	case try.claim.Seed:
+		return r.Guard.Take(ctx, seen.seeded(try))
+	}
+	return nil, nil
 }
 
 func explain(refusal *loginguard.Refusal) string {
 	switch refusal.Why {
 	case loginguard.InUse:
-		return fmt.Sprintf("FluentCredential %s in namespace %s, which is older, logs in with the same user name, client and scope",
+		return fmt.Sprintf("FluentCredential %s in namespace %s has this login: the same user name or seed, client and scope",
 			refusal.By.Name, refusal.By.Namespace)
 	case loginguard.Exhausted:
 		return "too many logins of this user were refused; the next one is tried at " + refusal.Until.UTC().Format(time.RFC3339)
+	case loginguard.Spent:
+		return fmt.Sprintf("FluentCredential %s in namespace %s, which is gone, spent this seed, and a seed works once: authorize anew",
+			refusal.By.Name, refusal.By.Namespace)
 	case loginguard.Rejected:
 	}
 	return "these credentials were refused before; they are tried again at " + refusal.Until.UTC().Format(time.RFC3339)
@@ -50,18 +68,36 @@ var guardReasons = map[string]string{
 	string(loginguard.Rejected):  v1alpha1.ReasonCredentialsRejected,
 	string(loginguard.Exhausted): v1alpha1.ReasonLoginLocked,
 	string(loginguard.InUse):     v1alpha1.ReasonLoginInUse,
+	string(loginguard.Spent):     v1alpha1.ReasonReauthorizationRequired,
 }
 
 // settleLogin tells the guard what became of a login. A login that cannot be settled counts as refused.
 func (r *Reconciler) settleLogin(ctx context.Context, seen *observation, try *attempt) {
-	if r.Guard == nil || try.claim.Grant != token.Password {
+	if r.Guard == nil {
 		return
 	}
-	retryAt, err := r.Guard.Settle(ctx, seen.guarded(), try.claim.ID, try.answer.Verdict, r.Clock.Now())
+	var err error
+	switch {
+	case try.claim.Grant == token.Password:
+		try.retryAt, err = r.Guard.Settle(ctx, seen.guarded(), try.claim.ID, try.answer.Verdict, r.Clock.Now())
+	case try.claim.Seed && isIntact(try.answer.Verdict) && !try.sent.IsZero(): // the claim was ours: nobody else is spending it
+		err = r.Guard.Return(ctx, seen.seeded(try))
+	}
 	if err != nil {
 		ctrl.LoggerFrom(ctx).Error(err, "A login could not be settled; it counts as refused")
 	}
-	try.retryAt = retryAt
+}
+
+// isIntact tells whether what was to be spent is as good as before.
+func isIntact(verdict token.Verdict) bool {
+	return verdict == token.Unsent || verdict == token.RefusedIntact || verdict == token.TryLater
+}
+
+// seeded is the seed that is to be spent, as the guard knows it.
+func (o *observation) seeded(try *attempt) loginguard.Login {
+	login := o.guarded()
+	login.Seed = try.spends
+	return login
 }
 
 // guarded is the login as the guard knows it.
@@ -72,4 +108,22 @@ func (o *observation) guarded() loginguard.Login {
 			Namespace: o.cred.Namespace, Name: o.cred.Name, UID: string(o.cred.UID), Created: o.cred.CreationTimestamp.Time,
 		}},
 	}
+}
+
+// hasLeft tells whether a FluentCredential is gone, or was given another login and holds nothing that the old one brought: what it
+// still holds it may refresh.
+func (r *Reconciler) hasLeft(ctx context.Context, owner loginguard.Owner, login loginguard.Login) bool {
+	var cred v1alpha1.FluentCredential
+	err := r.Live.Get(ctx, types.NamespacedName{Namespace: owner.Namespace, Name: owner.Name}, &cred)
+	if err != nil || string(cred.UID) != owner.UID {
+		return err == nil || apierrors.IsNotFound(err)
+	}
+	seen, err := r.observe(ctx, &cred, &remembered{})
+	if err != nil || seen.api == nil || seen.obstacle.reason != "" || !login.Seed.IsZero() {
+		return false
+	}
+	now := seen.guarded()
+	same := now.Endpoint == login.Endpoint && now.Username == login.Username &&
+		now.Use.Client == login.Use.Client && now.Use.Scope == login.Use.Scope
+	return !same && seen.facts.Token != nil && !seen.facts.Token.Stale
 }

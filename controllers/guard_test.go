@@ -22,7 +22,7 @@ func newGuarded(t *testing.T, change func(*authsim.Config), right bool) *driven 
 			login.StringData["password"] = wrongPassword
 		}
 	}, nil)
-	d.Guard = &loginguard.Guard{Reader: live, Writer: live, Namespace: d.cred.Namespace, Salt: custody.NewID}
+	d.Guard = &loginguard.Guard{Reader: live, Writer: live, Namespace: d.cred.Namespace, Salt: custody.NewID, HasLeft: d.hasLeft}
 	return d
 }
 
@@ -131,5 +131,67 @@ func TestTwoCredentialsWithOneLogin(t *testing.T) {
 	d.runFor(10 * time.Minute)
 	if got := d.status().Summary; got.Reason != v1alpha1.ReasonTokenPublished {
 		t.Errorf("after the elder went, the younger says %s: %s", got.Reason, got.Message)
+	}
+}
+
+func TestSharedLoginIsFreeWhenItsOwnerWasGivenAnother(t *testing.T) {
+	t.Parallel()
+	d := newGuarded(t, nil, true)
+	d.settle()
+	elder, waiting := d.cred, credential(d.cred.Namespace, "waiting", d.server)
+	own := loginSecret(d.cred.Namespace, "waiting-login")
+	waiting.Spec.CredentialsSecretRef.Name = own.Name
+	create(t, own)
+	create(t, waiting)
+	d.cred = waiting
+	d.settle()
+	if got := d.status().Summary; got.Reason != v1alpha1.ReasonLoginInUse {
+		t.Fatalf("the second says %s: %s, want LoginInUse", got.Reason, got.Message)
+	}
+	edit(t, secret(t, elder.Namespace, "orders-login"), func(login *corev1.Secret) {
+		delete(login.Data, "username")
+		delete(login.Data, "password")
+		login.Data["refresh_token"] = []byte(d.server.Seed(user, clientID))
+	})
+	d.cred = elder
+	d.settle()
+	d.cred = waiting
+	d.runFor(2 * loginInUsePoll)
+	if got := d.status().Summary; got.Reason != v1alpha1.ReasonTokenPublished {
+		t.Errorf("the owner has another login by now, and the second says %s: %s", got.Reason, got.Message)
+	}
+}
+
+func TestSeedGivenToTwoIsSpentByOne(t *testing.T) {
+	t.Parallel()
+	var seed string
+	d := newDrivenWith(t, nil, func(login *corev1.Secret) {
+		delete(login.StringData, "username")
+		delete(login.StringData, "password")
+	}, nil)
+	d.Guard = &loginguard.Guard{Reader: live, Writer: live, Namespace: d.cred.Namespace, Salt: custody.NewID, HasLeft: d.hasLeft}
+	seed = d.server.Seed(user, clientID)
+	edit(t, secret(t, d.cred.Namespace, "orders-login"), func(login *corev1.Secret) {
+		login.Data["refresh_token"] = []byte(seed)
+	})
+	d.settle()
+	second := credential(d.cred.Namespace, "second", d.server)
+	create(t, second)
+	first := d.cred
+	d.cred = second
+	d.settle()
+	if got := d.status().Summary; got.Reason != v1alpha1.ReasonLoginInUse {
+		t.Errorf("the second says %s: %s, want LoginInUse", got.Reason, got.Message)
+	}
+	edit(t, first, func(cred *v1alpha1.FluentCredential) { cred.Finalizers = nil })
+	if err := live.Delete(t.Context(), first); err != nil {
+		t.Fatal(err)
+	}
+	d.runFor(2 * loginInUsePoll)
+	if got := d.status().Summary; got.Reason != v1alpha1.ReasonReauthorizationRequired {
+		t.Errorf("after the first went, the second says %s: %s, want ReauthorizationRequired", got.Reason, got.Message)
+	}
+	if requests := d.server.Ledger().Requests; requests != 1 {
+		t.Errorf("%d requests, want one: a seed works once", requests)
 	}
 }

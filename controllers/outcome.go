@@ -143,9 +143,7 @@ func reasonOf(try *attempt) string {
 		}
 	}
 	switch try.answer.Verdict {
-	case token.RefusedIntact:
-		return v1alpha1.ReasonCredentialsRejected
-	case token.LoginRefused:
+	case token.RefusedIntact, token.LoginRefused:
 		return refusedLogin(try.answer.Problem)
 	case token.RefusedDead:
 		return v1alpha1.ReasonRefreshTokenRejected

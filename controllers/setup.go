@@ -71,6 +71,7 @@ func NewReconciler(mgr ctrl.Manager, options Options) *Reconciler {
 	}
 	reconciler.Guard = &loginguard.Guard{
 		Reader: mgr.GetAPIReader(), Writer: mgr.GetClient(), Namespace: options.Namespace, Salt: custody.NewID,
+		HasLeft: reconciler.hasLeft,
 	}
 	return reconciler
 }

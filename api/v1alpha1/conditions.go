@@ -30,7 +30,7 @@ const (
 	ReasonCredentialsRejected = "CredentialsRejected"
 	// ReasonLoginLocked surfaces when the API keeps refusing a login that is known to have worked.
 	ReasonLoginLocked = "LoginLocked"
-	// ReasonLoginInUse surfaces when an older FluentCredential logs in with the same endpoint, user name, client and scope.
+	// ReasonLoginInUse surfaces when another FluentCredential logs in with the same endpoint, user name or seed, client and scope.
 	ReasonLoginInUse = "LoginInUse"
 	// ReasonProviderUnavailable surfaces when the API cannot be reached or answers with a failure of its own.
 	ReasonProviderUnavailable = "ProviderUnavailable"

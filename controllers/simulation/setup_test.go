@@ -50,7 +50,7 @@ func setupOf(d *dice) setup {
 	}
 	switch d.among("setup", 8) {
 	case 0:
-		s.shared = s.renews
+		s.shared = true
 		fallthrough
 	case 1:
 		s.credentials = append(s.credentials, types.NamespacedName{Namespace: namespace, Name: "stock"})
@@ -103,6 +103,9 @@ func (w *world) found(key types.NamespacedName) {
 	}
 	if w.setup.shared {
 		data["client_id"] = []byte("shared")
+		if !w.setup.renews {
+			data["refresh_token"] = []byte(w.sharedSeed())
+		}
 	}
 	w.put(&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: key.Namespace, Name: loginOf(key)}, Data: data})
 	w.put(&v1alpha1.FluentCredential{
@@ -114,6 +117,14 @@ func (w *world) found(key types.NamespacedName) {
 			Target:               v1alpha1.TargetSpec{Name: targetOf(key)},
 		},
 	})
+}
+
+// sharedSeed is the seed that a person gave to both credentials, by mistake.
+func (w *world) sharedSeed() string {
+	if w.seed == "" {
+		w.seed = w.server.seed()
+	}
+	return w.seed
 }
 
 func loginOf(key types.NamespacedName) string { return key.Name + "-login" }

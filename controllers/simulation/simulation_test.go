@@ -103,7 +103,7 @@ func (w *world) endWithPerson() {
 		if w.isWellOf(key) || w.isInUse(key) {
 			continue
 		}
-		if about := w.oracle.about[key]; w.mustRenew() || about.mayLose == "" {
+		if about := w.oracle.about[key]; w.mustRenew() || about.mayLose == "" && !w.isSpent(key) {
 			w.oracle.violated("it ends well", "%s: %s", key.Name, w.state(key))
 			return
 		}
@@ -201,6 +201,11 @@ func (w *world) condition(key types.NamespacedName, kind string) string {
 // isInUse: of two credentials with one login the younger one waits.
 func (w *world) isInUse(key types.NamespacedName) bool {
 	return w.setup.shared && strings.Contains(w.condition(key, v1alpha1.ConditionRenewable), v1alpha1.ReasonLoginInUse)
+}
+
+// isSpent: a seed that a person gave to two was spent by the one that is gone.
+func (w *world) isSpent(key types.NamespacedName) bool {
+	return w.setup.shared && !w.setup.renews && strings.Contains(w.condition(key, v1alpha1.ConditionRenewable), "Spent")
 }
 
 // isHonest: the chain is lost, and the status says that a person has to help.

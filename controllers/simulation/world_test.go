@@ -22,6 +22,7 @@ type world struct {
 	steps    int
 	mistake  *mistake
 	counts   counts
+	seed     string // that both credentials were given
 
 	verbose    bool
 	transcript []string

@@ -21,6 +21,7 @@ type State struct {
 	Claim     *Claim   `json:"claim,omitempty"`
 	LastClaim string   `json:"lastClaim,omitempty"` // the claim whose result was stored last
 	Lost      []string `json:"lost,omitempty"`      // claims since the newest token whose reply never came; a late one is welcome
+	Sent      []string `json:"sent,omitempty"`      // hashes of the refresh tokens that were sent since the first of them
 	Failure   *Failure `json:"failure,omitempty"`
 
 	Rotate   string `json:"rotate,omitempty"`   // the rotate annotation that was last acted on

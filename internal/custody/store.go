@@ -137,7 +137,8 @@ func (s *Store) Put(ctx context.Context, owner Owner, from *Record, next State) 
 	return &Record{State: next, secret: secret, Leaving: from.Leaving}, nil
 }
 
-// createFirst looks once more: between the reads of the two names, a relocation may have moved the state from the one to the other.
+// createFirst looks once more: between the reads of the two names, a relocation may have moved the state from the one to the other,
+// and the owner that a cache still shows may have been released.
 func (s *Store) createFirst(ctx context.Context, owner Owner, state State) (*Record, error) {
 	found, err := s.Open(ctx, owner)
 	if err != nil {
@@ -145,6 +146,13 @@ func (s *Store) createFirst(ctx context.Context, owner Owner, state State) (*Rec
 	}
 	if found.secret != nil {
 		return nil, ErrConflict
+	}
+	gone, err := s.isOwnerGone(ctx, owner)
+	switch {
+	case err != nil:
+		return nil, err
+	case gone:
+		return nil, ErrGone
 	}
 	return s.create(ctx, owner, Names(owner.Name)[0], state)
 }

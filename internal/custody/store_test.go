@@ -260,3 +260,19 @@ func TestRelease(t *testing.T) {
 		})
 	}
 }
+
+func TestFirstWriteForAnOwnerThatIsGone(t *testing.T) {
+	a := newAPI(t)
+	store := a.store()
+	record, err := store.Open(t.Context(), owner)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.behind(func(c client.Client) error {
+		cred := &v1alpha1.FluentCredential{ObjectMeta: metav1.ObjectMeta{Namespace: owner.Namespace, Name: owner.Name}}
+		return c.Delete(t.Context(), cred)
+	})
+	if _, err := store.Put(t.Context(), owner, record, record.State); !errors.Is(err, ErrGone) {
+		t.Errorf("%v, want ErrGone: a cache can show an owner that was released, and nobody would remove its state", err)
+	}
+}

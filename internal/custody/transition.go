@@ -14,6 +14,10 @@ func (s State) Claimed(claim Claim, rotate string) State {
 	s.Claim = &claim
 	s.Rotate = rotate
 	s.rememberSeed(claim)
+	if len(s.Lost) > 0 && claim.Spends != "" {
+		s.Sent = append(slices.Clone(s.Sent), claim.Spends)
+		s.Sent = s.Sent[max(0, len(s.Sent)-maxLost):]
+	}
 	return s
 }
 
@@ -40,7 +44,7 @@ func (s State) Granted(claim Claim, got Obtained) State {
 	default:
 		s.Chain = nil // a new family, and it has none
 	}
-	s.Claim, s.LastClaim, s.Failure, s.Lost = nil, claim.ID, nil, nil
+	s.Claim, s.LastClaim, s.Failure, s.Lost, s.Sent = nil, claim.ID, nil, nil, nil
 	return s
 }
 
@@ -122,6 +126,12 @@ func (s State) Awaits(claim Claim) bool {
 		return s.Holds(claim)
 	}
 	return s.lost(claim)
+}
+
+// Outran tells whether the refresh token of a late result was sent meanwhile: an API that gives the same pair again had given it to
+// somebody else too, and it is spent.
+func (s State) Outran(claim Claim, refresh token.Secret) bool {
+	return !s.Holds(claim) && slices.Contains(s.Sent, refresh.Hash(s.Salt))
 }
 
 func (s State) lost(claim Claim) bool { return slices.Contains(s.Lost, claim.ID) }

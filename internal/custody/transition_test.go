@@ -415,3 +415,31 @@ func TestOutlived(t *testing.T) {
 		})
 	}
 }
+
+func TestOutran(t *testing.T) {
+	login, refresh := loggingIn(token.Password), refreshing(1)
+	login.ID = "login"
+	lost := chained(&login).Settled(login, Failure{Verdict: token.Unknown}, token.Secret{})
+	sent := lost.Claimed(refresh, "").Failed(refresh, Failure{Verdict: token.RefusedDead}, token.Secret{})
+	cases := map[string]struct {
+		state  State
+		result string
+		want   bool
+		why    string
+	}{
+		"the token was sent":     {sent, old, true, "an API that gives the same pair again gave it to somebody else too"},
+		"another token":          {sent, "refresh-2", false, "nobody has sent it"},
+		"nothing was sent since": {lost, old, false, "a late result is welcome"},
+		"the claim is there":     {sent.Claimed(login, ""), old, false, "what comes after a token was sent is the API's present word"},
+	}
+	for name, test := range cases {
+		t.Run(name, func(t *testing.T) {
+			if got := test.state.Outran(login, token.NewSecret(test.result)); got != test.want {
+				t.Errorf("%v, want %v: %s", got, test.want, test.why)
+			}
+		})
+	}
+	if granted := sent.Claimed(login, "").Granted(login, Obtained{}); granted.Sent != nil {
+		t.Errorf("%v is remembered although no late result is expected any more", granted.Sent)
+	}
+}

@@ -48,7 +48,8 @@ type Why string
 const (
 	Rejected  Why = "Rejected"  // these very credentials were refused
 	Exhausted Why = "Exhausted" // too many logins of this user were refused
-	InUse     Why = "InUse"     // an older FluentCredential has this login
+	InUse     Why = "InUse"     // another FluentCredential has this login
+	Spent     Why = "Spent"     // a FluentCredential that is gone spent this seed
 )
 
 // Refusal says that a login may not be tried now.

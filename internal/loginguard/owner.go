@@ -21,19 +21,27 @@ type Use struct {
 	Owner  Owner  `json:"owner"`
 }
 
-// Claimed is the state in which the owner uses the login, unless one does that is as old or older. An owner that is gone counts as
-// none.
-func (s State) Claimed(use Use, gone func(Owner) bool) (State, *Refusal) {
+// Claimed is the state in which the owner uses the login, unless another one has it. The first to log in keeps it for as long as it
+// lives: whoever took it away could be given the very refresh token that the other one is about to spend.
+func (s State) Claimed(use Use, left func(Owner) bool) (State, *Refusal) {
 	s.Uses = slices.Clone(s.Uses)
 	at := slices.IndexFunc(s.Uses, func(u Use) bool { return u.Client == use.Client && u.Scope == use.Scope })
 	switch {
 	case at < 0:
 		s.Uses = append(s.Uses, use)
 	case s.Uses[at].Owner.UID == use.Owner.UID:
-	case !use.Owner.Created.Before(s.Uses[at].Owner.Created) && !gone(s.Uses[at].Owner):
+	case !left(s.Uses[at].Owner):
 		return s, &Refusal{Why: InUse, By: s.Uses[at].Owner}
 	default:
 		s.Uses[at] = use
 	}
 	return s, nil
+}
+
+// Unclaimed is the state in which the owner uses the login no more.
+func (s State) Unclaimed(use Use) State {
+	s.Uses = slices.DeleteFunc(slices.Clone(s.Uses), func(u Use) bool {
+		return u.Client == use.Client && u.Scope == use.Scope && u.Owner.UID == use.Owner.UID
+	})
+	return s
 }

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -26,13 +27,16 @@ type Guard struct {
 	Namespace string
 	// Salt makes a salt for a new login.
 	Salt func() string
+	// HasLeft tells whether an owner uses a login no more. Where that is not known it says no.
+	HasLeft func(context.Context, Owner, Login) bool
 }
 
-// Login is a user name at a token endpoint, and the credentials that are to be tried.
+// Login is a user name at a token endpoint and the password that is to be tried, or a seed that is to be spent there.
 type Login struct {
 	Endpoint string
 	Username string
 	Password token.Secret
+	Seed     token.Secret // a refresh token or a code that a person was given; zero: it is a user name
 	Use      Use
 }
 
@@ -46,7 +50,7 @@ const tries = 10
 func (g *Guard) Reserve(ctx context.Context, login Login, id string, now time.Time) (*Refusal, error) {
 	var refusal *Refusal
 	err := g.change(ctx, login, func(state State) (State, error) {
-		claimed, refused := state.Claimed(login.Use, func(owner Owner) bool { return g.isGone(ctx, owner) })
+		claimed, refused := state.Claimed(login.Use, func(owner Owner) bool { return g.HasLeft(ctx, owner, login) })
 		if refused == nil {
 			claimed, refused = claimed.Reserve(now, id, hash(state, login))
 		}
@@ -57,6 +61,28 @@ func (g *Guard) Reserve(ctx context.Context, login Login, id string, now time.Ti
 		return claimed, nil
 	})
 	return refusal, err
+}
+
+// Take asks for a seed. Only one FluentCredential may ever spend it, and nobody can spend it after that one is gone.
+func (g *Guard) Take(ctx context.Context, login Login) (*Refusal, error) {
+	var refusal *Refusal
+	err := g.change(ctx, login, func(state State) (State, error) {
+		claimed, refused := state.Claimed(login.Use, func(Owner) bool { return false })
+		refusal = refused
+		if refused != nil || slices.Equal(claimed.Uses, state.Uses) {
+			return state, errUnchanged
+		}
+		return claimed, nil
+	})
+	if refusal != nil && g.HasLeft(ctx, refusal.By, login) {
+		refusal.Why = Spent
+	}
+	return refusal, err
+}
+
+// Return gives a seed back that was not spent after all.
+func (g *Guard) Return(ctx context.Context, login Login) error {
+	return g.change(ctx, login, func(state State) (State, error) { return state.Unclaimed(login.Use), nil })
 }
 
 // Settle records what became of an attempt. It returns when refused credentials may be tried again. An attempt that is never settled
@@ -135,16 +161,16 @@ func (g *Guard) decode(encoded []byte) State {
 	return state
 }
 
-func (g *Guard) isGone(ctx context.Context, owner Owner) bool {
-	var cred v1alpha1.FluentCredential
-	err := g.Reader.Get(ctx, types.NamespacedName{Namespace: owner.Namespace, Name: owner.Name}, &cred)
-	return apierrors.IsNotFound(err) || err == nil && string(cred.UID) != owner.UID
-}
-
 func hash(state State, login Login) string { return login.Password.Hash(state.Salt + login.Username) }
 
-// secretName names the user at the endpoint without telling who it is.
+// namePrefix of the guard's Secrets; what follows names the login without telling it.
+const namePrefix = "fluent-credential-login-"
+
 func secretName(login Login) string {
-	sum := sha256.Sum256([]byte(login.Endpoint + "\x00" + login.Username))
-	return "fluent-credential-login-" + hex.EncodeToString(sum[:16])
+	named := login.Username
+	if !login.Seed.IsZero() {
+		named = "\x00" + login.Seed.Hash(login.Endpoint) // no user name begins with a zero byte
+	}
+	sum := sha256.Sum256([]byte(login.Endpoint + "\x00" + named))
+	return namePrefix + hex.EncodeToString(sum[:16])
 }
