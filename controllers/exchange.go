@@ -54,12 +54,12 @@ func (r *Reconciler) exchange(ctx context.Context, seen *observation, means plan
 	ctx = context.WithoutCancel(ctx)
 	r.pending.Add(1)
 	defer r.pending.Done()
-	claimed, err := r.claimLogin(ctx, seen, try)
+	claimed, err := r.claimLogin(ctx, conn, seen, try)
 	if claimed == nil {
 		r.discard(ctx, slot)
 		return err
 	}
-	r.send(ctx, conn, seen, try)
+	r.send(ctx, conn, seen, try, slot)
 	r.warnUnsealed(ctx, slot)
 	return r.finish(ctx, seen, claimed, try, slot)
 }
@@ -79,7 +79,7 @@ func (r *Reconciler) finish(ctx context.Context, seen *observation, claimed *cus
 	if try.answer.Verdict != token.LoginRefused {
 		r.settleLogin(ctx, seen, try)
 	}
-	r.discard(ctx, slot)
+	r.conclude(ctx, slot, try, claimed.Lost)
 	return err
 }
 
@@ -126,7 +126,7 @@ func (r *Reconciler) prepare(seen *observation, means plan.Means) (*attempt, err
 
 // claimLogin asks the login guard first: it counts an attempt from before it is made. Without a claim and an error the guard
 // refused.
-func (r *Reconciler) claimLogin(ctx context.Context, seen *observation, try *attempt) (*custody.Record, error) {
+func (r *Reconciler) claimLogin(ctx context.Context, conn *exchange.Conn, seen *observation, try *attempt) (*custody.Record, error) {
 	refused, err := r.reserveLogin(ctx, seen, try)
 	if err != nil {
 		return nil, err
@@ -135,7 +135,7 @@ func (r *Reconciler) claimLogin(ctx context.Context, seen *observation, try *att
 		try.answer = *refused
 		return nil, r.undialed(ctx, seen, try)
 	}
-	claimed, err := r.claim(ctx, seen, try)
+	claimed, err := r.claim(ctx, conn, seen, try)
 	if err != nil {
 		seen.memory.unsent = try.claim.ID // should it be there after all, nothing was sent for it
 		try.answer.Verdict = token.Unsent
@@ -145,8 +145,9 @@ func (r *Reconciler) claimLogin(ctx context.Context, seen *observation, try *att
 }
 
 // claim writes down what is about to be spent. On a conflict everything is dropped: somebody else was first.
-func (r *Reconciler) claim(ctx context.Context, seen *observation, try *attempt) (*custody.Record, error) {
+func (r *Reconciler) claim(ctx context.Context, conn *exchange.Conn, seen *observation, try *attempt) (*custody.Record, error) {
 	try.claim.Started = r.Clock.Now()
+	conn.Arm(SpendBefore)
 	try.claim.SpendBefore = try.claim.Started.Add(SpendBefore)
 	next := seen.record.Claimed(try.claim, seen.handledRotate())
 	ctx, cancel := context.WithTimeout(ctx, SpendBefore)
@@ -155,11 +156,15 @@ func (r *Reconciler) claim(ctx context.Context, seen *observation, try *attempt)
 }
 
 // send spends the token, once, unless the claim has become too old meanwhile.
-func (r *Reconciler) send(ctx context.Context, conn *exchange.Conn, seen *observation, try *attempt) {
+func (r *Reconciler) send(ctx context.Context, conn *exchange.Conn, seen *observation, try *attempt, slot *journal.Slot) {
+	refused := r.noteSending(slot)
 	try.sent = r.Clock.Now()
-	if isLate(try) {
+	switch {
+	case refused != nil:
+		try.answer = *refused
+	case isLate(try):
 		try.answer = provider.Answer{Verdict: token.Unsent, Problem: provider.Problem{Description: "this process was held up"}}
-	} else {
+	default:
 		try.answer = conn.Send(ctx, seen.api, try.claim.Grant, try.request)
 	}
 	try.replied = r.Clock.Now()
@@ -204,7 +209,7 @@ func (r *Reconciler) result(seen *observation, try *attempt) custody.Result {
 		wanted := func(state custody.State, claim custody.Claim) bool {
 			return state.Awaits(claim) && !state.Outran(claim, try.answer.Set.Refresh)
 		}
-		return custody.Result{Claim: try.claim, Wanted: wanted, Apply: r.granted(seen, try)}
+		return custody.Result{Claim: try.claim, Wanted: wanted, Apply: r.granted(seen, try), Patience: claimLife}
 	}
 	failure := r.failure(seen, try)
 	return custody.Result{Claim: try.claim, Wanted: custody.State.Holds, Apply: func(state custody.State) custody.State {

@@ -4,14 +4,10 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io/fs"
 
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/types"
 	ctrl "sigs.k8s.io/controller-runtime"
 
-	"github.com/fluent-credential/operator/api/v1alpha1"
 	"github.com/fluent-credential/operator/internal/custody"
 	"github.com/fluent-credential/operator/internal/exchange"
 	"github.com/fluent-credential/operator/internal/journal"
@@ -38,7 +34,24 @@ func (r *Reconciler) reserve(seen *observation, try *attempt) (*journal.Slot, *p
 		}
 	}
 	r.Metrics.JournalFailed("reserve")
-	return nil, &provider.Answer{Verdict: token.Unsent, Problem: provider.Problem{Code: journalUnwritable, Description: rootOf(err)}}
+	return nil, unwritable(err)
+}
+
+// noteSending writes down that the request is about to be sent: a process that ends before this line has spent nothing.
+func (r *Reconciler) noteSending(slot *journal.Slot) *provider.Answer {
+	if slot == nil {
+		return nil
+	}
+	err := slot.Sending()
+	if err == nil {
+		return nil
+	}
+	r.Metrics.JournalFailed("write")
+	return unwritable(err)
+}
+
+func unwritable(err error) *provider.Answer {
+	return &provider.Answer{Verdict: token.Unsent, Problem: provider.Problem{Code: journalUnwritable, Description: rootOf(err)}}
 }
 
 // rootOf is the operating system's own word for an error, without the path, which differs from reply to reply.
@@ -77,10 +90,15 @@ func (r *Reconciler) observeJournal(ctx context.Context, seen *observation) {
 		return
 	}
 	entry, err := r.Journal.Find(claim.ID)
+	var defect *journal.Defect
 	switch {
 	case err == nil:
 		seen.journaled = entry
-	case !errors.Is(err, fs.ErrNotExist):
+	case errors.Is(err, fs.ErrNotExist):
+	case errors.As(err, &defect) && defect.Kind == journal.Unsealed:
+		seen.unsealed = defect
+	default:
+		seen.unheard = defect == nil
 		r.Metrics.JournalFailed("read")
 		ctrl.LoggerFrom(ctx).Info("The journal's entry of a claim cannot be used", "because", rootOf(err))
 	}
@@ -99,98 +117,61 @@ func (r *Reconciler) forgetSlot(ctx context.Context, claim custody.Claim) {
 // restore stores a reply that the process which received it could not store.
 func (r *Reconciler) restore(ctx context.Context, seen *observation) error {
 	try := &attempt{claim: *seen.record.Claim, replied: r.Clock.Now()}
-	if err := r.replay(ctx, seen, try); err != nil {
+	if _, err := r.replay(ctx, seen, try); err != nil {
 		return err
 	}
 	r.publishReply(ctx, seen, try)
 	return nil
 }
 
-// replay makes of a journaled reply what would have been made of it when it came. The token's life counts from the claim: the
-// moment of sending is not known, and came after it.
-func (r *Reconciler) replay(ctx context.Context, seen *observation, try *attempt) error {
+// replay makes of a journaled reply what would have been made of it when it came, and tells whether the file has to stay. The
+// token's life counts from the claim: the moment of sending is not known, and came after it.
+func (r *Reconciler) replay(ctx context.Context, seen *observation, try *attempt) (kept bool, err error) {
 	try.spends, try.sent = seen.sentBy(try.claim), try.claim.Started
 	try.answer = exchange.Replay(seen.api, try.claim.Grant, seen.journaled.Reply, []token.Secret{try.spends, seen.login.Password})
-	ctrl.LoggerFrom(ctx).Info("A reply was found in the journal", "grant", try.claim.Grant, "verdict", try.answer.Verdict)
-	if try.answer.Verdict != token.Granted && !seen.record.Holds(try.claim) {
-		return r.Journal.Remove(try.claim.ID) // it was settled meanwhile: only a token is still welcome (invariant I6)
+	if try.answer.Verdict != token.Granted && !seen.record.Holds(try.claim) { // it was settled meanwhile: only a token is still welcome (invariant I6)
+		return r.ended(try)
 	}
+	ctrl.LoggerFrom(ctx).Info("A reply was found in the journal", "grant", try.claim.Grant, "verdict", try.answer.Verdict)
 	if err := r.commit(ctx, seen, seen.record, try); err != nil && !isUnwanted(err) {
-		return err
+		return true, err
 	}
 	r.Metrics.Recovered("journal")
-	return r.Journal.Remove(try.claim.ID)
+	return r.ended(try)
 }
 
-func isUnwanted(err error) bool {
-	return errors.Is(err, custody.ErrSuperseded) || errors.Is(err, custody.ErrGone)
+// isUnread tells whether the API granted something that could not be understood.
+func isUnread(answer provider.Answer) bool {
+	return answer.Verdict == token.Unknown && answer.Problem.Status/100 == 2
 }
 
-// RecoverJournal stores what the journal holds when a process starts. Every replica does it, whoever leads: only this one may have
-// the files, and the compare-and-swap decides. What cannot be read is told and left; it is no reason not to start.
-func (r *Reconciler) RecoverJournal(ctx context.Context) {
-	if r.Journal == nil {
+// conclude ends the slot of an exchange whose result is stored, and the files of former ones that a new token makes worthless.
+func (r *Reconciler) conclude(ctx context.Context, slot *journal.Slot, try *attempt, lost []string) {
+	if slot == nil {
 		return
 	}
-	log := ctrl.LoggerFrom(ctx)
-	entries, defects, err := r.Journal.Scan()
-	if err != nil {
-		r.Metrics.JournalFailed("read")
-		log.Error(err, "The journal cannot be read")
+	if isUnread(try.answer) {
+		_ = slot.Close()
+		ctrl.LoggerFrom(ctx).Info("A granted reply could not be understood; the journal keeps it", "claim", try.claim.ID)
+		return
 	}
-	for _, defect := range defects {
-		r.Metrics.JournalFailed(string(defect.Kind))
-		log.Info("A file of the journal cannot be used; its reply counts as lost", "file", defect.Path, "because", defect.Kind)
-		r.sweep(ctx, defect)
-	}
-	for _, entry := range entries {
-		if err := r.recoverEntry(ctx, entry); err != nil {
-			log.Error(err, "A reply in the journal could not be stored yet", "namespace", entry.Namespace, "name", entry.Name)
+	r.discard(ctx, slot)
+	if try.answer.Verdict == token.Granted {
+		for _, claim := range lost {
+			r.forgetSlot(ctx, custody.Claim{ID: claim})
 		}
 	}
 }
 
-// sweep removes a slot that nobody will write to any more: its process is gone, or was for as long as any exchange takes. Files of
-// other kinds are left for a person to look at.
-func (r *Reconciler) sweep(ctx context.Context, defect *journal.Defect) {
-	var claim custody.Claim
-	if defect.Head == nil || json.Unmarshal(defect.Head.Claim, &claim) != nil {
-		return
+// ended removes the file of a reply that was made use of. One that could not be understood stays: another version of the operator
+// may read the token in it.
+func (r *Reconciler) ended(try *attempt) (kept bool, err error) {
+	if isUnread(try.answer) {
+		return true, nil
 	}
-	if claim.Holder == r.Holder {
-		return // an exchange of our own that began meanwhile, however slow it is
-	}
-	if !claim.Holder.Outlived(r.Holder) && r.Clock.Now().Sub(defect.Written) < claimLife {
-		return
-	}
-	r.forgetSlot(ctx, claim)
+	return false, r.Journal.Remove(try.claim.ID)
 }
 
-func (r *Reconciler) recoverEntry(ctx context.Context, entry *journal.Entry) error {
-	var cred v1alpha1.FluentCredential
-	err := r.Live.Get(ctx, types.NamespacedName{Namespace: entry.Namespace, Name: entry.Name}, &cred)
-	if apierrors.IsNotFound(err) || err == nil && string(cred.UID) != entry.UID {
-		return r.Journal.Remove(entry.ID) // there is nobody left whose token it is
-	}
-	if err != nil {
-		return err
-	}
-	seen, err := r.observe(ctx, &cred, &remembered{}) // not the memory of the controller, which may be at work on it
-	if err != nil {
-		return err
-	}
-	var claim custody.Claim
-	if err := json.Unmarshal(entry.Claim, &claim); err != nil {
-		return fmt.Errorf("the claim cannot be read: %w", err)
-	}
-	seen.journaled = entry
-	switch state := seen.record; {
-	case seen.api == nil:
-		return nil // what it says cannot be read with this spec; it stays
-	case state.Awaits(claim), !state.Exists(), state.Damaged:
-		return r.replay(ctx, seen, &attempt{claim: claim, replied: r.Clock.Now()})
-	case state.Claim != nil && state.LastClaim != claim.ID:
-		return nil // another exchange is under way, and may end without a token; it stays
-	}
-	return r.Journal.Remove(entry.ID) // it is stored, or another family is
+func isUnwanted(err error) bool {
+	return errors.Is(err, custody.ErrSuperseded) || errors.Is(err, custody.ErrGone)
 }

@@ -27,9 +27,11 @@ type observation struct {
 	template   projection.Templates
 	obstacle   obstacle
 	workload   workload
-	journaled  *journal.Entry // the reply of the state's claim
-	unreadable bool           // the state is there and is not ours to read
-	failed     error          // what the Kubernetes API said to a publication
+	journaled  *journal.Entry  // the reply of the state's claim
+	unsealed   *journal.Defect // likewise, where it never came, or not whole
+	unheard    bool            // the disk would not say whether there is one
+	unreadable bool            // the state is there and is not ours to read
+	failed     error           // what the Kubernetes API said to a publication
 
 	facts plan.Observed
 }
@@ -177,7 +179,7 @@ func (r *Reconciler) claimFact(seen *observation) *plan.Claim {
 	}
 	first := seen.memory.firstSeen(claim.ID, r.Clock.Now()) // not the pass's: the state may have been read anew since
 	gone := claim.Holder.Outlived(r.Holder) || seen.memory.isUnsent(claim.ID)
-	return &plan.Claim{Until: first.Add(claimLife), Gone: gone}
+	return &plan.Claim{Until: first.Add(claimLife), Gone: gone && !seen.unheard}
 }
 
 func (o *observation) isJournaled() bool {
@@ -218,5 +220,9 @@ func (o *observation) failureFact() *plan.Failure {
 	if failure == nil || failure.Login != o.attempted() {
 		return nil
 	}
-	return &plan.Failure{RetryAt: failure.RetryAt, Barred: failure.Barred}
+	retryAt := failure.RetryAt
+	if ahead := failure.Last.Sub(o.now); ahead > 0 && !retryAt.IsZero() {
+		retryAt = retryAt.Add(-ahead) // the clock was set back: what counts is how long the wait was to be
+	}
+	return &plan.Failure{RetryAt: retryAt, Barred: failure.Barred}
 }

@@ -49,17 +49,40 @@ func (r *Reconciler) relocate(ctx context.Context, seen *observation) error {
 // settle ends a claim whose holder is gone: nobody knows what became of the token, so it counts as presented.
 func (r *Reconciler) settle(ctx context.Context, seen *observation) error {
 	claim, before := *seen.record.Claim, seen.record
-	next := before.Settled(claim, r.orphaned(seen, claim), seen.sentBy(claim))
-	record, err := r.Custody.Put(ctx, seen.owner(), before, next)
+	failure := r.orphaned(seen, claim)
+	record, err := r.Custody.Put(ctx, seen.owner(), before, before.Settled(claim, failure, seen.sentBy(claim)))
 	if err != nil {
 		return err
 	}
 	seen.record = record
-	r.Metrics.Recovered("lost")
-	r.forgetSlot(ctx, claim)
-	ctrl.LoggerFrom(ctx).Info("The holder of a claim is gone; its reply counts as lost", "grant", claim.Grant, "attempt", claim.Attempt)
+	if failure.Verdict == token.Unsent {
+		r.settleUnsent(ctx, seen, claim)
+	}
+	r.Metrics.Recovered(recoveredAs[failure.Verdict])
+	if seen.unsealed != nil {
+		r.forgetSlot(ctx, claim)
+	}
+	ctrl.LoggerFrom(ctx).Info("The holder of a claim is gone", "grant", claim.Grant, "attempt", claim.Attempt,
+		"verdict", record.Failure.Verdict)
 	r.sayFailed(seen, before)
 	return nil
+}
+
+// recoveredAs says in a metric what became of a claim whose process is gone.
+var recoveredAs = map[token.Verdict]string{token.Unknown: "lost", token.Unsent: "unsent"}
+
+// settleUnsent tells the guard that a login, or a seed, was not used after all.
+func (r *Reconciler) settleUnsent(ctx context.Context, seen *observation, claim custody.Claim) {
+	try := &attempt{claim: claim, spends: seen.sentBy(claim), sent: claim.Started}
+	try.answer.Verdict = token.Unsent
+	if seen.api != nil && (claim.Grant == token.Password || !try.spends.IsZero()) {
+		r.settleLogin(ctx, seen, try)
+	}
+}
+
+// isUnsent tells whether it is proven that nothing was sent for the claim.
+func (o *observation) isUnsent(claim custody.Claim) bool {
+	return o.memory.isUnsent(claim.ID) || o.unsealed != nil && o.unsealed.Unsent
 }
 
 // orphaned is the failure of an exchange whose process is gone. A login whose answer nobody saw twice in a row is left alone like a
@@ -69,9 +92,9 @@ func (r *Reconciler) orphaned(seen *observation, claim custody.Claim) custody.Fa
 		Last: seen.now, Verdict: token.Unknown, Reason: v1alpha1.ReasonReplyLost, Login: seen.attempted(),
 		Message: "the operator was stopped while a reply was on its way", RetryAt: r.backoff(seen, seen.now),
 	}
-	if seen.memory.isUnsent(claim.ID) {
+	if seen.isUnsent(claim) {
 		failure.Verdict, failure.Reason = token.Unsent, v1alpha1.ReasonProviderUnavailable
-		failure.Message = "the Kubernetes API did not answer, so nothing was sent"
+		failure.Message = "the operator was held up between the claim and the request, so nothing was sent"
 		return failure
 	}
 	if claim.Grant == token.RefreshToken || claim.Grant == token.AuthorizationCode {
@@ -90,8 +113,10 @@ func (o *observation) sentBy(claim custody.Claim) token.Secret {
 	if o.record.Chain != nil && o.record.Chain.Refresh.Hash(salt) == claim.Spends {
 		return o.record.Chain.Refresh
 	}
-	if o.login.Refresh.Hash(salt) == claim.Spends {
-		return o.login.Refresh
+	for _, seed := range []token.Secret{o.login.Refresh, o.login.Code} {
+		if seed.Hash(salt) == claim.Spends {
+			return seed
+		}
 	}
 	return token.Secret{}
 }

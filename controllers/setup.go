@@ -119,7 +119,11 @@ func (r *Reconciler) reconcileKey(ctx context.Context, request ctrl.Request) (ct
 	if err != nil {
 		return ctrl.Result{}, err
 	}
-	return r.Reconcile(ctx, cred)
+	result, err := r.Reconcile(ctx, cred)
+	if err != nil && ctx.Err() != nil {
+		return ctrl.Result{}, nil // this process ends: what it did not get to is no error
+	}
+	return result, err
 }
 
 // The pace at which a pass is made again that the Kubernetes API let down.

@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -17,6 +18,7 @@ type disk struct {
 	replica *replica
 	now     []*file // in the order of creation: identifiers are random, and must not decide anything
 	durable []*file
+	boots   int
 	quiet   bool // the oracle looks
 }
 
@@ -123,6 +125,7 @@ func (d *disk) SyncDir(string) error {
 
 // losePower takes everything back to what was synced.
 func (d *disk) losePower() {
+	d.boots++
 	d.now = slices.Clone(d.durable)
 	for _, f := range d.now {
 		f.content = slices.Clone(f.synced)
@@ -131,6 +134,8 @@ func (d *disk) losePower() {
 		}
 	}
 }
+
+func (d *disk) BootID() string { return strconv.Itoa(d.boots) }
 
 func (d *disk) wipe() { d.now, d.durable = nil, nil }
 

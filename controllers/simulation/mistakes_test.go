@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"math"
 	"net"
 	"os"
 	"strings"
@@ -58,6 +59,17 @@ var mistakes = []*mistake{
 	}},
 	{"no fence", "the fence", "a process that was frozen sends, long after another one took over", func(r *replica) {
 		r.Clock = &stopped{clockOf{r}}
+		connect := r.Dialer.Connect
+		r.Dialer.Connect = func(ctx context.Context, network, address string) (net.Conn, error) {
+			conn, err := connect(ctx, network, address)
+			return &unarmed{conn}, err
+		}
+	}},
+	{"boot ignored", "", "a mark that was written and not synced is lost with the power, and what was sent counts as unsent", func(r *replica) {
+		r.reopen(func(d journal.Disk) journal.Disk { return everlasting{d} })
+	}},
+	{"marked too late", "", "the request is on its way before the journal says so", func(r *replica) {
+		r.reopen(func(d journal.Disk) journal.Disk { return unmarked{d} })
 	}},
 	{"journal unlinked early", "I3", "between the reply and the commit nothing holds it", func(r *replica) {
 		r.reopen(func(d journal.Disk) journal.Disk { return unlinking{d} })
@@ -221,6 +233,17 @@ func (c *insistent) Read(into []byte) (int, error) {
 	return conn.Read(into)
 }
 
+// unarmed forgets when the whole exchange has to be over: each step has all the time.
+type unarmed struct{ net.Conn }
+
+func (c *unarmed) SetDeadline(at time.Time) error {
+	if err := c.Conn.SetDeadline(time.Time{}); err != nil {
+		return err
+	}
+	c.Conn.(*line).armed = math.MaxInt64
+	return c.Conn.SetDeadline(at)
+}
+
 // stopped is a clock that stands still while its replica is frozen: the fence sees no time pass.
 type stopped struct{ clockOf }
 
@@ -276,6 +299,31 @@ func (d unsynced) Create(path string) (journal.File, error) {
 type lazy struct{ journal.File }
 
 func (lazy) Sync() error { return nil }
+
+// everlasting says that the machine was never down.
+type everlasting struct{ journal.Disk }
+
+func (everlasting) BootID() string { return "the first and only" }
+
+// unmarked drops the mark that a request is about to be sent.
+type unmarked struct{ journal.Disk }
+
+func (d unmarked) Create(path string) (journal.File, error) {
+	file, err := d.Disk.Create(path)
+	return &markless{File: file}, err
+}
+
+type markless struct {
+	journal.File
+	writes int
+}
+
+func (f *markless) WriteAt(part []byte, offset int64) (int, error) {
+	if f.writes++; f.writes == 3 { // after the preamble and the head
+		return len(part), nil
+	}
+	return f.File.WriteAt(part, offset)
+}
 
 // applying forgets to which version it applies.
 type applying struct{ client.Client }

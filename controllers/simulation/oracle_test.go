@@ -2,6 +2,7 @@ package simulation
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -261,11 +262,11 @@ func (o *oracle) claimIsEnded(by writer, about *chronicle, before, after *docume
 	if before.Claim == nil || after.Claim != nil {
 		return
 	}
-	if after.LastClaim != before.Claim.ID && !slices.Contains(after.Lost, before.Claim.ID) {
+	made := o.claims[before.Claim.ID]
+	if after.LastClaim != before.Claim.ID && !slices.Contains(after.Lost, before.Claim.ID) && (made == nil || made.used) {
 		o.violated("I6 a refusal changes only the state that it is about", "%s ended a claim that is not its own", by)
 		return
 	}
-	made := o.claims[before.Claim.ID]
 	if made == nil {
 		return
 	}
@@ -276,6 +277,19 @@ func (o *oracle) claimIsEnded(by writer, about *chronicle, before, after *docume
 	if isLost && by != made.by && o.isAlive(made.by) && o.world.now-made.at < controllers.SpendBefore+exchange.ReplyTimeout {
 		o.violated("a claim is left to its holder", "%s settled the claim of %s after %s", by, made.by, o.world.now-made.at)
 	}
+	if isLost && o.isProvablyUnsent(by, made) {
+		o.violated("F1 what was never sent is not lost", "%s settled a claim of which the journal tells that nothing was sent", by)
+	}
+}
+
+func (o *oracle) isProvablyUnsent(by writer, made *claimed) bool {
+	r := o.replica(by)
+	if r == nil || r.Journal == nil || o.broken[by] {
+		return false
+	}
+	var defect *journal.Defect
+	_, err := r.disk.journalOf(r.disk.now).Find(made.ID)
+	return errors.As(err, &defect) && defect.Unsent
 }
 
 func (o *oracle) isAlive(who writer) bool {
@@ -310,11 +324,16 @@ func (o *oracle) replica(who writer) *replica {
 
 // durably is the journal as it would be after a power failure.
 func (d *disk) durably() *journal.Journal {
-	copied := &disk{replica: d.replica, quiet: true}
+	var files []*file
 	for _, f := range d.durable {
-		copied.now = append(copied.now, &file{name: f.name, content: f.synced, size: f.size})
+		files = append(files, &file{name: f.name, content: f.synced, size: f.size})
 	}
-	opened, err := journal.OpenOn(copied, journalDir, journalKey)
+	return d.journalOf(files)
+}
+
+// journalOf shows files of the disk to the oracle.
+func (d *disk) journalOf(files []*file) *journal.Journal {
+	opened, err := journal.OpenOn(&disk{replica: d.replica, quiet: true, now: files, boots: d.boots}, journalDir, journalKey)
 	if err != nil {
 		panic(err)
 	}

@@ -35,7 +35,7 @@ func (s *Store) Claim(ctx context.Context, owner Owner, from *Record, next State
 			return found, nil
 		case readErr == nil:
 			return nil, fmt.Errorf("%w: the claim was not stored: %w", ErrConflict, err)
-		case !s.pause(ctx, pause.Step()):
+		case !s.Wait(ctx, pause.Step()):
 			return nil, errors.Join(err, readErr)
 		}
 	}
@@ -56,6 +56,8 @@ type Result struct {
 	Apply func(State) State
 	// Wanted tells whether a state that was changed by somebody else still has room for the result.
 	Wanted func(State, Claim) bool
+	// Patience is how long the holder of another claim can be at work; after it, that one is taken for gone.
+	Patience time.Duration
 }
 
 // wantedAfter tells whether the result would be wanted if the exchange that is under way came to nothing.
@@ -69,7 +71,7 @@ func (r Result) wantedAfter(state State) bool {
 // in this process; a conflict is merged by the claim's id, never dropped. It returns ErrSuperseded when the state has moved on
 // without the claim, and ErrGone when the namespace or the FluentCredential is being deleted.
 func (s *Store) Commit(ctx context.Context, owner Owner, from *Record, result Result, tried func(error)) (*Record, error) {
-	pause := retries
+	pause, other := retries, &waiting{}
 	for {
 		written, err := s.Put(ctx, owner, from, result.Apply(from.State))
 		if err == nil {
@@ -79,15 +81,31 @@ func (s *Store) Commit(ctx context.Context, owner Owner, from *Record, result Re
 		if isNamespaceGone(err) {
 			return nil, ErrGone
 		}
-		if merged, done := s.merge(ctx, owner, from, result); done != nil {
+		if merged, done := s.merge(ctx, owner, from, result, other); done != nil {
 			return merged, orNil(done)
 		} else if merged != nil {
 			from = merged
 		}
-		if !s.pause(ctx, pause.Step()) {
+		step := pause.Step()
+		if !s.Wait(ctx, step) {
 			return nil, ctx.Err()
 		}
+		other.passed += step
 	}
+}
+
+// waiting is how long another process's claim has been in the way, in waits of our own.
+type waiting struct {
+	claim  string
+	passed time.Duration
+}
+
+// outlasts tells whether the claim has been there for longer than its holder can be at work.
+func (w *waiting) outlasts(claim Claim, patience time.Duration) bool {
+	if w.claim != claim.ID {
+		*w = waiting{claim: claim.ID}
+	}
+	return patience > 0 && w.passed > patience
 }
 
 // errStored ends a Commit whose write had happened although its answer was lost.
@@ -102,7 +120,7 @@ func orNil(done error) error {
 
 // merge reads what is stored by now and says whether the result is in it, belongs into it, or is superseded. With neither a
 // record nor an error the API server did not answer: try again.
-func (s *Store) merge(ctx context.Context, owner Owner, from *Record, result Result) (*Record, error) {
+func (s *Store) merge(ctx context.Context, owner Owner, from *Record, result Result, other *waiting) (*Record, error) {
 	found, err := s.Open(ctx, owner)
 	gone := false
 	if err == nil && found.secret == nil {
@@ -125,7 +143,11 @@ func (s *Store) merge(ctx context.Context, owner Owner, from *Record, result Res
 	case found.LastClaim == result.Claim.ID:
 		return found, errStored
 	case result.wantedAfter(found.State): // somebody else's exchange is under way: what comes of it decides
-		return nil, nil
+		if !other.outlasts(*found.Claim, result.Patience) {
+			return nil, nil
+		}
+		found.Claim = nil
+		return found, nil
 	}
 	return found, ErrSuperseded
 }
@@ -139,7 +161,8 @@ func (s *Store) isOwnerGone(ctx context.Context, owner Owner) (bool, error) {
 	return cred.UID != owner.UID || !cred.DeletionTimestamp.IsZero(), nil
 }
 
-func (s *Store) pause(ctx context.Context, pause time.Duration) bool {
+// Wait lets a pause pass, and says whether to go on.
+func (s *Store) Wait(ctx context.Context, pause time.Duration) bool {
 	if s.Pause != nil {
 		return s.Pause(ctx, pause)
 	}

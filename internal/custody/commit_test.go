@@ -92,6 +92,13 @@ func granted(_ *api, claim Claim) Result { return granting(claim) }
 
 func refused(_ *api, claim Claim) Result { return refusing(claim) }
 
+// patiently is granted for one who waits for another process for a while only.
+func patiently(a *api, claim Claim) Result {
+	result := granted(a, claim)
+	result.Patience = time.Minute
+	return result
+}
+
 func during(do func(*api), result func(*api, Claim) Result) func(*api, Claim) Result {
 	return func(a *api, claim Claim) Result {
 		inner := result(a, claim)
@@ -151,6 +158,9 @@ func TestCommit(t *testing.T) {
 		"another login under way, which works": {
 			"what comes of it decides: its tokens are in use", loggingInAnew, nil, nil,
 			during(loggedIn, granted), ErrSuperseded, "family-2", 2, []string{first},
+		},
+		"another login under way, whose process is gone": {
+			"nobody else will settle it while this process waits", loggingInAnew, nil, nil, patiently, nil, "refresh-2", 2, []string{first},
 		},
 		"rolled back":      {"an older state out of a backup is not what the claim was made in", rolledBack, nil, nil, granted, nil, "refresh-2", 2, []string{first}},
 		"removed by force": {"what this process holds is all there is", forced, nil, nil, granted, nil, "refresh-2", 2, []string{first}},

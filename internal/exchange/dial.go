@@ -29,11 +29,30 @@ type Conn struct {
 	net.Conn
 	sent         *countingConn
 	replyTimeout time.Duration
+	end          time.Time // set by Arm: what was not sent and answered by then never is
 	tape         Tape // nil: none
 }
 
 // Record makes Send write the reply to the tape while it is read.
 func (c *Conn) Record(tape Tape) { c.tape = tape }
+
+// Arm bounds everything that follows to the fence and the ReplyTimeout, counted from now. It comes before the claim: a process that
+// is frozen at any moment after it cannot send long after others have taken the claim for abandoned.
+func (c *Conn) Arm(fence time.Duration) {
+	ctx, cancel := context.WithTimeout(context.Background(), fence+c.replyTimeout)
+	defer cancel()
+	c.end, _ = ctx.Deadline()
+	_ = c.SetDeadline(c.end) // Send sets it again, and tells
+}
+
+// expiry is when the exchange that begins now is over.
+func (c *Conn) expiry(ctx context.Context) time.Time {
+	end, _ := ctx.Deadline()
+	if !c.end.IsZero() && c.end.Before(end) {
+		return c.end
+	}
+	return end
+}
 
 // wrote tells whether any byte of the request left this process.
 func (c *Conn) wrote() bool { return c.sent.written.Load() > 0 }

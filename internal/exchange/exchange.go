@@ -27,6 +27,8 @@ const (
 	MaxReply = 64 << 10
 
 	maxHeader = 64 << 10
+	// lastLook is how long a reply is waited for after its deadline: one that came while this process was frozen lies there.
+	lastLook = time.Second
 )
 
 const userAgent = "fluent-credential-operator"
@@ -47,8 +49,7 @@ func (c *Conn) roundTrip(ctx context.Context, api provider.API, grant token.Gran
 	if err != nil {
 		return provider.Answer{Verdict: token.Unsent, Problem: provider.Problem{Description: "the request cannot be built"}}
 	}
-	deadline, _ := ctx.Deadline()
-	if err := c.SetDeadline(deadline); err != nil {
+	if err := c.SetDeadline(c.expiry(ctx)); err != nil {
 		return failed(token.Unsent, err)
 	}
 	if err := out.Write(c); err != nil {

@@ -1,8 +1,11 @@
 package exchange
 
 import (
+	"context"
+	"errors"
 	"io"
 	"net/http"
+	"os"
 	"strings"
 
 	"github.com/fluent-credential/operator/internal/provider"
@@ -19,9 +22,30 @@ type Tape interface {
 
 func (c *Conn) taped() io.Reader {
 	if c.tape == nil {
-		return c
+		return &patient{Conn: c}
 	}
-	return io.TeeReader(c, c.tape)
+	return io.TeeReader(&patient{Conn: c}, c.tape)
+}
+
+// patient looks once more after the deadline. The runtime reports a deadline that has passed even where the reply lies there.
+type patient struct {
+	*Conn
+	looked bool
+}
+
+func (p *patient) Read(into []byte) (int, error) {
+	n, err := p.Conn.Read(into)
+	if n > 0 || p.looked || !errors.Is(err, os.ErrDeadlineExceeded) {
+		return n, err
+	}
+	p.looked = true
+	ctx, cancel := context.WithTimeout(context.Background(), lastLook)
+	defer cancel()
+	end, _ := ctx.Deadline()
+	if p.SetReadDeadline(end) != nil {
+		return n, err
+	}
+	return p.Conn.Read(into)
 }
 
 func (c *Conn) seal() {

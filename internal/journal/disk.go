@@ -5,6 +5,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"strings"
 )
 
 // Disk is the file system that holds the files: the operating system's, but for a simulation, which loses what was not synced. Its
@@ -24,6 +25,8 @@ type Disk interface {
 	Remove(path string) error
 	// SyncDir makes durable which files a directory holds.
 	SyncDir(dir string) error
+	// BootID changes whenever what was written and not synced may be lost; empty where that is not known.
+	BootID() string
 }
 
 // File is an open file of a Disk.
@@ -49,6 +52,15 @@ func (osDisk) ReadFile(path string) ([]byte, error) { return os.ReadFile(path) }
 func (osDisk) ReadDir(dir string) ([]fs.DirEntry, error) { return os.ReadDir(dir) }
 
 func (osDisk) Remove(path string) error { return os.Remove(path) }
+
+// BootID is Linux's own name of this boot (random(4)).
+func (osDisk) BootID() string {
+	id, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(id))
+}
 
 func (osDisk) SyncDir(dir string) error {
 	handle, err := os.Open(dir)

@@ -14,6 +14,8 @@ type Entry struct {
 	Head
 	// Reply is what was read from the connection, byte for byte.
 	Reply token.Secret
+
+	sent bool // or about to be
 }
 
 // Defect is a file that cannot be used, and why. Its reply counts as lost.
@@ -22,6 +24,8 @@ type Defect struct {
 	Kind DefectKind
 	// Head is that of an Unsealed file, whose beginning can be read.
 	Head *Head
+	// Unsent is true where an Unsealed file proves that its request was not sent.
+	Unsent bool
 	// Written is when the file was last written to, by the file system's clock.
 	Written time.Time
 }
@@ -65,6 +69,7 @@ func (j *Journal) read(path string) (*Entry, error) {
 	defect := &Defect{Path: path, Kind: kind, Written: info.ModTime()}
 	if entry != nil {
 		defect.Head = &entry.Head
+		defect.Unsent = !entry.sent && entry.Boot != "" && entry.Boot == j.disk.BootID()
 	}
 	return nil, defect
 }
@@ -89,6 +94,8 @@ func (j *Journal) decode(content []byte) (*Entry, DefectKind) {
 			return nil, defect
 		case number == 0 && (kind != kindHead || json.Unmarshal(payload, &entry.Head) != nil):
 			return nil, Damaged
+		case kind == kindSent:
+			entry.sent = true
 		case kind == kindData:
 			reply = append(reply, payload...)
 		case kind == kindEnd:

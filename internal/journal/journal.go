@@ -61,7 +61,8 @@ type Head struct {
 	Namespace string          `json:"namespace"`
 	Name      string          `json:"name"`
 	UID       string          `json:"uid"`
-	Claim     json.RawMessage `json:"claim"` // all of the claim, for a state that does not hold it any more
+	Claim     json.RawMessage `json:"claim"`          // all of the claim, for a state that does not hold it any more
+	Boot      string          `json:"boot,omitempty"` // of the machine, when the slot was made; Reserve sets it
 }
 
 func (j *Journal) path(claim string) string { return filepath.Join(j.dir, claim+extension) }

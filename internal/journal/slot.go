@@ -24,6 +24,7 @@ const (
 // Kinds of frames.
 const (
 	kindHead byte = 'h'
+	kindSent byte = 's' // the request is about to be sent
 	kindData byte = 'd'
 	kindEnd  byte = 'e'
 )
@@ -67,6 +68,7 @@ func (s *Slot) begin(head Head) error {
 		return err
 	}
 	s.size = int64(len(s.preamble))
+	head.Boot = s.journal.disk.BootID()
 	encoded, err := json.Marshal(head)
 	if err != nil {
 		return err
@@ -78,6 +80,15 @@ func (s *Slot) begin(head Head) error {
 		return err
 	}
 	return s.journal.disk.SyncDir(s.journal.dir)
+}
+
+// Sending says that the request is about to be sent. It is not synced, which would make every rotation wait for the disk once more:
+// what a process has written outlives it, and that the machine went down in between is told by the boot's id.
+func (s *Slot) Sending() error {
+	if s.broken == nil {
+		s.broken = s.append(kindSent, nil)
+	}
+	return s.Err()
 }
 
 // Write adds a part of the reply. It never fails to its caller: a reply that cannot be written down is read all the same, and Seal

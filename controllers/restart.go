@@ -1,0 +1,112 @@
+package controllers
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+	ctrl "sigs.k8s.io/controller-runtime"
+
+	"github.com/fluent-credential/operator/api/v1alpha1"
+	"github.com/fluent-credential/operator/internal/custody"
+	"github.com/fluent-credential/operator/internal/journal"
+)
+
+// The pace at which the journal is looked at while it holds what a former process left.
+const (
+	journalPace     = 2 * time.Second
+	journalPaceMost = 5 * time.Minute
+)
+
+// RecoverJournal stores what the journal holds when a process starts. Every replica does it, whoever leads: only this one may have
+// the files, and the compare-and-swap decides. It ends when nothing is left that could be stored later.
+func (r *Reconciler) RecoverJournal(ctx context.Context) {
+	if r.Journal == nil {
+		return
+	}
+	told := map[string]bool{}
+	for pace := journalPace; r.recoverEntries(ctx, told) && r.Custody.Wait(ctx, pace); {
+		pace = min(2*pace, journalPaceMost)
+	}
+}
+
+// recoverEntries makes one round, and tells whether another one may find more to do. A file that cannot be used is told once and
+// left: it is no reason not to start.
+func (r *Reconciler) recoverEntries(ctx context.Context, told map[string]bool) (left bool) {
+	log := ctrl.LoggerFrom(ctx)
+	entries, defects, err := r.Journal.Scan()
+	if err != nil {
+		r.Metrics.JournalFailed("read")
+		log.Error(err, "The journal cannot be read yet")
+		return true
+	}
+	for _, defect := range defects {
+		if !told[defect.Path] {
+			told[defect.Path] = true
+			r.Metrics.JournalFailed(string(defect.Kind))
+			log.Info("A file of the journal cannot be used", "file", defect.Path, "because", defect.Kind, "nothingSent", defect.Unsent)
+		}
+		left = r.sweep(ctx, defect) || left
+	}
+	for _, entry := range entries {
+		kept, err := r.recoverEntry(ctx, entry)
+		if err != nil {
+			log.Error(err, "A reply in the journal could not be stored yet", "namespace", entry.Namespace, "name", entry.Name)
+		}
+		left = left || kept || err != nil
+	}
+	return left
+}
+
+// sweep removes a slot that nobody will write to or ask for any more, and tells whether it is still there. Its process is gone, or
+// was for as long as any exchange takes, and its claim is settled. Files of other kinds are left for a person to look at.
+func (r *Reconciler) sweep(ctx context.Context, defect *journal.Defect) (left bool) {
+	var claim custody.Claim
+	if defect.Head == nil || json.Unmarshal(defect.Head.Claim, &claim) != nil || claim.Holder == r.Holder {
+		return false // not a slot, or one of our own exchanges that began meanwhile
+	}
+	if !claim.Holder.Outlived(r.Holder) && r.Clock.Now().Sub(defect.Written) < claimLife {
+		return true
+	}
+	owner := custody.Owner{Namespace: defect.Head.Namespace, Name: defect.Head.Name, UID: types.UID(defect.Head.UID)}
+	if state, err := r.Custody.Open(ctx, owner); err != nil || state.Holds(claim) {
+		return true // whoever settles the claim looks at the slot
+	}
+	r.forgetSlot(ctx, claim)
+	return false
+}
+
+// recoverEntry stores one reply, and tells whether its file has to stay.
+func (r *Reconciler) recoverEntry(ctx context.Context, entry *journal.Entry) (kept bool, err error) {
+	var cred v1alpha1.FluentCredential
+	err = r.Live.Get(ctx, types.NamespacedName{Namespace: entry.Namespace, Name: entry.Name}, &cred)
+	if apierrors.IsNotFound(err) || err == nil && string(cred.UID) != entry.UID {
+		return false, r.Journal.Remove(entry.ID) // there is nobody left whose token it is
+	}
+	if err != nil {
+		return true, err
+	}
+	seen, err := r.observe(ctx, &cred, &remembered{}) // not the memory of the controller, which may be at work on it
+	if err != nil {
+		return true, err
+	}
+	var claim custody.Claim
+	if err := json.Unmarshal(entry.Claim, &claim); err != nil {
+		return false, fmt.Errorf("the claim cannot be read: %w", err)
+	}
+	seen.journaled = entry
+	switch state := seen.record; {
+	case claim.Holder == r.Holder:
+		return false, nil // an exchange of our own that began meanwhile
+	case seen.api == nil:
+		return true, nil // what it says cannot be read with this spec
+	case state.Awaits(claim), !state.Exists(), state.Damaged:
+		return r.replay(ctx, seen, &attempt{claim: claim, replied: r.Clock.Now()})
+	case state.Claim != nil && state.LastClaim != claim.ID:
+		return true, nil // another exchange is under way, and may end without a token
+	}
+	return false, r.Journal.Remove(entry.ID) // it is stored, or another family is
+}
