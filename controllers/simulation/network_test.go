@@ -169,7 +169,7 @@ func (l *line) Read(into []byte) (int, error) {
 	}
 	if l.isLate() {
 		w.tell("reply: none in time")
-		if l.unheard = l.unheard + 1; l.unheard > 1 {
+		if l.unheard++; l.unheard > 1 {
 			w.oracle.unheard(l.sent)
 		}
 		return 0, os.ErrDeadlineExceeded

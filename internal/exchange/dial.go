@@ -30,7 +30,7 @@ type Conn struct {
 	sent         *countingConn
 	replyTimeout time.Duration
 	end          time.Time // set by Arm: what was not sent and answered by then never is
-	tape         Tape // nil: none
+	tape         Tape      // nil: none
 }
 
 // Record makes Send write the reply to the tape while it is read.
