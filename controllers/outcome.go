@@ -173,8 +173,13 @@ func refusedLogin(problem provider.Problem) string {
 
 // message names the cause in the API's own words. It holds no time and no count, so it stays the same while the situation does.
 func (o *observation) message(try *attempt) string {
-	problem := try.answer.Problem
-	parts := []string{fmt.Sprintf("%s of %s", try.claim.Grant, o.api.Endpoint().Host)}
+	request := fmt.Sprintf("%s of %s", try.claim.Grant, o.api.Endpoint().Host)
+	return strings.Join(append([]string{request}, wordsOf(try.answer.Problem)...), ": ")
+}
+
+// wordsOf is what a problem says, part by part.
+func wordsOf(problem provider.Problem) []string {
+	var parts []string
 	if problem.Status != 0 {
 		parts = append(parts, fmt.Sprintf("HTTP %d", problem.Status))
 	}
@@ -183,5 +188,5 @@ func (o *observation) message(try *attempt) string {
 			parts = append(parts, text)
 		}
 	}
-	return strings.Join(parts, ": ")
+	return parts
 }

@@ -51,6 +51,7 @@ func nordeaAPI(spec v1alpha1.NordeaProvider) (provider.API, error) {
 func oauth2API(spec v1alpha1.OAuth2Provider) (provider.API, error) {
 	return provider.NewOAuth2(provider.OAuth2{
 		TokenURL:             string(spec.TokenURL),
+		RevocationURL:        string(spec.RevocationURL),
 		ParameterStyle:       provider.ParameterStyle(spec.ParameterStyle),
 		ClientAuthentication: provider.ClientAuthentication(spec.ClientAuthentication),
 		Options:              optionsOf(spec.EndpointOptions),

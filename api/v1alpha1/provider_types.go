@@ -136,6 +136,10 @@ const (
 type OAuth2Provider struct {
 	// tokenURL is the token endpoint (RFC 6749 section 3.2).
 	TokenURL TokenURL `json:"tokenURL"`
+	// revocationURL is the revocation endpoint (RFC 7009); it must be on the host of tokenURL. The refresh token is revoked there
+	// when the FluentCredential is deleted, unless spec.suspend is true or target.deletionPolicy is Retain.
+	// +optional
+	RevocationURL TokenURL `json:"revocationURL,omitempty"`
 	// parameterStyle says how the parameters are sent: Form is the standard's.
 	// +kubebuilder:default=Form
 	// +optional

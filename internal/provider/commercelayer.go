@@ -12,7 +12,8 @@ type CommerceLayer struct {
 	BaseURL string // empty: https://auth.commercelayer.io
 	Options
 
-	endpoint *url.URL
+	endpoint   *url.URL
+	revocation *url.URL
 }
 
 // NewCommerceLayer checks and completes the configuration.
@@ -26,6 +27,7 @@ func NewCommerceLayer(config CommerceLayer) (*CommerceLayer, error) {
 		return nil, fmt.Errorf("provider.commerceLayer.baseURL: %w", err)
 	}
 	config.endpoint = endpoint
+	config.revocation, _ = join(base, "/oauth/revoke") // the base was parsed a moment ago
 	return &config, nil
 }
 
@@ -50,6 +52,15 @@ func (c *CommerceLayer) Request(grant token.Grant, login token.Login) (Request, 
 	request := newRequest(c.endpoint, c.Options, login)
 	request.setJSON(params)
 	return request, nil
+}
+
+// Revocation sends the refresh token and the client in a JSON body. The documented example has no secret: its client has none.
+func (c *CommerceLayer) Revocation(login token.Login) (Request, bool) {
+	params := parameters{"token": login.Refresh}
+	params.addClient(login)
+	request := newRequest(c.revocation, c.Options, login)
+	request.setJSON(params)
+	return request, true
 }
 
 // Read adds the owner of the token, a customer for example.

@@ -74,6 +74,9 @@ func (f *Fluent) Request(grant token.Grant, login token.Login) (Request, error) 
 	return request, nil
 }
 
+// Revocation: the API documents none.
+func (f *Fluent) Revocation(token.Login) (Request, bool) { return Request{}, false }
+
 // Read knows the API's two shapes of an error, and the code by which it refuses what was presented.
 func (f *Fluent) Read(grant token.Grant, reply Reply) Answer {
 	read := answer(grant, reply, fluentProblem)

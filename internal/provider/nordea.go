@@ -73,6 +73,9 @@ func (n *Nordea) Request(grant token.Grant, login token.Login) (Request, error) 
 	return request, nil
 }
 
+// Revocation: the API documents none.
+func (n *Nordea) Revocation(token.Login) (Request, bool) { return Request{}, false }
+
 // Read knows the envelope that some replies come in, and the API's own errors.
 func (n *Nordea) Read(grant token.Grant, reply Reply) Answer {
 	reply.Body = unwrapped(reply.Body)
