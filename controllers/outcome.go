@@ -31,10 +31,18 @@ func (r *Reconciler) granted(seen *observation, try *attempt) func(custody.State
 		next := state.Repeated(idle, repeats)
 		got.Refresh = plan.Renewal{
 			Obtained: got.Obtained, Expires: got.Expires, Lead: leadOf(seen.cred.Spec.Refresh), Draw: draw,
-			Stagnant: next.Stagnant, Repeats: repeats,
+			Stagnant: next.Stagnant, Repeats: repeats, IdleLife: seen.idleLife(chained),
 		}.RefreshAt()
 		return next.Granted(try.claim, custody.Obtained{Token: got, Refresh: try.answer.Set.Refresh, Sent: try.spends, Floor: floor})
 	}
+}
+
+// idleLife is how long the refresh token lives on without being used, where there is one.
+func (o *observation) idleLife(chained bool) time.Duration {
+	if !chained {
+		return 0
+	}
+	return o.api.IdleLife()
 }
 
 // tokenOf is the token of a granted reply, its life counted from the moment before the request was sent.

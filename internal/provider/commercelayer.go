@@ -3,6 +3,7 @@ package provider
 import (
 	"fmt"
 	"net/url"
+	"time"
 
 	"github.com/fluent-credential/operator/internal/token"
 )
@@ -62,6 +63,9 @@ func (c *CommerceLayer) Revocation(login token.Login) (Request, bool) {
 	request.setJSON(params)
 	return request, true
 }
+
+// IdleLife is that of the documentation: a refresh token lives for two weeks.
+func (c *CommerceLayer) IdleLife() time.Duration { return 14 * 24 * time.Hour }
 
 // Read adds the owner of the token, a customer for example.
 func (c *CommerceLayer) Read(grant token.Grant, reply Reply) Answer {

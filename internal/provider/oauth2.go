@@ -4,14 +4,16 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"time"
 
 	"github.com/fluent-credential/operator/internal/token"
 )
 
 // OAuth2 is any token endpoint of RFC 6749.
 type OAuth2 struct {
-	TokenURL             string // may have a query of its own (RFC 6749 section 3.2)
-	RevocationURL        string // empty: there is none
+	TokenURL             string        // may have a query of its own (RFC 6749 section 3.2)
+	RevocationURL        string        // empty: there is none
+	RefreshTokenLifetime time.Duration // of one that is not used; zero: it has no end
 	ParameterStyle       ParameterStyle
 	ClientAuthentication ClientAuthentication
 	Options
@@ -135,6 +137,9 @@ func (o *OAuth2) Revocation(login token.Login) (Request, bool) {
 	}
 	return request, true
 }
+
+// IdleLife is what the user says: the standard tells of no end.
+func (o *OAuth2) IdleLife() time.Duration { return o.RefreshTokenLifetime }
 
 // Read follows RFC 6749.
 func (o *OAuth2) Read(grant token.Grant, reply Reply) Answer {
