@@ -21,7 +21,7 @@
 //	                          │ nothing left to try               │                  ▼
 //	                          └───────────────────────────────────┼───────────── in doubt ── spec.refresh.onLostReply ──▶ Exchange
 //	                                                              │
-//	deleted ◀── Release ──────────────────────────────────────────┘
+//	deleted ◀── Release ◀── Revoke ───────────────────────────────┘
 //
 // Repairs happen anywhere in it and cost no call: Publish (the workload Secret was deleted or edited), Withdraw (the target was
 // renamed), Relocate (somebody deleted the state Secret), Settle (the process that made a claim is gone).
@@ -49,7 +49,7 @@
 //	observe.go login.go workload.go provider.go   what a pass looks at
 //	exchange.go outcome.go                        claim, send, commit; what an answer makes of the state
 //	guard.go journal.go journalkey.go             logins that may be tried; replies on disk
-//	publish.go recover.go release.go              the other actions
+//	publish.go recover.go revoke.go release.go    the other actions
 //	status.go statusview.go report.go events.go   what people see
 //	memory.go hosts.go                            what this process remembers; the rate of requests to one host
 //	watches.go setup.go                           what wakes the controller

@@ -45,6 +45,20 @@ func (r *Reconciler) sayStateSaved(seen *observation) {
 		"The state Secret was deleted by somebody; its content was brought to safety under another name")
 }
 
+func (r *Reconciler) sayRevoked(seen *observation) {
+	r.Recorder.Eventf(seen.cred, nil, corev1.EventTypeNormal, "RefreshTokenRevoked", "Revoke",
+		"The refresh token was revoked at %s", seen.api.Endpoint().Host)
+}
+
+func (r *Reconciler) sayNotRevoked(seen *observation, because string) {
+	r.Recorder.Eventf(seen.cred, nil, corev1.EventTypeWarning, "RevocationFailed", "Revoke",
+		"The refresh token could not be revoked at %s, and lives on until the API ends it: %s", seen.api.Endpoint().Host, because)
+}
+
+func (r *Reconciler) sayKept(seen *observation, because string) {
+	r.Recorder.Eventf(seen.cred, nil, corev1.EventTypeNormal, "RefreshTokenKept", "Revoke", "The refresh token was not revoked: %s", because)
+}
+
 // sayBlocked tells an obstacle when it appears.
 func (r *Reconciler) sayBlocked(seen *observation, reason, message string) {
 	r.Recorder.Eventf(seen.cred, nil, corev1.EventTypeWarning, reason, "Observe", "%s", message)

@@ -75,6 +75,8 @@ func (r *Reconciler) perform(ctx context.Context, seen *observation, step plan.S
 		return nil
 	case plan.Register:
 		return r.register(ctx, seen)
+	case plan.Revoke:
+		return r.revoke(ctx, seen)
 	case plan.Release:
 		return r.release(ctx, seen)
 	case plan.Relocate:

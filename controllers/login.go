@@ -29,7 +29,8 @@ func (r *Reconciler) observeLogin(ctx context.Context, seen *observation) error 
 	}
 	var secret corev1.Secret
 	if err := r.Live.Get(ctx, key, &secret); apierrors.IsNotFound(err) {
-		*known = rememberedRead{}
+		known.uid, known.resourceVersion = "", ""
+		seen.forget(known)
 		seen.obstruct(v1alpha1.ReasonCredentialsNotFound, fmt.Sprintf("Secret %s does not exist", key.Name))
 		return nil
 	} else if err != nil {
@@ -39,6 +40,15 @@ func (r *Reconciler) observeLogin(ctx context.Context, seen *observation) error 
 	*known = rememberedRead{uid: secret.UID, resourceVersion: secret.ResourceVersion, keys: keys, login: seen.login}
 	seen.login.Scope = seen.cred.Spec.Scope
 	return nil
+}
+
+// forget goes on without the credentials Secret. When a whole namespace goes, the Secret is often the first: the login that was
+// read from it is good for one thing more, to end the life of the refresh token.
+func (o *observation) forget(known *rememberedRead) {
+	if !o.cred.DeletionTimestamp.IsZero() {
+		o.login = known.login
+		o.login.Scope = o.cred.Spec.Scope
+	}
 }
 
 // is tells whether the login was read from this version of the Secret, under these names.

@@ -25,8 +25,16 @@ type remembered struct {
 	published  publication    // the workload Secret
 	claim      sighting       // a claim of another process
 	unsent     string         // a claim of this process for which nothing was sent
+	leaving    leaving        // what was done about a deletion
 	status     string         // digest of the status that was applied last
 	conditions []metav1.Condition
+}
+
+// leaving is a deletion as this process saw it.
+type leaving struct {
+	first   time.Time // when it was first seen
+	revoked bool      // the refresh token was dealt with, one way or the other
+	claim   string    // of the revocation, over which this process is not at work any more when it makes another pass
 }
 
 // rememberedRead is a login and the version of the Secret that it was read from.
@@ -34,7 +42,7 @@ type rememberedRead struct {
 	uid             types.UID
 	resourceVersion string
 	keys            map[string]v1alpha1.SecretKey
-	login           token.Login
+	login           token.Login // stays when the Secret goes, for the revocation that may follow
 }
 
 // publication is what was last seen or written at which version of the workload Secret.
@@ -81,3 +89,14 @@ func (e *remembered) firstSeen(claim string, now time.Time) time.Time {
 
 // isUnsent tells whether nothing was sent for the claim, although it was written down.
 func (e *remembered) isUnsent(claim string) bool { return claim != "" && claim == e.unsent }
+
+// patience is until when a deletion waits for the turn of the token host.
+func (e *remembered) patience(revocable bool, now time.Time) time.Time {
+	if !revocable {
+		return time.Time{}
+	}
+	if e.leaving.first.IsZero() {
+		e.leaving.first = now
+	}
+	return e.leaving.first.Add(leavePatience)
+}

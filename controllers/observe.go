@@ -162,9 +162,11 @@ func (r *Reconciler) refresh(seen *observation) {
 		Login:        seen.loginFact(),
 		OnLostReply:  plan.Policy(cred.Spec.Refresh.OnLostReply),
 		Failure:      seen.failureFact(),
+		Revocable:    seen.isRevocable(),
 	}
 	if seen.api != nil {
 		seen.facts.HostFree = r.Hosts.FreeAt(seen.api.Endpoint().Host, seen.now)
+		seen.facts.Patience = seen.memory.patience(seen.facts.Revocable, seen.now)
 	}
 }
 
@@ -178,7 +180,7 @@ func (r *Reconciler) claimFact(seen *observation) *plan.Claim {
 		return nil
 	}
 	first := seen.memory.firstSeen(claim.ID, r.Clock.Now()) // not the pass's: the state may have been read anew since
-	gone := claim.Holder.Outlived(r.Holder) || seen.memory.isUnsent(claim.ID)
+	gone := claim.Holder.Outlived(r.Holder) || seen.memory.isUnsent(claim.ID) || claim.ID == seen.memory.leaving.claim
 	return &plan.Claim{Until: first.Add(claimLife), Gone: gone && !seen.unheard}
 }
 

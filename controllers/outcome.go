@@ -31,10 +31,18 @@ func (r *Reconciler) granted(seen *observation, try *attempt) func(custody.State
 		next := state.Repeated(idle, repeats)
 		got.Refresh = plan.Renewal{
 			Obtained: got.Obtained, Expires: got.Expires, Lead: leadOf(seen.cred.Spec.Refresh), Draw: draw,
-			Stagnant: next.Stagnant, Repeats: repeats,
+			Stagnant: next.Stagnant, Repeats: repeats, IdleLife: seen.idleLife(chained),
 		}.RefreshAt()
 		return next.Granted(try.claim, custody.Obtained{Token: got, Refresh: try.answer.Set.Refresh, Sent: try.spends, Floor: floor})
 	}
+}
+
+// idleLife is how long the refresh token lives on without being used, where there is one.
+func (o *observation) idleLife(chained bool) time.Duration {
+	if !chained {
+		return 0
+	}
+	return o.api.IdleLife()
 }
 
 // tokenOf is the token of a granted reply, its life counted from the moment before the request was sent.
@@ -173,8 +181,13 @@ func refusedLogin(problem provider.Problem) string {
 
 // message names the cause in the API's own words. It holds no time and no count, so it stays the same while the situation does.
 func (o *observation) message(try *attempt) string {
-	problem := try.answer.Problem
-	parts := []string{fmt.Sprintf("%s of %s", try.claim.Grant, o.api.Endpoint().Host)}
+	request := fmt.Sprintf("%s of %s", try.claim.Grant, o.api.Endpoint().Host)
+	return strings.Join(append([]string{request}, wordsOf(try.answer.Problem)...), ": ")
+}
+
+// wordsOf is what a problem says, part by part.
+func wordsOf(problem provider.Problem) []string {
+	var parts []string
 	if problem.Status != 0 {
 		parts = append(parts, fmt.Sprintf("HTTP %d", problem.Status))
 	}
@@ -183,5 +196,5 @@ func (o *observation) message(try *attempt) string {
 			parts = append(parts, text)
 		}
 	}
-	return strings.Join(parts, ": ")
+	return parts
 }

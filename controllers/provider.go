@@ -2,6 +2,7 @@ package controllers
 
 import (
 	"errors"
+	"time"
 
 	"github.com/fluent-credential/operator/api/v1alpha1"
 	"github.com/fluent-credential/operator/internal/provider"
@@ -49,8 +50,14 @@ func nordeaAPI(spec v1alpha1.NordeaProvider) (provider.API, error) {
 }
 
 func oauth2API(spec v1alpha1.OAuth2Provider) (provider.API, error) {
+	var refreshLife time.Duration
+	if spec.RefreshTokenLifetime != nil {
+		refreshLife = spec.RefreshTokenLifetime.Duration
+	}
 	return provider.NewOAuth2(provider.OAuth2{
+		RefreshTokenLifetime: refreshLife,
 		TokenURL:             string(spec.TokenURL),
+		RevocationURL:        string(spec.RevocationURL),
 		ParameterStyle:       provider.ParameterStyle(spec.ParameterStyle),
 		ClientAuthentication: provider.ClientAuthentication(spec.ClientAuthentication),
 		Options:              optionsOf(spec.EndpointOptions),

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -16,6 +17,9 @@ import (
 
 // release lets everything go that belongs to a FluentCredential that is being deleted, itself last.
 func (r *Reconciler) release(ctx context.Context, seen *observation) error {
+	if gone, err := r.isGone(ctx, seen); gone || err != nil {
+		return err
+	}
 	if err := r.releaseWorkloads(ctx, seen); err != nil {
 		return err
 	}
@@ -26,6 +30,16 @@ func (r *Reconciler) release(ctx context.Context, seen *observation) error {
 	controllerutil.RemoveFinalizer(changed, v1alpha1.ReleaseFinalizer)
 	patch := client.MergeFromWithOptions(seen.cred, client.MergeFromWithOptimisticLock{})
 	return client.IgnoreNotFound(r.Client.Patch(ctx, changed, patch))
+}
+
+// isGone asks whether somebody else let it go already: the cache may be behind, and what has the names by now is another object's.
+func (r *Reconciler) isGone(ctx context.Context, seen *observation) (bool, error) {
+	var now v1alpha1.FluentCredential
+	err := r.Live.Get(ctx, client.ObjectKeyFromObject(seen.cred), &now)
+	if apierrors.IsNotFound(err) {
+		return true, nil
+	}
+	return now.UID != seen.cred.UID, err
 }
 
 // releaseWorkloads deletes or leaves the workload Secrets, as target.deletionPolicy says.

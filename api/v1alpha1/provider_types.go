@@ -1,5 +1,7 @@
 package v1alpha1
 
+import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 // ProviderSpec is the authentication API: exactly one of its members.
 //
 // +kubebuilder:validation:XValidation:rule="[has(self.fluent), has(self.commerceLayer), has(self.nordea), has(self.oauth2)].exists_one(p, p)",message="set exactly one of fluent, commerceLayer, nordea, oauth2"
@@ -136,6 +138,17 @@ const (
 type OAuth2Provider struct {
 	// tokenURL is the token endpoint (RFC 6749 section 3.2).
 	TokenURL TokenURL `json:"tokenURL"`
+	// revocationURL is the revocation endpoint (RFC 7009); it must be on the host of tokenURL. The refresh token is revoked there
+	// when the FluentCredential is deleted, unless spec.suspend is true or target.deletionPolicy is Retain.
+	// +optional
+	RevocationURL TokenURL `json:"revocationURL,omitempty"`
+	// refreshTokenLifetime is how long the server keeps a refresh token that is not used. Where access tokens outlive it, they are
+	// refreshed early, while a quarter of it is left. Unset: refresh tokens have no end.
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:Format=duration
+	// +kubebuilder:validation:XValidation:rule="self >= duration('5m')",message="refreshTokenLifetime is at least 5m"
+	// +optional
+	RefreshTokenLifetime *metav1.Duration `json:"refreshTokenLifetime,omitempty"`
 	// parameterStyle says how the parameters are sent: Form is the standard's.
 	// +kubebuilder:default=Form
 	// +optional

@@ -113,7 +113,7 @@ func (c *apiClient) Get(ctx context.Context, name client.ObjectKey, object clien
 	})
 }
 
-// List lists Secrets: those that belong to a credential.
+// List lists the Secrets that belong to a credential, or all credentials.
 func (c *apiClient) List(ctx context.Context, list client.ObjectList, opts ...client.ListOption) error {
 	options := client.ListOptions{}
 	options.ApplyOptions(opts)
@@ -124,6 +124,10 @@ func (c *apiClient) List(ctx context.Context, list client.ObjectList, opts ...cl
 				found.Items = append(found.Items, metav1.PartialObjectMetadata{ObjectMeta: *secret.ObjectMeta.DeepCopy()})
 			}
 		}
+		return nil
+	}
+	if found, ok := list.(*v1alpha1.FluentCredentialList); ok {
+		found.Items = c.replica.cachedCredentials()
 		return nil
 	}
 	key := objectKey{secretKind, types.NamespacedName{Namespace: options.Namespace, Name: "*"}}

@@ -134,6 +134,13 @@ var mistakes = []*mistake{
 			return inner.Update(context.Background(), secret)
 		}}
 	}},
+	{"revoked at a rotation", "a revocation spares", "the old token is revoked when a new one is fetched, and servers end the family", func(r *replica) {
+		connect := r.Dialer.Connect
+		r.Dialer.Connect = func(ctx context.Context, network, address string) (net.Conn, error) {
+			r.world.server.revokeCurrent(r.world.setup.credentials[0])
+			return connect(ctx, network, address)
+		}
+	}},
 	{"secrets in events", "I7", "an error is told as it is", func(r *replica) {
 		connect := r.Dialer.Connect
 		r.Dialer.Connect = func(ctx context.Context, network, address string) (net.Conn, error) {

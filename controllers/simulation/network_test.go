@@ -214,6 +214,12 @@ func (q question) String() string {
 	return q.grant + " " + q.username
 }
 
+// A revocation is asked for at another path, and is claimed by a name of its own.
+const (
+	revocationPath = "/oauth/revoke"
+	revocation     = "revocation"
+)
+
 func readRequest(raw []byte) question {
 	request, err := http.ReadRequest(newReader(raw))
 	if err == nil {
@@ -223,6 +229,9 @@ func readRequest(raw []byte) question {
 		panic(errors.Join(errors.New("the request is none"), err))
 	}
 	form := request.PostForm
+	if request.URL.Path == revocationPath {
+		return question{grant: revocation, refresh: form.Get("token")}
+	}
 	return question{
 		grant: form.Get("grant_type"), refresh: form.Get("refresh_token"), client: form.Get("client_id") + " " + form.Get("scope"),
 		username: form.Get("username"), password: form.Get("password"),

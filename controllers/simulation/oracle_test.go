@@ -240,10 +240,39 @@ func (o *oracle) stateIsClaimed(by writer, key types.NamespacedName, about *chro
 		made.last = before.Failure != nil && before.Failure.Barred
 		o.claims[after.Claim.ID], o.order = made, append(o.order, made)
 	}
+	if after.Claim.Grant == revocation {
+		o.onlyWhatGoesIsRevoked(by, key)
+		return
+	}
 	calm := before.Failure == nil && before.Token != nil && (before.Chain == nil || before.Chain.Presented == 0)
 	if calm && !about.disturbed && !about.edited && !o.clockJumped {
 		if early := before.Token.Refresh.Sub(start.Add(o.world.now)); early > time.Minute {
 			o.violated("I8 nothing is spent for a repair", "%s claims %s before the token is due", by, early)
+		}
+	}
+}
+
+func (o *oracle) onlyWhatGoesIsRevoked(by writer, key types.NamespacedName) {
+	if cred := o.world.credential(key); cred != nil && cred.DeletionTimestamp.IsZero() {
+		o.violated("a revocation spares the living", "%s claims to revoke the refresh token of %s, which is not going", by, key.Name)
+	}
+}
+
+// revoked holds revocations to the chains that nobody lives on.
+func (o *oracle) revoked(ended *family) {
+	for _, key := range o.world.setup.credentials {
+		cred := o.world.credential(key)
+		if cred == nil || !cred.DeletionTimestamp.IsZero() {
+			continue
+		}
+		for _, name := range custody.Names(key.Name) {
+			state := documentOf(o.world.secret(name))
+			if state == nil || state.Chain == nil {
+				continue
+			}
+			if shown := o.world.server.refresh[state.Refresh]; shown != nil && shown.family == ended {
+				o.violated("a revocation spares the living", "%s lives on family %d", key.Name, ended.number)
+			}
 		}
 	}
 }
@@ -403,6 +432,9 @@ func (o *oracle) presenting(r *replica, asked question, f fault) *presentation {
 	}
 	if f == twiceFirst || f == twiceSecond || f == belated {
 		o.doubled = o.doubled || asked.grant == "password"
+	}
+	if asked.grant == revocation {
+		return &presentation{fault: f} // it obtains nothing, so nothing can be lost with it
 	}
 	if !f.isProvable() && f != none && f != slow {
 		o.about[made.key].loses("the network: " + f.String())

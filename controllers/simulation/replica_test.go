@@ -213,6 +213,16 @@ func isNews(event version, before client.Object) bool {
 	return before.GetDeletionTimestamp().IsZero() != event.object.GetDeletionTimestamp().IsZero()
 }
 
+func (r *replica) cachedCredentials() []v1alpha1.FluentCredential {
+	var found []v1alpha1.FluentCredential
+	for _, key := range r.world.setup.credentials {
+		if cred, ok := r.cache[objectKey{credentialKind, key}].(*v1alpha1.FluentCredential); ok {
+			found = append(found, *cred.DeepCopy())
+		}
+	}
+	return found
+}
+
 func (r *replica) cachedSecrets() []*corev1.Secret {
 	var found []*corev1.Secret
 	for _, object := range r.cache {

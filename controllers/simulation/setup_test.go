@@ -23,6 +23,7 @@ type setup struct {
 	journal     bool
 	renews      bool // the login has a password; else only a refresh token
 	shared      bool // two credentials log in with everything the same
+	revocable   bool // the API ends the life of a refresh token when it is asked to
 	policy      v1alpha1.LostReplyPolicy
 	dialect     dialect
 	credentials []types.NamespacedName
@@ -47,6 +48,9 @@ func setupOf(d *dice) setup {
 	}
 	if s.dialect.keepsTokens {
 		s.dialect.repeats = false
+	}
+	if s.revocable = d.among("revocable", 3) == 0; s.revocable {
+		s.dialect.repeats = false // a pair that is given to two objects in turn can be revoked by a request that the network held back
 	}
 	switch d.among("setup", 8) {
 	case 0:
@@ -111,7 +115,7 @@ func (w *world) found(key types.NamespacedName) {
 	w.put(&v1alpha1.FluentCredential{
 		ObjectMeta: metav1.ObjectMeta{Namespace: key.Namespace, Name: key.Name},
 		Spec: v1alpha1.FluentCredentialSpec{
-			Provider:             v1alpha1.ProviderSpec{Fluent: &v1alpha1.FluentProvider{BaseURL: endpoint}},
+			Provider:             w.setup.provider(),
 			CredentialsSecretRef: v1alpha1.CredentialsSecretReference{Name: loginOf(key)},
 			Refresh:              v1alpha1.RefreshSpec{OnLostReply: w.setup.policy},
 			Target:               v1alpha1.TargetSpec{Name: targetOf(key)},
@@ -125,6 +129,13 @@ func (w *world) sharedSeed() string {
 		w.seed = w.server.seed()
 	}
 	return w.seed
+}
+
+func (s setup) provider() v1alpha1.ProviderSpec {
+	if !s.revocable {
+		return v1alpha1.ProviderSpec{Fluent: &v1alpha1.FluentProvider{BaseURL: endpoint}}
+	}
+	return v1alpha1.ProviderSpec{OAuth2: &v1alpha1.OAuth2Provider{TokenURL: endpoint + "/oauth/token", RevocationURL: endpoint + revocationPath}}
 }
 
 func loginOf(key types.NamespacedName) string { return key.Name + "-login" }

@@ -29,7 +29,7 @@ var (
 // counts are what a run went through.
 type counts struct {
 	steps, rotations, sent, crashes, freezes, faults, acts, choices int
-	endedByPerson, unsettled                                        int
+	endedByPerson, unsettled, revoked                               int
 }
 
 func (c *counts) add(other counts) {
@@ -43,12 +43,13 @@ func (c *counts) add(other counts) {
 	c.choices += other.choices
 	c.endedByPerson += other.endedByPerson
 	c.unsettled += other.unsettled
+	c.revoked += other.revoked
 }
 
 func (c counts) String() string {
 	return fmt.Sprintf("%d effects, %d rotations, %d requests, %d crashes, %d freezes, %d requests that went wrong, %d acts of people, "+
-		"%d faults and detours in all, %d runs in which a person had to help, %d that had not come to rest",
-		c.steps, c.rotations, c.sent, c.crashes, c.freezes, c.faults, c.acts, c.choices, c.endedByPerson, c.unsettled)
+		"%d faults and detours in all, %d revocations, %d runs in which a person had to help, %d that had not come to rest",
+		c.steps, c.rotations, c.sent, c.crashes, c.freezes, c.faults, c.acts, c.choices, c.revoked, c.endedByPerson, c.unsettled)
 }
 
 // options of one run.

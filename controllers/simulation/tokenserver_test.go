@@ -6,6 +6,10 @@ import (
 	"fmt"
 	"net/http"
 	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/fluent-credential/operator/internal/custody"
 )
 
 func newReader(raw []byte) *bufio.Reader { return bufio.NewReader(bytes.NewReader(raw)) }
@@ -104,6 +108,8 @@ func (s *tokenServer) answer(asked question) []byte {
 		return s.byPassword(asked)
 	case "refresh_token":
 		return s.byRefresh(asked)
+	case revocation:
+		return s.revoke(asked)
 	}
 	return refusal("unsupported_grant_type")
 }
@@ -179,6 +185,25 @@ func (s *tokenServer) byRefresh(asked question) []byte {
 	}
 	shown.spent, shown.spentAt, shown.next = true, now, next
 	return s.grant(next, s.dialect.life)
+}
+
+// revoke ends a family, also where the token was spent before.
+func (s *tokenServer) revoke(asked question) []byte {
+	if shown, ok := s.refresh[asked.refresh]; ok {
+		shown.family.revoked = true
+		s.world.counts.revoked++
+		s.world.oracle.revoked(shown.family)
+	}
+	return replyOf(http.StatusOK, `{}`)
+}
+
+// revokeCurrent ends the chain that a credential lives on.
+func (s *tokenServer) revokeCurrent(key types.NamespacedName) {
+	for _, name := range custody.Names(key.Name) {
+		if state := documentOf(s.world.secret(name)); state != nil && state.Chain != nil {
+			s.revoke(question{refresh: state.Refresh})
+		}
+	}
 }
 
 // issue makes the next pair of a family.

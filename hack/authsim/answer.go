@@ -24,30 +24,6 @@ type oauthBody struct {
 	Description string `json:"error_description,omitempty"`
 }
 
-// fluentBody is the vendor's own error: a list of codes, which are strings, and
-// messages, which are strings or objects.
-type fluentBody struct {
-	Errors []fluentError `json:"errors"`
-}
-
-type fluentError struct {
-	Code    string `json:"code"`
-	Message any    `json:"message"`
-}
-
-// grantBody is the reply to a granted request, exactly the documented fields.
-type grantBody struct {
-	AccessToken  string          `json:"access_token"`
-	TokenType    string          `json:"token_type"`
-	RefreshToken string          `json:"refresh_token,omitempty"`
-	ExpiresIn    json.RawMessage `json:"expires_in,omitempty"` // raw, so that a fault can make it odd
-	Scope        string          `json:"scope"`
-	RetailerID   int             `json:"Retailer_id"`
-	FirstName    string          `json:"FirstName"`
-	LastName     string          `json:"LastName"`
-	Roles        []string        `json:"Roles"`
-}
-
 func jsonAnswer(status int, body any) answer {
 	encoded, err := json.Marshal(body)
 	if err != nil {
@@ -64,12 +40,6 @@ func jsonAnswer(status int, body any) answer {
 
 func oauthAnswer(status int, code, description string) answer {
 	return jsonAnswer(status, oauthBody{Error: code, Description: description})
-}
-
-// fluentAnswer has a code of its own, because it need not be the status.
-func fluentAnswer(status, code int, message any) answer {
-	listed := fluentError{Code: strconv.Itoa(code), Message: message}
-	return jsonAnswer(status, fluentBody{Errors: []fluentError{listed}})
 }
 
 // htmlAnswer is the page of a proxy that stands before the API.
@@ -101,6 +71,20 @@ func (a answer) sent() int {
 // whole reports whether all of the answer is meant to reach the client.
 func (a answer) whole() bool {
 	return !a.dropped && (!a.cut || a.keep >= len(a.body))
+}
+
+// deliver sends the answer as far as it is meant to be sent, and says so where
+// the client does not get it.
+func (a answer) deliver(w http.ResponseWriter, undelivered func()) {
+	if a.dropped {
+		panic(http.ErrAbortHandler)
+	}
+	if a.send(w) != nil {
+		undelivered()
+	}
+	if a.cut {
+		panic(http.ErrAbortHandler)
+	}
 }
 
 // send writes the answer and pushes it out. The length announced is that of the

@@ -1,13 +1,10 @@
 package authsim
 
 import (
+	"cmp"
 	"strings"
 	"time"
 )
-
-// defaultLifetime is the life of an access token that the vendor's examples
-// show: 86386 seconds remain of a token that is a few seconds old.
-const defaultLifetime = 24 * time.Hour
 
 // defaultScope is granted where neither the client nor the request names one.
 const defaultScope = "api"
@@ -16,12 +13,15 @@ const defaultScope = "api"
 type Config struct {
 	Account string           // the tenant's name; told by /healthz, enforced nowhere
 	Clock   func() time.Time // nil: time.Now
+	Dialect Dialect          // empty: DialectFluent
+	Wrapped bool             // Nordea's replies come in an envelope
 
 	Clients []Client
 	Users   []User
 
-	AccessTokenLifetime  time.Duration // 0: 24 h
-	RefreshTokenLifetime time.Duration // from issue; 0: for ever
+	AccessTokenLifetime  time.Duration // 0: the dialect's
+	RefreshTokenLifetime time.Duration // from issue; 0: the dialect's; negative: for ever
+	RateLimit            int           // token requests in any minute; 0: the dialect's; negative: any number
 
 	// SameToken makes a repeated password grant return the same access token
 	// while it lives, with the seconds that remain of it and with its still
@@ -46,6 +46,7 @@ type Client struct {
 	Scope  string // the scopes it may ask for, space separated; empty: any
 
 	NoRefreshTokens     bool          // replies carry no refresh token
+	ActsAlone           bool          // client credentials work though it has no secret
 	AccessTokenLifetime time.Duration // 0: the tenant's
 }
 
@@ -58,6 +59,7 @@ type User struct {
 	Roles      []string
 	FirstName  string
 	LastName   string
+	OwnerID    string // the customer's id at Commerce Layer
 
 	SSO             bool // answers differently while locked, see Config.Lockout
 	NoRefreshTokens bool // replies carry no refresh token
@@ -95,11 +97,27 @@ func scopeWithin(requested, granted string) bool {
 
 // accessLifetime is the life of an access token for one client.
 func (cfg Config) accessLifetime(c Client) time.Duration {
-	switch {
-	case c.AccessTokenLifetime > 0:
+	if c.AccessTokenLifetime > 0 {
 		return c.AccessTokenLifetime
-	case cfg.AccessTokenLifetime > 0:
-		return cfg.AccessTokenLifetime
 	}
-	return defaultLifetime
+	return cfg.AccessTokenLifetime
+}
+
+func (cfg Config) traits() traits {
+	known, ok := dialects[cmp.Or(cfg.Dialect, DialectFluent)]
+	if !ok {
+		panic("authsim: New: no dialect " + string(cfg.Dialect))
+	}
+	return known
+}
+
+// complete fills in what the dialect decides where the config does not.
+func (cfg Config) complete(of traits) Config {
+	if cfg.Clock == nil {
+		cfg.Clock = time.Now
+	}
+	cfg.AccessTokenLifetime = cmp.Or(max(0, cfg.AccessTokenLifetime), of.accessLifetime)
+	cfg.RefreshTokenLifetime = max(0, cmp.Or(cfg.RefreshTokenLifetime, of.refreshLifetime))
+	cfg.RateLimit = max(0, cmp.Or(cfg.RateLimit, of.perMinute))
+	return cfg
 }

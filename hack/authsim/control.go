@@ -83,6 +83,17 @@ func (s *Server) serveSeed(w http.ResponseWriter, r *http.Request) {
 	_, _ = io.WriteString(w, token)
 }
 
+// serveCode answers with the bare authorization code.
+func (s *Server) serveCode(w http.ResponseWriter, r *http.Request) {
+	asked := r.URL.Query()
+	code, ok := s.issueCode(r.PathValue("name"), asked.Get("client"), asked.Get("redirect_uri"))
+	if !ok {
+		http.Error(w, "no such user or client", http.StatusNotFound)
+		return
+	}
+	_, _ = io.WriteString(w, code)
+}
+
 func serveNotFound(w http.ResponseWriter, _ *http.Request) {
 	_ = oauthAnswer(http.StatusNotFound, "not_found", "Not found").send(w)
 }

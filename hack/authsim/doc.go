@@ -1,8 +1,8 @@
-// Package authsim simulates the authorization server of a Fluent Commerce
-// tenant, closely enough to be the judge of a client: it speaks the documented
-// dialect, can be told to misbehave, and keeps a ledger of everything.
+// Package authsim simulates the authorization server of one tenant, closely
+// enough to be the judge of a client: it speaks a documented dialect, can be
+// told to misbehave, and keeps a ledger of everything.
 //
-// # Dialect
+// # The Fluent dialect
 //
 // POST /oauth/token knows the password and the refresh_token grant. Parameters
 // come from the query string, from an urlencoded form body, or from both; where
@@ -25,6 +25,24 @@
 // GET /api/ping with an access token as bearer answers 200 while that token
 // lives and 401 otherwise.
 //
+// # The other dialects
+//
+// Commerce Layer takes JSON and nothing else, for all four grants. A client's
+// own token is given again until 15 minutes before its expiry. Refresh tokens
+// die two weeks after their issue, requests are counted, 30 a minute, and
+// /oauth/revoke answers with an empty object.
+//
+// Nordea has a token endpoint for forms and one for JSON. It knows the client by
+// two headers and by nothing else, has no password and no revocation, says no in
+// a shape of its own, and may put its replies into an envelope.
+//
+// OAuth2 is RFC 6749 with parameters anywhere, HTTP Basic, and RFC 7009. Each
+// dialect has its lifetimes, which [Config] can replace.
+//
+// An authorization code works once, like a refresh token; presented again, it
+// ends the family that it opened (RFC 6749 section 4.1.2). A revocation ends the
+// family of its refresh token, also where that was spent before.
+//
 // # Ledger
 //
 // GET /ledger is the type [Ledger] as JSON; its shape is stable. It holds the
@@ -34,8 +52,8 @@
 // # Faults
 //
 // A fault is data: which request, what goes wrong. See [Fault], [FaultKind]
-// and [ParseFault] for the text form. Every request to /oauth/token counts,
-// whatever becomes of it.
+// and [ParseFault] for the text form. Every request to a token endpoint counts,
+// whatever becomes of it; those to /oauth/revoke count apart.
 //
 // # Control
 //
@@ -47,4 +65,5 @@
 //	DELETE /faults                           forget the faults still to come
 //	POST   /users/{name}/password            the body is the new password
 //	POST   /users/{name}/refresh-token       ?client=ID; answers with a refresh token issued out of band
+//	POST   /users/{name}/code                ?client=ID&redirect_uri=URI; answers with an authorization code
 package authsim

@@ -65,8 +65,9 @@ type Fault struct {
 	// Times is how many requests in a row are struck. 0 means one where At is
 	// given, and no end where it is not.
 	Times int
-	// Grant lets only requests of this grant type count: password or
-	// refresh_token. Empty: all count.
+	// Grant lets only requests of this grant type count, or, where it is
+	// GrantRevocation, those to the revocation endpoint. Empty: all token
+	// requests count, and no others.
 	Grant string
 	Kind  FaultKind
 

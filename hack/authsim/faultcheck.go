@@ -15,6 +15,11 @@ var redirectStatuses = []int{
 	http.StatusTemporaryRedirect, http.StatusPermanentRedirect,
 }
 
+// faultyGrants are the grants that a fault can be held to.
+var faultyGrants = []string{
+	GrantPassword, GrantRefreshToken, GrantClientCredentials, GrantAuthorizationCode, GrantRevocation,
+}
+
 // complete fills in the defaults and brings the texts to one line each, so that
 // a fault and its text form say the same.
 func (f Fault) complete() Fault {
@@ -60,8 +65,8 @@ func (f Fault) check() error {
 	if f.At < 0 || f.Times < 0 {
 		return errors.New("a request's number and a number of times cannot be negative")
 	}
-	if !slices.Contains([]string{"", GrantPassword, GrantRefreshToken}, f.Grant) {
-		return fmt.Errorf("unknown grant %q: want %s or %s", f.Grant, GrantPassword, GrantRefreshToken)
+	if f.Grant != "" && !slices.Contains(faultyGrants, f.Grant) {
+		return fmt.Errorf("unknown grant %q: want one of %s", f.Grant, strings.Join(faultyGrants, ", "))
 	}
 	if _, known := wordings[f.Kind]; !known {
 		return fmt.Errorf("unknown kind %q: want one of %s", f.Kind, kindNames())

@@ -47,8 +47,9 @@ func kindNames() string {
 //
 //	<when> [x<times>] [<grant>]: <kind> [<arguments>]
 //
-// When is "every" or an ordinal ("1st", "2nd", "3rd", …), the grant is password
-// or refresh_token. The kinds and their arguments:
+// When is "every" or an ordinal ("1st", "2nd", "3rd", …), the grant is a grant
+// type, or "revocation" for requests to the revocation endpoint. The kinds and
+// their arguments:
 //
 //	refuse [<status>] [<code> [<description>]]    rate-limited [<Retry-After>]
 //	server-error [<status> [<Retry-After>]]       server-error-after [<status>]

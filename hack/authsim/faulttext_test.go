@@ -138,7 +138,7 @@ func TestParseFaultErrors(t *testing.T) {
 		"negative":           {"requests count upwards", "-1st: drop-after", `"-1st" is not a request`},
 		"no times":           {"not even once is never", "every x0: drop-after", "not a number of times"},
 		"odd times":          {"times are a number", "every xx: drop-after", "not a number of times"},
-		"unknown grant":      {"the server knows two grants", "3rd client_credentials: drop-after", `unknown grant "client_credentials"`},
+		"unknown grant":      {"the server does not know the implicit grant", "3rd implicit: drop-after", `unknown grant "implicit"`},
 		"two grants":         {"one grant at most", "3rd password refresh_token: drop-after", "unknown grant"},
 		"no kind":            {"what goes wrong must be said", "3rd:", `unknown kind ""`},
 		"unknown kind":       {"the kinds are named in the error", "3rd: explode", "want one of drop-after drop-before"},

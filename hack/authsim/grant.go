@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// judge answers a token request as the vendor's documentation says. Call with
-// the lock held.
+// judge answers a token request as the documentation of the dialect's vendor
+// says. Call with the lock held.
 func (s *Server) judge(asked asked, fault Fault, now time.Time) ruling {
 	if asked.method != http.MethodPost {
 		return wrongMethod()
@@ -22,15 +22,41 @@ func (s *Server) judge(asked asked, fault Fault, now time.Time) ruling {
 	if !client.mayAsk(asked.of("scope")) {
 		return invalidScope()
 	}
-	switch asked.of("grant_type") {
-	case "":
+	grant := asked.of("grant_type")
+	switch {
+	case grant == "":
 		return missing("grant_type")
+	case !s.traits.knows(grant):
+		return unsupportedGrant()
+	}
+	return s.judgeGrant(grant, client, asked, fault, now)
+}
+
+func (s *Server) judgeGrant(grant string, client Client, asked asked, fault Fault, now time.Time) ruling {
+	switch grant {
 	case GrantPassword:
 		return s.judgePassword(client, asked, fault, now)
 	case GrantRefreshToken:
 		return s.judgeRefresh(client, asked, fault, now)
+	case GrantAuthorizationCode:
+		return s.judgeCode(client, asked, fault, now)
 	}
-	return unsupportedGrant()
+	return s.judgeClient(client, asked, fault, now)
+}
+
+// judgeClient gives a client a token of its own, and never a refresh token (RFC
+// 6749 section 4.4.3).
+func (s *Server) judgeClient(client Client, asked asked, fault Fault, now time.Time) ruling {
+	if client.Secret == "" && !client.ActsAlone {
+		return refusal(http.StatusBadRequest, OutcomeUnauthorizedClient, "The client cannot act alone")
+	}
+	of := login{clientID: client.ID, scope: client.grantedScope(asked.of("scope"))}
+	newest := s.issued.newest[of]
+	if newest.access == nil || newest.access.Expires.Sub(now) <= s.traits.repeatsUntil || s.traits.repeatsUntil == 0 {
+		newest = pair{access: s.issued.newAccess(of, s.issued.openFamily(), now, s.config.accessLifetime(client))}
+		s.issued.newest[of] = newest
+	}
+	return s.granted(newest, fault, now)
 }
 
 func (s *Server) judgePassword(client Client, asked asked, fault Fault, now time.Time) ruling {
@@ -67,6 +93,11 @@ func (s *Server) logIn(of login, client Client, fault Fault, now time.Time) pair
 	if again, living := s.issued.living(of, now); living && s.config.SameToken {
 		return again
 	}
+	return s.open(of, client, fault, now)
+}
+
+// open hands out the first pair of a new family.
+func (s *Server) open(of login, client Client, fault Fault, now time.Time) pair {
 	number := s.issued.openFamily()
 	fresh := pair{access: s.issued.newAccess(of, number, now, s.config.accessLifetime(client))}
 	if s.hasRefreshTokens(of) && fault.Kind != FaultOmitRefreshToken {
@@ -83,7 +114,9 @@ func (s *Server) judgeRefresh(client Client, asked asked, fault Fault, now time.
 	}
 	token := s.issued.byRefresh[value]
 	if token == nil || token.ClientID != client.ID || !token.usable(now) {
-		return invalidRefreshToken()
+		refused := invalidGrant("Invalid refresh token")
+		refused.expired = token != nil && token.stateAt(now) == RefreshTokenExpired
+		return refused
 	}
 	if !scopeWithin(asked.of("scope"), token.Scope) {
 		return invalidScope()
@@ -128,20 +161,8 @@ func (s *Server) granted(handed pair, fault Fault, now time.Time) ruling {
 	if fault.Kind == FaultOmitRefreshToken || (handed.refresh != nil && !handed.refresh.usable(now)) {
 		handed.refresh = nil
 	}
-	user := s.users[handed.access.Username]
-	body := grantBody{
-		AccessToken: handed.access.Value,
-		TokenType:   "bearer",
-		ExpiresIn:   fault.expiresIn(handed.access.Expires.Sub(now)),
-		Scope:       handed.access.Scope,
-		RetailerID:  user.RetailerID,
-		FirstName:   user.FirstName,
-		LastName:    user.LastName,
-		Roles:       append([]string{}, user.Roles...), // an empty list, never null
-	}
-	if handed.refresh != nil {
-		body.RefreshToken = handed.refresh.Value
-	}
+	expiresIn := fault.expiresIn(handed.access.Expires.Sub(now))
+	body := s.traits.granted(s, handed, expiresIn)
 	return ruling{outcome: OutcomeGranted, answer: jsonAnswer(http.StatusOK, body), handed: handed}
 }
 

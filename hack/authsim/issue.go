@@ -23,6 +23,8 @@ type issued struct {
 	refresh   []*RefreshToken
 	byAccess  map[string]*AccessToken
 	byRefresh map[string]*RefreshToken
+	codes     []*Code
+	byCode    map[string]*Code
 	families  []family
 	newest    map[login]pair
 }
@@ -37,6 +39,7 @@ func newIssued() issued {
 	return issued{
 		byAccess:  map[string]*AccessToken{},
 		byRefresh: map[string]*RefreshToken{},
+		byCode:    map[string]*Code{},
 		newest:    map[login]pair{},
 	}
 }

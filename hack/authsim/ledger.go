@@ -11,16 +11,20 @@ type Ledger struct {
 	PasswordGrants int `json:"passwordGrants"` // password grants that were granted
 	RefreshGrants  int `json:"refreshGrants"`  // refresh grants that were granted
 	LoginsRefused  int `json:"loginsRefused"`  // password grants refused for the login's sake, by a fault too
-	Reuses         int `json:"reuses"`         // presentations of a refresh token that was spent already
+	Reuses         int `json:"reuses"`         // presentations of a refresh token or a code that was spent already
+	Revocations    int `json:"revocations"`    // requests that revoked a refresh token of this server
 
-	// Presentations counts by refresh token ID how often each was sent here,
-	// also where a fault kept the request from being processed. Tokens that
-	// this server never issued count under UnknownToken.
+	// Presentations counts by ID of the refresh token or code how often each was
+	// sent here, also where a fault kept the request from being processed. What
+	// this server never issued counts under UnknownToken.
 	Presentations map[string]int `json:"presentations"`
 
 	TokenRequests []TokenRequest `json:"tokenRequests"` // in the order of arrival
 	AccessTokens  []AccessToken  `json:"accessTokens"`  // in the order of issue
 	RefreshTokens []RefreshToken `json:"refreshTokens"` // in the order of issue
+
+	Codes              []Code              `json:"codes,omitempty"`              // in the order of issue
+	RevocationRequests []RevocationRequest `json:"revocationRequests,omitempty"` // in the order of arrival
 }
 
 // UnknownToken stands for any refresh token that this server never issued.
@@ -32,9 +36,20 @@ type Source string
 // The sources of parameters.
 const (
 	SourceQuery Source = "query" // all in the URL
-	SourceForm  Source = "form"  // all in the body
+	SourceForm  Source = "form"  // all in the body, urlencoded
+	SourceJSON  Source = "json"  // all in the body, as a JSON object
 	SourceBoth  Source = "both"  // some here, some there
 	SourceNone  Source = "none"  // no parameter that this server knows
+)
+
+// ClientAuth tells how a client sent its secret.
+type ClientAuth string
+
+// The ways of client authentication. The empty one: no secret was sent.
+const (
+	ClientAuthBody   ClientAuth = "body"   // as a parameter, wherever the parameters are
+	ClientAuthBasic  ClientAuth = "basic"  // HTTP Basic
+	ClientAuthHeader ClientAuth = "header" // a header of the vendor's own
 )
 
 // Outcome is what the server made of a token request: one of these, or the code
@@ -48,18 +63,28 @@ const (
 	OutcomeUnprocessed Outcome = "unprocessed" // a fault came first: nothing changed here
 	OutcomeLocked      Outcome = "locked"      // the answer for a locked SSO user
 
+	OutcomeRevoked      Outcome = "revoked"       // the family of the refresh token was ended
+	OutcomeUnknownToken Outcome = "unknown_token" // there was nothing to revoke, which is no error
+
 	// The OAuth error codes that this server answers with.
-	OutcomeInvalidRequest   Outcome = "invalid_request"
-	OutcomeInvalidClient    Outcome = "invalid_client"
-	OutcomeInvalidGrant     Outcome = "invalid_grant"
-	OutcomeInvalidScope     Outcome = "invalid_scope"
-	OutcomeUnsupportedGrant Outcome = "unsupported_grant_type"
+	OutcomeInvalidRequest     Outcome = "invalid_request"
+	OutcomeInvalidClient      Outcome = "invalid_client"
+	OutcomeUnauthorizedClient Outcome = "unauthorized_client"
+	OutcomeInvalidGrant       Outcome = "invalid_grant"
+	OutcomeInvalidScope       Outcome = "invalid_scope"
+	OutcomeUnsupportedGrant   Outcome = "unsupported_grant_type"
 )
 
-// The grant types that this server knows.
+// The grant types that the dialects know.
 const (
-	GrantPassword     = "password"
-	GrantRefreshToken = "refresh_token"
+	GrantPassword          = "password"
+	GrantRefreshToken      = "refresh_token"
+	GrantClientCredentials = "client_credentials"
+	GrantAuthorizationCode = "authorization_code"
+
+	// GrantRevocation is no grant: it names requests to the revocation endpoint,
+	// for faults.
+	GrantRevocation = "revocation"
 )
 
 // TokenRequest is one request to the token endpoint.
@@ -68,11 +93,13 @@ type TokenRequest struct {
 	Time     time.Time `json:"time"`
 	Grant    string    `json:"grant,omitempty"`
 	ClientID string    `json:"clientID,omitempty"`
-	Username string    `json:"username,omitempty"` // as sent, or the owner of the presented refresh token
+	Username string    `json:"username,omitempty"` // as sent, or the owner of what is presented
 	Account  string    `json:"account,omitempty"`  // the header fluent.account, as sent
 	Source   Source    `json:"source"`
 
-	Presented string  `json:"presented,omitempty"` // ID of the refresh token that was sent, or UnknownToken
+	ClientAuth ClientAuth `json:"clientAuth,omitempty"`
+
+	Presented string  `json:"presented,omitempty"` // ID of the refresh token or code that was sent, or UnknownToken
 	Reuse     bool    `json:"reuse,omitempty"`     // it was spent already
 	Locked    bool    `json:"locked,omitempty"`    // the user name was locked
 	Outcome   Outcome `json:"outcome"`
@@ -130,6 +157,7 @@ const (
 	RefreshTokenUnused  RefreshTokenState = "unused"
 	RefreshTokenSpent   RefreshTokenState = "spent"
 	RefreshTokenExpired RefreshTokenState = "expired" // never spent, too old now
+	RefreshTokenRevoked RefreshTokenState = "revoked" // never spent, its family was ended
 )
 
 // RefreshToken is one refresh token that was issued.
@@ -147,7 +175,8 @@ type RefreshToken struct {
 	Presentations  int               `json:"presentations"`
 	FirstPresented time.Time         `json:"firstPresented,omitzero"`
 	Spent          time.Time         `json:"spent,omitzero"` // when it was honoured and replaced
-	State          RefreshTokenState `json:"state"`          // at the time the ledger was read
+	Revoked        time.Time         `json:"revoked,omitzero"`
+	State          RefreshTokenState `json:"state"` // at the time the ledger was read
 }
 
 // stateAt is the state of a token at one instant.
@@ -155,6 +184,8 @@ func (t *RefreshToken) stateAt(now time.Time) RefreshTokenState {
 	switch {
 	case !t.Spent.IsZero():
 		return RefreshTokenSpent
+	case !t.Revoked.IsZero():
+		return RefreshTokenRevoked
 	case !t.Expires.IsZero() && !now.Before(t.Expires):
 		return RefreshTokenExpired
 	}

@@ -6,14 +6,22 @@ import (
 
 // ruling is what the server makes of a token request.
 type ruling struct {
-	outcome Outcome
-	locked  bool
-	answer  answer
-	handed  pair // what the reply hands out
+	outcome     Outcome
+	description string // of a refusal that a dialect may give another shape
+	expired     bool   // what was presented was good once
+	locked      bool
+	answer      answer
+	handed      pair // what the reply hands out
 }
 
 func refusal(status int, code Outcome, description string) ruling {
-	return ruling{outcome: code, answer: oauthAnswer(status, string(code), description)}
+	return ruling{outcome: code, description: description, answer: oauthAnswer(status, string(code), description)}
+}
+
+// forExpiry says that what was presented was good once.
+func (r ruling) forExpiry() ruling {
+	r.expired = true
+	return r
 }
 
 func invalidRequest(description string) ruling {
@@ -36,10 +44,10 @@ func unsupportedGrant() ruling {
 	return refusal(http.StatusBadRequest, OutcomeUnsupportedGrant, "Unsupported grant type")
 }
 
-// invalidRefreshToken is one answer for tokens that are spent, expired, unknown
-// or another client's.
-func invalidRefreshToken() ruling {
-	return refusal(http.StatusBadRequest, OutcomeInvalidGrant, "Invalid refresh token")
+// invalidGrant is one answer for what is spent, expired, unknown or another
+// client's.
+func invalidGrant(description string) ruling {
+	return refusal(http.StatusBadRequest, OutcomeInvalidGrant, description)
 }
 
 func wrongMethod() ruling {

@@ -14,7 +14,7 @@ type scheduled struct {
 
 // sees counts one request and reports whether the fault is due on it.
 func (f *scheduled) sees(grant string) bool {
-	if f.Grant != "" && f.Grant != grant {
+	if f.Grant != grant && (f.Grant != "" || grant == GrantRevocation) {
 		return false
 	}
 	f.seen++

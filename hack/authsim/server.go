@@ -11,6 +11,7 @@ import (
 // use; its methods are for tests.
 type Server struct {
 	config Config
+	traits traits
 	mux    *http.ServeMux
 	close  func()
 	closed chan struct{}
@@ -23,13 +24,17 @@ type Server struct {
 	issued          issued
 	faults          []*scheduled
 	requests        []*TokenRequest
+	revocations     []*RevocationRequest
+	admitted        []time.Time // token requests of the last minute, where there is a limit
 }
 
 // New starts a tenant with an empty ledger. It panics on a fault that makes no
-// sense, see AddFault.
+// sense, see AddFault, and on an unknown dialect.
 func New(config Config) *Server {
+	traits := config.traits()
 	server := &Server{
-		config:   config,
+		config:   config.complete(traits),
+		traits:   traits,
 		clients:  map[string]Client{},
 		users:    map[string]*User{},
 		failures: map[string]*failures{},
@@ -37,9 +42,6 @@ func New(config Config) *Server {
 		closed:   make(chan struct{}),
 	}
 	server.close = sync.OnceFunc(func() { close(server.closed) })
-	if server.config.Clock == nil {
-		server.config.Clock = time.Now
-	}
 	for _, client := range config.Clients {
 		server.clients[client.ID] = client
 	}
@@ -60,7 +62,12 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.mux.Serve
 
 func (s *Server) routes() *http.ServeMux {
 	mux := http.NewServeMux()
-	mux.HandleFunc("/oauth/token", s.serveToken)
+	for path := range s.traits.endpoints {
+		mux.HandleFunc(path, s.serveToken)
+	}
+	if s.traits.revoked != nil {
+		mux.HandleFunc("/oauth/revoke", s.serveRevoke)
+	}
 	mux.HandleFunc("GET /api/ping", s.servePing)
 	mux.HandleFunc("GET /healthz", s.serveHealth)
 	mux.HandleFunc("GET /ledger", s.serveLedger)
@@ -68,6 +75,7 @@ func (s *Server) routes() *http.ServeMux {
 	mux.HandleFunc("DELETE /faults", s.serveClearFaults)
 	mux.HandleFunc("POST /users/{name}/password", s.serveSetPassword)
 	mux.HandleFunc("POST /users/{name}/refresh-token", s.serveSeed)
+	mux.HandleFunc("POST /users/{name}/code", s.serveCode)
 	mux.HandleFunc("/", serveNotFound)
 	return mux
 }

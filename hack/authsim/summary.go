@@ -23,6 +23,12 @@ func (s *Server) Ledger() Ledger {
 		ledger.AccessTokens = append(ledger.AccessTokens, *token)
 	}
 	ledger.enterRefreshTokens(s.issued.refresh, s.now())
+	for _, code := range s.issued.codes {
+		ledger.Codes = append(ledger.Codes, *code)
+	}
+	for _, request := range s.revocations {
+		ledger.enterRevocation(*request)
+	}
 	return ledger
 }
 
@@ -51,6 +57,13 @@ func (l *Ledger) enter(request TokenRequest) {
 	}
 }
 
+func (l *Ledger) enterRevocation(request RevocationRequest) {
+	l.RevocationRequests = append(l.RevocationRequests, request)
+	if request.Outcome == OutcomeRevoked {
+		l.Revocations++
+	}
+}
+
 func (l *Ledger) enterRefreshTokens(tokens []*RefreshToken, now time.Time) {
 	for _, token := range tokens {
 		copied := *token
@@ -60,7 +73,7 @@ func (l *Ledger) enterRefreshTokens(tokens []*RefreshToken, now time.Time) {
 }
 
 // SecretValues lists every value that must never show up in a log: all tokens
-// ever issued, all passwords including former ones, all client secrets. Sorted,
+// and codes ever issued, all passwords including former ones, all client secrets. Sorted,
 // each once.
 func (s *Server) SecretValues() []string {
 	s.mu.Lock()
@@ -78,6 +91,9 @@ func (s *Server) SecretValues() []string {
 	}
 	for _, token := range s.issued.refresh {
 		values = append(values, token.Value)
+	}
+	for _, code := range s.issued.codes {
+		values = append(values, code.Value)
 	}
 	slices.Sort(values)
 	values = slices.Compact(values)

@@ -91,27 +91,45 @@ func (s *Store) letGo(ctx context.Context, secret *corev1.Secret) error {
 // Release deletes the state for good: the FluentCredential is going.
 func (s *Store) Release(ctx context.Context, owner Owner) error {
 	for _, name := range Names(owner.Name) {
-		if err := s.release(ctx, types.NamespacedName{Namespace: owner.Namespace, Name: name}); err != nil {
+		if err := s.release(ctx, owner, name); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (s *Store) release(ctx context.Context, key types.NamespacedName) error {
+func (s *Store) release(ctx context.Context, owner Owner, name string) error {
 	var secret corev1.Secret
+	key := types.NamespacedName{Namespace: owner.Namespace, Name: name}
 	if err := s.Reader.Get(ctx, key, &secret); err != nil {
 		return client.IgnoreNotFound(err)
 	}
 	if secret.Type != v1alpha1.StateSecretType {
 		return nil
 	}
-	err := s.Writer.Delete(ctx, &secret, client.Preconditions{UID: &secret.UID})
+	if another, err := s.isAnothers(ctx, owner, &secret); another || err != nil {
+		return err
+	}
+	uid := secret.UID
+	err := s.Writer.Delete(ctx, &secret, client.Preconditions{UID: &uid})
 	if err != nil && !apierrors.IsNotFound(err) {
 		return err
 	}
-	if err := s.Reader.Get(ctx, key, &secret); err != nil {
+	if err := s.Reader.Get(ctx, key, &secret); err != nil || secret.UID != uid {
 		return client.IgnoreNotFound(err)
 	}
 	return s.letGo(ctx, &secret)
+}
+
+// isAnothers tells whether the state is that of a FluentCredential which was created anew under the same name. One that came out
+// of a backup has an owner that does not exist.
+func (s *Store) isAnothers(ctx context.Context, owner Owner, secret *corev1.Secret) (bool, error) {
+	if ownedBy(secret, owner.UID) {
+		return false, nil
+	}
+	var cred v1alpha1.FluentCredential
+	if err := s.Reader.Get(ctx, types.NamespacedName{Namespace: owner.Namespace, Name: owner.Name}, &cred); err != nil {
+		return false, client.IgnoreNotFound(err)
+	}
+	return cred.UID != owner.UID && ownedBy(secret, cred.UID), nil
 }

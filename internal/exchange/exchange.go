@@ -43,24 +43,34 @@ func (c *Conn) Send(ctx context.Context, api provider.API, grant token.Grant, re
 }
 
 func (c *Conn) roundTrip(ctx context.Context, api provider.API, grant token.Grant, request provider.Request) provider.Answer {
+	reply, none := c.fetch(ctx, request)
+	if none != nil {
+		return *none
+	}
+	c.seal() // before anything is made of it
+	return api.Read(grant, reply)
+}
+
+// fetch sends the request and reads the reply; without one it says what is known.
+func (c *Conn) fetch(ctx context.Context, request provider.Request) (provider.Reply, *provider.Answer) {
+	none := func(answer provider.Answer) (provider.Reply, *provider.Answer) { return provider.Reply{}, &answer }
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.replyTimeout)
 	defer cancel()
 	out, err := httpRequest(ctx, request)
 	if err != nil {
-		return provider.Answer{Verdict: token.Unsent, Problem: provider.Problem{Description: "the request cannot be built"}}
+		return none(provider.Answer{Verdict: token.Unsent, Problem: provider.Problem{Description: "the request cannot be built"}})
 	}
 	if err := c.SetDeadline(c.expiry(ctx)); err != nil {
-		return failed(token.Unsent, err)
+		return none(failed(token.Unsent, err))
 	}
 	if err := out.Write(c); err != nil {
-		return failed(c.afterWrite(), err)
+		return none(failed(c.afterWrite(), err))
 	}
 	reply, err := readReply(c.taped(), out)
 	if err != nil {
-		return failed(token.Unknown, err)
+		return none(failed(token.Unknown, err))
 	}
-	c.seal() // before anything is made of it
-	return api.Read(grant, reply)
+	return reply, nil
 }
 
 // afterWrite is the verdict on a request that could not be written whole.

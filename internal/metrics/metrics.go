@@ -24,6 +24,7 @@ type Metrics struct {
 	commits     prometheus.Counter
 	recovered   *prometheus.CounterVec
 	journal     *prometheus.CounterVec
+	revocations *prometheus.CounterVec
 }
 
 // New makes the collectors and registers them.
@@ -47,8 +48,11 @@ func New(registry prometheus.Registerer) *Metrics {
 			Help: "Claims whose process was gone, by how they were recovered: journal, or lost."}, []string{"how"}),
 		journal: prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: namespace, Name: "journal_errors_total",
 			Help: "Operations of the journal that failed, and files of it that cannot be used, by kind."}, []string{"kind"}),
+		revocations: prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: namespace, Name: "revocations_total",
+			Help: "Refresh tokens of deleted credentials, by API and by what became of them: revoked, failed, or kept."}, []string{"api", "result"}),
 	}
-	registry.MustRegister(m.expiration, m.nextRefresh, m.ready, m.exchanges, m.duration, m.published, m.commits, m.recovered, m.journal)
+	registry.MustRegister(m.expiration, m.nextRefresh, m.ready, m.exchanges, m.duration, m.published, m.commits, m.recovered, m.journal,
+		m.revocations)
 	return m
 }
 
@@ -75,6 +79,9 @@ func (m *Metrics) Recovered(how string) { m.recovered.WithLabelValues(how).Inc()
 
 // JournalFailed counts an operation of the journal that failed, or a file that cannot be used.
 func (m *Metrics) JournalFailed(kind string) { m.journal.WithLabelValues(kind).Inc() }
+
+// Revoked counts the refresh token of a credential that goes: revoked, failed, or kept.
+func (m *Metrics) Revoked(api, result string) { m.revocations.WithLabelValues(api, result).Inc() }
 
 // Observe sets the gauges of one credential; a zero time removes its series.
 func (m *Metrics) Observe(object types.NamespacedName, expires, nextRefresh time.Time, ready bool) {

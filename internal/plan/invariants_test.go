@@ -36,6 +36,7 @@ func anything(random *rand.Rand) Observed {
 		Login:       Login{Seed: rarely(random), Password: often(random), Client: rarely(random)},
 		OnLostReply: one(random, "", Auto, Retry, Reauthenticate, Stop),
 		HostFree:    one(random, time.Time{}, around(random)),
+		Revocable:   often(random), Patience: around(random),
 	}
 	if rarely(random) {
 		seen.Obstacle = "CredentialsNotFound"
@@ -158,6 +159,21 @@ func TestAWaitEndsAtExpiry(t *testing.T) {
 		}
 		if step.At.IsZero() || step.At.After(seen.Token.Expires.Add(2*secondsFraction)) && step.Why != InFlight {
 			return "a wait past the expiry"
+		}
+		return ""
+	})
+}
+
+// TestADeletionNeverHangs: without an exchange under way, it is over within the patience.
+func TestADeletionNeverHangs(t *testing.T) {
+	always(t, func(seen Observed, step Step) string {
+		switch {
+		case !seen.Deleting && (step.Do == Revoke || step.Do == Release):
+			return "a living credential is let go"
+		case !seen.Deleting || !seen.Registered || seen.Claim.held(now) || step.Do == Revoke || step.Do == Release:
+			return ""
+		case step.At.IsZero() || step.At.After(seen.Patience):
+			return "a deletion waits for longer than its patience"
 		}
 		return ""
 	})

@@ -20,10 +20,13 @@ type Observed struct {
 	Journaled    bool   // the reply of the claim is in this replica's journal
 	Token        *Token // nil: none was ever stored
 	Chain        Chain
-	Login        Login
-	OnLostReply  Policy
-	Failure      *Failure
-	HostFree     time.Time // when the token host may be asked again (--host-rate); zero: now
+	// Revocable is true where the API can end the life of the stored refresh token and was not asked to.
+	Revocable   bool
+	Patience    time.Time // until when a deletion waits for the host's turn
+	Login       Login
+	OnLostReply Policy
+	Failure     *Failure
+	HostFree    time.Time // when the token host may be asked again (--host-rate); zero: now
 }
 
 // Obstacle says why no exchange can happen. Its values are condition reasons.

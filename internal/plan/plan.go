@@ -50,8 +50,18 @@ func release(seen Observed, now time.Time) *Step {
 		return wait(Deleted, time.Time{})
 	case seen.Claim.held(now): // its holder would store a result in a Secret that nobody lets go any more
 		return unfinished(seen, now)
+	case seen.Revocable:
+		return revoke(seen, now)
 	}
 	return do(Release, Deleted)
+}
+
+// revoke waits for the host's turn, but not for long: somebody waits for the deletion.
+func revoke(seen Observed, now time.Time) *Step {
+	if now.Before(seen.HostFree) && !seen.HostFree.After(seen.Patience) {
+		return wait(Deleted, seen.HostFree)
+	}
+	return do(Revoke, Deleted)
 }
 
 func notRegistered(seen Observed, _ time.Time) *Step {

@@ -32,6 +32,35 @@ var releasing = map[string]decision{
 		seen: func(o *Observed) { o.Deleting, o.Claim = true, &Claim{Until: in(time.Minute), Gone: true} },
 		want: Step{Do: Release, Why: Deleted},
 	},
+	"with a refresh token that can be revoked": {
+		why:  "nobody shall be able to use it once its owner is gone",
+		seen: func(o *Observed) { o.Deleting, o.Revocable = true, true },
+		want: Step{Do: Revoke, Why: Deleted},
+	},
+	"revocable, in the middle of an exchange": {
+		why:  "what it brings may be the token to revoke",
+		seen: func(o *Observed) { o.Deleting, o.Revocable, o.Claim = true, true, &Claim{Until: in(time.Minute)} },
+		want: Step{Do: Wait, Why: InFlight, At: in(claimPoll)},
+	},
+	"revocable, with a host that is busy": {
+		why: "of many that go at once, each gets its turn",
+		seen: func(o *Observed) {
+			o.Deleting, o.Revocable, o.HostFree, o.Patience = true, true, in(2*time.Second), in(10*time.Second)
+		},
+		want: Step{Do: Wait, Why: Deleted, At: in(2 * time.Second)},
+	},
+	"revocable, with a host that is busy for long": {
+		why: "a deletion never hangs on the API: the effect finds that it has no turn, and says so",
+		seen: func(o *Observed) {
+			o.Deleting, o.Revocable, o.HostFree, o.Patience = true, true, in(time.Hour), in(10*time.Second)
+		},
+		want: Step{Do: Revoke, Why: Deleted},
+	},
+	"revocable, but not going": {
+		why:  "a living credential keeps its refresh token",
+		seen: func(o *Observed) { o.Revocable = true },
+		want: Step{Do: Wait, Why: NotDue, At: healthy().Token.Refresh},
+	},
 	"after the time of a claim": {
 		why:  "a holder that is silent for so long must not hold the deletion for ever",
 		seen: func(o *Observed) { o.Deleting, o.Claim = true, &Claim{Until: now} },

@@ -13,6 +13,8 @@ const (
 	backoffFloor = 500 * time.Millisecond // a draw near zero must not become a loop
 	urgentPace   = 5 * time.Second
 
+	idleReserve = 4 // a quarter of an idle refresh token's life is kept for an outage: of two weeks, a long weekend
+
 	stagnantMost = 30 * time.Second
 	// secondsFraction: expires_in counts whole seconds, so the API may hold a token that long after its time is up.
 	secondsFraction = time.Second
@@ -51,11 +53,22 @@ type Renewal struct {
 	Stagnant int
 	// Repeats is true where the API gives the same token again until it expires, so that asking early is idle.
 	Repeats bool
+	// IdleLife is how long the refresh token lives that came with it, or was used for it; zero: for ever, or there is none.
+	IdleLife time.Duration
 }
 
-// RefreshAt is when the token is due. A token that will be given again as it is, or was, is asked for after its expiry; with
-// every reply that brought nothing the wait grows: 1, 2, 4 … 30 s.
+// RefreshAt is when the token is due, and before that when its refresh token would die of idleness.
 func (r Renewal) RefreshAt() time.Time {
+	at := r.refreshAt()
+	if r.IdleLife <= 0 {
+		return at
+	}
+	return earliest(at, r.Obtained.Add(r.IdleLife-r.IdleLife/idleReserve))
+}
+
+// refreshAt is when the access token is due. One that will be given again as it is, or was, is asked for after its expiry; with
+// every reply that brought nothing the wait grows: 1, 2, 4 … 30 s.
+func (r Renewal) refreshAt() time.Time {
 	life := r.Expires.Sub(r.Obtained)
 	switch {
 	case life <= 0:

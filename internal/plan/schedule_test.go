@@ -156,3 +156,28 @@ func TestRetryAt(t *testing.T) {
 		})
 	}
 }
+
+// TestIdleRefreshToken: a refresh token that is not used dies, however long the access token lives.
+func TestIdleRefreshToken(t *testing.T) {
+	const day, twoWeeks = 24 * time.Hour, 14 * 24 * time.Hour
+	for name, test := range map[string]struct {
+		why             string
+		life, idle      time.Duration
+		repeats         bool
+		stagnant        int
+		latest, soonest time.Duration // after Obtained
+	}{
+		"long-lived token":    {"a quarter of the two weeks is left for an outage", 60 * day, twoWeeks, false, 0, 252 * time.Hour, 252 * time.Hour},
+		"short-lived token":   {"it is refreshed long before", 2 * time.Hour, twoWeeks, false, 0, 90 * time.Minute, time.Hour},
+		"the same token":      {"what is asked for after its expiry is asked for before the refresh token dies", 60 * day, twoWeeks, false, 3, 252 * time.Hour, 252 * time.Hour},
+		"no refresh token":    {"there is nothing that could die", 60 * day, 0, true, 0, 61 * day, 60 * day},
+		"no end":              {"most APIs document none", 60 * day, 0, false, 0, 41 * day, 36 * day},
+		"token without life":  {"it is asked for again at once, as ever", 0, twoWeeks, false, 1, time.Second, time.Second},
+		"idle life of 5 min.": {"the shortest that is allowed leaves some time, too", day, 5 * time.Minute, false, 0, 225 * time.Second, 225 * time.Second},
+	} {
+		at := Renewal{Obtained: now, Expires: now.Add(test.life), IdleLife: test.idle, Repeats: test.repeats, Stagnant: test.stagnant}.RefreshAt()
+		if wait := at.Sub(now); wait > test.latest || wait < test.soonest {
+			t.Errorf("%s: refreshed after %s, want %s to %s: %s", name, wait, test.soonest, test.latest, test.why)
+		}
+	}
+}

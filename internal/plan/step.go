@@ -9,6 +9,7 @@ type Action string
 const (
 	Wait     Action = "Wait"     // nothing, until Step.At or until something changes
 	Register Action = "Register" // put our finalizer on the FluentCredential
+	Revoke   Action = "Revoke"   // ask the API to end the life of the refresh token, before the Release
 	Release  Action = "Release"  // let its Secrets and itself go
 	Relocate Action = "Relocate" // copy the state Secret under its other name, then let the deleted one go
 	Publish  Action = "Publish"  // write the stored token to the workload Secret

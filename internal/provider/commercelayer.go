@@ -3,6 +3,7 @@ package provider
 import (
 	"fmt"
 	"net/url"
+	"time"
 
 	"github.com/fluent-credential/operator/internal/token"
 )
@@ -12,7 +13,8 @@ type CommerceLayer struct {
 	BaseURL string // empty: https://auth.commercelayer.io
 	Options
 
-	endpoint *url.URL
+	endpoint   *url.URL
+	revocation *url.URL
 }
 
 // NewCommerceLayer checks and completes the configuration.
@@ -26,6 +28,7 @@ func NewCommerceLayer(config CommerceLayer) (*CommerceLayer, error) {
 		return nil, fmt.Errorf("provider.commerceLayer.baseURL: %w", err)
 	}
 	config.endpoint = endpoint
+	config.revocation, _ = join(base, "/oauth/revoke") // the base was parsed a moment ago
 	return &config, nil
 }
 
@@ -51,6 +54,18 @@ func (c *CommerceLayer) Request(grant token.Grant, login token.Login) (Request, 
 	request.setJSON(params)
 	return request, nil
 }
+
+// Revocation sends the refresh token and the client in a JSON body. The documented example has no secret: its client has none.
+func (c *CommerceLayer) Revocation(login token.Login) (Request, bool) {
+	params := parameters{"token": login.Refresh}
+	params.addClient(login)
+	request := newRequest(c.revocation, c.Options, login)
+	request.setJSON(params)
+	return request, true
+}
+
+// IdleLife is that of the documentation: a refresh token lives for two weeks.
+func (c *CommerceLayer) IdleLife() time.Duration { return 14 * 24 * time.Hour }
 
 // Read adds the owner of the token, a customer for example.
 func (c *CommerceLayer) Read(grant token.Grant, reply Reply) Answer {

@@ -30,6 +30,17 @@ func TestCommerceLayerRequests(t *testing.T) {
 	})
 }
 
+func TestCommerceLayerRevocations(t *testing.T) {
+	organization := must(NewCommerceLayer(CommerceLayer{BaseURL: "https://yourdomain.commercelayer.io"}))
+	channel := token.Login{ClientID: "your-client-id", Refresh: token.NewSecret("your-refresh-token")}
+	webapp := channel
+	webapp.ClientSecret, webapp.Scope = token.NewSecret("your-client-secret"), "market:1234"
+	testRevocations(t, map[string]revocationCase{
+		"revoke-sales-channel": {organization, channel, "this is the documented request"},
+		"revoke-webapp":        {organization, webapp, "a client that has a secret authenticates with it, and a revocation has no scope"},
+	})
+}
+
 func TestCommerceLayerReplies(t *testing.T) {
 	documented := meaning{
 		Verdict: token.Granted, Access: "your-access-token", Refresh: "your-new-refresh-token", Type: "bearer", Scope: "market:1234",

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/fluent-credential/operator/internal/token"
 )
@@ -73,6 +74,12 @@ func (f *Fluent) Request(grant token.Grant, login token.Login) (Request, error) 
 	}
 	return request, nil
 }
+
+// Revocation is not documented by the API.
+func (f *Fluent) Revocation(token.Login) (Request, bool) { return Request{}, false }
+
+// IdleLife is not documented by the API.
+func (f *Fluent) IdleLife() time.Duration { return 0 }
 
 // Read knows the API's two shapes of an error, and the code by which it refuses what was presented.
 func (f *Fluent) Read(grant token.Grant, reply Reply) Answer {

@@ -3,6 +3,7 @@ package provider
 import (
 	"fmt"
 	"net/url"
+	"time"
 
 	"github.com/fluent-credential/operator/internal/token"
 )
@@ -72,6 +73,12 @@ func (n *Nordea) Request(grant token.Grant, login token.Login) (Request, error) 
 	}
 	return request, nil
 }
+
+// Revocation is not documented by the API.
+func (n *Nordea) Revocation(token.Login) (Request, bool) { return Request{}, false }
+
+// IdleLife is not documented by the API, which calls its refresh tokens long-lived.
+func (n *Nordea) IdleLife() time.Duration { return 0 }
 
 // Read knows the envelope that some replies come in, and the API's own errors.
 func (n *Nordea) Read(grant token.Grant, reply Reply) Answer {

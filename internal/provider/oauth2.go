@@ -1,20 +1,25 @@
 package provider
 
 import (
+	"errors"
 	"fmt"
 	"net/url"
+	"time"
 
 	"github.com/fluent-credential/operator/internal/token"
 )
 
 // OAuth2 is any token endpoint of RFC 6749.
 type OAuth2 struct {
-	TokenURL             string // may have a query of its own (RFC 6749 section 3.2)
+	TokenURL             string        // may have a query of its own (RFC 6749 section 3.2)
+	RevocationURL        string        // empty: there is none
+	RefreshTokenLifetime time.Duration // of one that is not used; zero: it has no end
 	ParameterStyle       ParameterStyle
 	ClientAuthentication ClientAuthentication
 	Options
 
-	endpoint *url.URL
+	endpoint   *url.URL
+	revocation *url.URL // nil: there is none
 }
 
 // ParameterStyle says how the parameters are sent; empty means Form.
@@ -54,7 +59,23 @@ func NewOAuth2(config OAuth2) (*OAuth2, error) {
 		return nil, fmt.Errorf("provider.oauth2.clientAuthentication: %q is not known", config.ClientAuthentication)
 	}
 	config.endpoint = endpoint
-	return &config, nil
+	if config.RevocationURL == "" {
+		return &config, nil
+	}
+	return config.withRevocation()
+}
+
+// withRevocation takes no endpoint of another host: who may edit a credential could have its refresh token sent to them.
+func (o OAuth2) withRevocation() (*OAuth2, error) {
+	revocation, err := parseURL(o.RevocationURL)
+	if err != nil {
+		return nil, fmt.Errorf("provider.oauth2.revocationURL: %w", err)
+	}
+	if !sameOrigin(revocation, o.endpoint) {
+		return nil, errors.New("provider.oauth2.revocationURL: it is on another host than tokenURL")
+	}
+	o.revocation = revocation
+	return &o, nil
 }
 
 // Name is the member of spec.provider.
@@ -100,6 +121,25 @@ func (o *OAuth2) place(request *Request, params parameters) {
 		request.setForm(params)
 	}
 }
+
+// Revocation follows RFC 7009, by which the parameters go into the body, never into the URL.
+func (o *OAuth2) Revocation(login token.Login) (Request, bool) {
+	if o.revocation == nil {
+		return Request{}, false
+	}
+	params := revocationParameters(login)
+	request := newRequest(o.revocation, o.Options, login)
+	o.authenticate(&request, params, login)
+	if o.ParameterStyle == JSON {
+		request.setJSON(params)
+	} else {
+		request.setForm(params)
+	}
+	return request, true
+}
+
+// IdleLife is what the user says: the standard tells of no end.
+func (o *OAuth2) IdleLife() time.Duration { return o.RefreshTokenLifetime }
 
 // Read follows RFC 6749.
 func (o *OAuth2) Read(grant token.Grant, reply Reply) Answer {

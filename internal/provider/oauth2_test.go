@@ -43,6 +43,26 @@ func TestOAuth2Requests(t *testing.T) {
 	})
 }
 
+func TestOAuth2Revocations(t *testing.T) {
+	revoking := func(style ParameterStyle, client ClientAuthentication) *OAuth2 {
+		return must(NewOAuth2(OAuth2{
+			TokenURL: "https://server.example.com/token", RevocationURL: "https://SERVER.example.com/revoke",
+			ParameterStyle: style, ClientAuthentication: client,
+		}))
+	}
+	testRevocations(t, map[string]revocationCase{
+		"revoke-basic": {revoking(Form, ClientBasic), standardLogin, "this is the example of RFC 7009 section 2.1"},
+		"revoke-query": {revoking(Query, ClientBody), standardLogin, "a token to be revoked never goes into the URL (RFC 7009 section 2.1)"},
+		"revoke-json":  {revoking(JSON, ClientBody), standardLogin, "who takes JSON only takes it here, too"},
+		"revoke-none":  {revoking(Form, ClientNone), standardLogin, "a public client names itself"},
+	})
+	for _, api := range []API{oauth2(Form, ClientBody), must(NewFluent(Fluent{Account: "acme"})), must(NewNordea(Nordea{}))} {
+		if _, can := api.Revocation(standardLogin); can {
+			t.Errorf("%s documents no revocation", api.Name())
+		}
+	}
+}
+
 func TestNewOAuth2Refuses(t *testing.T) {
 	cases := map[string]struct {
 		config OAuth2
@@ -52,6 +72,9 @@ func TestNewOAuth2Refuses(t *testing.T) {
 		"relative":       {OAuth2{TokenURL: "/oauth/token"}, "provider.oauth2.tokenURL: the URL names no host", "there is nobody to ask"},
 		"unparsable":     {OAuth2{TokenURL: "https://host/%zz?key=hidden"}, "provider.oauth2.tokenURL: the URL cannot be parsed", "the parser's own error repeats the URL"},
 		"fragment":       {OAuth2{TokenURL: "https://host/token#part"}, "provider.oauth2.tokenURL: the URL has a fragment", "RFC 6749 section 3.2 forbids it"},
+		"revocation":     {OAuth2{TokenURL: "https://host/token", RevocationURL: "https://host:8443/revoke"}, "provider.oauth2.revocationURL: it is on another host than tokenURL", "the refresh token goes to nobody else than who gave it"},
+		"in the clear":   {OAuth2{TokenURL: "https://host/token", RevocationURL: "http://host/revoke"}, "provider.oauth2.revocationURL: it is on another host than tokenURL", "the refresh token is not sent in the clear where the token endpoint is not"},
+		"no revocation":  {OAuth2{TokenURL: "https://host/token", RevocationURL: "revoke"}, "provider.oauth2.revocationURL: the URL names no host", "there is nobody to ask"},
 		"style":          {OAuth2{TokenURL: "https://host/token", ParameterStyle: "XML"}, `provider.oauth2.parameterStyle: "XML" is not known`, "a later version of the API may have more"},
 		"authentication": {OAuth2{TokenURL: "https://host/token", ClientAuthentication: "MTLS"}, `provider.oauth2.clientAuthentication: "MTLS" is not known`, "a later version of the API may have more"},
 	}

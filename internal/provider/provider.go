@@ -22,6 +22,10 @@ type API interface {
 	Request(grant token.Grant, login token.Login) (Request, error)
 	// Read says what a reply means. It never fails: what cannot be understood is Unknown.
 	Read(grant token.Grant, reply Reply) Answer
+	// Revocation builds the request that ends the life of the login's refresh token; ok is false where the API has none.
+	Revocation(login token.Login) (request Request, ok bool)
+	// IdleLife is how long a refresh token lives that is not used; zero where the API sets or documents no end.
+	IdleLife() time.Duration
 }
 
 // Request is one request, in parts that cannot be printed by accident.

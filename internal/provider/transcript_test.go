@@ -44,6 +44,29 @@ func testRequests(t *testing.T, cases map[string]requestCase) {
 	}
 }
 
+// revocationCase is one revocation request; testdata/<api>/request-<name>.http is what it looks like on the wire.
+type revocationCase struct {
+	api   API
+	login token.Login
+	why   string
+}
+
+func testRevocations(t *testing.T, cases map[string]revocationCase) {
+	t.Helper()
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			request, ok := c.api.Revocation(c.login)
+			if !ok {
+				t.Fatalf("there is no revocation, but %s", c.why)
+			}
+			compareRecorded(t, filepath.Join("testdata", c.api.Name(), "request-"+name+".http"), onTheWire(t, request), c.why)
+			if !slices.ContainsFunc(request.Secrets, c.login.Refresh.Equal) {
+				t.Error("the refresh token could come back in an error message")
+			}
+		})
+	}
+}
+
 func compareRecorded(t *testing.T, path, got, why string) {
 	t.Helper()
 	if *update {

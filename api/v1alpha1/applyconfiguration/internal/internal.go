@@ -249,6 +249,12 @@ var schemaYAML = typed.YAMLObject(`types:
       type:
         namedType: com.github.fluent-credential.operator.api.v1alpha1.ParameterStyle
       default: Form
+    - name: refreshTokenLifetime
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Duration
+    - name: revocationURL
+      type:
+        namedType: com.github.fluent-credential.operator.api.v1alpha1.TokenURL
     - name: tokenURL
       type:
         namedType: com.github.fluent-credential.operator.api.v1alpha1.TokenURL

@@ -170,6 +170,7 @@ func TestCommandLine(t *testing.T) {
 		code      int
 		stderr    string
 	}{
+		"unknown dialect":   {"the dialects are few", append([]string{"--dialect", "klingon"}, oneLogin...), 2, "want one of [fluent"},
 		"help":              {"asking for help is no mistake", []string{"--help"}, 0, "-kill-on-refresh"},
 		"nothing":           {"a tenant needs someone who can log in", nil, 2, "--client and --user are required"},
 		"no password":       {"every user has a password", []string{"--client", "c", "--user", "u"}, 2, "every --user needs one --password"},
@@ -192,5 +193,21 @@ func TestCommandLine(t *testing.T) {
 				t.Errorf("a secret was written out: %s", stderr.String())
 			}
 		})
+	}
+}
+
+func TestSpeaksTheDialectItIsTold(t *testing.T) {
+	url, _ := started(t, append(oneLogin, "--dialect", "commercelayer", "--rate-limit", "1")...)
+	ask := func() int {
+		body := strings.NewReader(`{"grant_type":"client_credentials","client_id":"fluent-api","client_secret":"s"}`)
+		response, err := http.Post(url+"/oauth/token", "application/json", body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = response.Body.Close()
+		return response.StatusCode
+	}
+	if first, second := ask(), ask(); first != 200 || second != 429 {
+		t.Errorf("two requests got %d and %d, want 200 and, over the limit, 429", first, second)
 	}
 }

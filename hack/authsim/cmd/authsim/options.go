@@ -5,8 +5,8 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
-	"time"
 
 	"github.com/fluent-credential/operator/hack/authsim"
 )
@@ -65,6 +65,9 @@ func parseOptions(arguments []string, stderr io.Writer) (options, error) {
 	if (chosen.tlsCert == "") != (chosen.tlsKey == "") {
 		return options{}, errors.New("--tls-cert and --tls-key come together")
 	}
+	if !slices.Contains(authsim.Dialects(), chosen.tenant.Dialect) {
+		return options{}, fmt.Errorf("--dialect %s: want one of %v", chosen.tenant.Dialect, authsim.Dialects())
+	}
 	return chosen, given.fill(&chosen.tenant)
 }
 
@@ -73,8 +76,11 @@ func (o *options) addTo(flags *flag.FlagSet) {
 	flags.StringVar(&o.tlsCert, "tls-cert", "", "PEM file with the certificate; serves HTTPS")
 	flags.StringVar(&o.tlsKey, "tls-key", "", "PEM file with the key of --tls-cert")
 	flags.StringVar(&o.tenant.Account, "account", "ACME", "name of the tenant")
-	flags.DurationVar(&o.tenant.AccessTokenLifetime, "token-lifetime", 24*time.Hour, "life of an access token")
-	flags.DurationVar(&o.tenant.RefreshTokenLifetime, "refresh-token-lifetime", 0, "life of a refresh token; 0 means for ever")
+	flags.StringVar((*string)(&o.tenant.Dialect), "dialect", string(authsim.DialectFluent), fmt.Sprintf("the API to speak, one of %v", authsim.Dialects()))
+	flags.BoolVar(&o.tenant.Wrapped, "wrapped", false, "replies in the nordea dialect come in an envelope")
+	flags.IntVar(&o.tenant.RateLimit, "rate-limit", 0, "token requests in any minute; 0: the dialect's, negative: any number")
+	flags.DurationVar(&o.tenant.AccessTokenLifetime, "token-lifetime", 0, "life of an access token; 0: the dialect's")
+	flags.DurationVar(&o.tenant.RefreshTokenLifetime, "refresh-token-lifetime", 0, "life of a refresh token; 0: the dialect's, negative: for ever")
 	flags.BoolVar(&o.tenant.SameToken, "same-token", false, "a repeated login returns the same living access token")
 	flags.BoolVar(&o.tenant.KillOnRefresh, "kill-on-refresh", false, "the old access token dies at the refresh")
 	flags.BoolVar(&o.tenant.Lockout, "lockout", false, "5 refused logins in 15 minutes lock the user name")

@@ -7,6 +7,7 @@ package v1alpha1
 
 import (
 	apiv1alpha1 "github.com/fluent-credential/operator/api/v1alpha1"
+	v1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
 // OAuth2ProviderApplyConfiguration represents a declarative configuration of the OAuth2Provider type for use
@@ -16,6 +17,12 @@ import (
 type OAuth2ProviderApplyConfiguration struct {
 	// tokenURL is the token endpoint (RFC 6749 section 3.2).
 	TokenURL *apiv1alpha1.TokenURL `json:"tokenURL,omitempty"`
+	// revocationURL is the revocation endpoint (RFC 7009); it must be on the host of tokenURL. The refresh token is revoked there
+	// when the FluentCredential is deleted, unless spec.suspend is true or target.deletionPolicy is Retain.
+	RevocationURL *apiv1alpha1.TokenURL `json:"revocationURL,omitempty"`
+	// refreshTokenLifetime is how long the server keeps a refresh token that is not used. Where access tokens outlive it, they are
+	// refreshed early, while a quarter of it is left. Unset: refresh tokens have no end.
+	RefreshTokenLifetime *v1.Duration `json:"refreshTokenLifetime,omitempty"`
 	// parameterStyle says how the parameters are sent: Form is the standard's.
 	ParameterStyle *apiv1alpha1.ParameterStyle `json:"parameterStyle,omitempty"`
 	// clientAuthentication says how the client authenticates: with client_id and client_secret in the body, by HTTP Basic
@@ -35,6 +42,22 @@ func OAuth2Provider() *OAuth2ProviderApplyConfiguration {
 // If called multiple times, the TokenURL field is set to the value of the last call.
 func (b *OAuth2ProviderApplyConfiguration) WithTokenURL(value apiv1alpha1.TokenURL) *OAuth2ProviderApplyConfiguration {
 	b.TokenURL = &value
+	return b
+}
+
+// WithRevocationURL sets the RevocationURL field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the RevocationURL field is set to the value of the last call.
+func (b *OAuth2ProviderApplyConfiguration) WithRevocationURL(value apiv1alpha1.TokenURL) *OAuth2ProviderApplyConfiguration {
+	b.RevocationURL = &value
+	return b
+}
+
+// WithRefreshTokenLifetime sets the RefreshTokenLifetime field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the RefreshTokenLifetime field is set to the value of the last call.
+func (b *OAuth2ProviderApplyConfiguration) WithRefreshTokenLifetime(value v1.Duration) *OAuth2ProviderApplyConfiguration {
+	b.RefreshTokenLifetime = &value
 	return b
 }
 

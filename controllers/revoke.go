@@ -1,0 +1,169 @@
+package controllers
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/fluent-credential/operator/api/v1alpha1"
+	"github.com/fluent-credential/operator/internal/custody"
+	"github.com/fluent-credential/operator/internal/provider"
+	"github.com/fluent-credential/operator/internal/token"
+)
+
+const (
+	// leavePatience is how long a deletion waits for the turn of the token host (--host-rate).
+	leavePatience = 15 * time.Second
+	// lookTimeout bounds the search for others that use the refresh token.
+	lookTimeout = 5 * time.Second
+)
+
+// isRevocable: there is a refresh token whose life the API can end, and this process did not try it yet.
+func (o *observation) isRevocable() bool {
+	if o.cred.DeletionTimestamp.IsZero() || o.api == nil || o.record.Chain == nil || o.memory.leaving.revoked {
+		return false
+	}
+	_, can := o.api.Revocation(token.Login{})
+	return can
+}
+
+// revoke asks the API to end the life of the refresh token of a FluentCredential that goes: once, within a few seconds, and
+// whatever comes of it the deletion goes on. In doubt a token is kept: an idle one ends by itself, but nothing brings back one
+// that somebody else lives on.
+func (r *Reconciler) revoke(ctx context.Context, seen *observation) error {
+	problem, because, err := r.revocation(ctx, seen)
+	if err == nil {
+		err = ctx.Err()
+	}
+	if err != nil {
+		return err // SIGTERM, or somebody else is at it
+	}
+	seen.memory.leaving.revoked = true
+	result := "revoked"
+	switch {
+	case because != "":
+		result = "kept"
+		r.sayKept(seen, because)
+	case problem != nil:
+		result, because = "failed", strings.Join(wordsOf(*problem), ": ")
+		r.sayNotRevoked(seen, because)
+	default:
+		r.sayRevoked(seen)
+	}
+	r.Metrics.Revoked(seen.api.Name(), result)
+	ctrl.LoggerFrom(ctx).Info("The FluentCredential goes, and its refresh token was dealt with", "result", result, "because", because)
+	return nil
+}
+
+// revocation sends the request, or says why it must not be sent. It claims the token as an exchange does: of many replicas one
+// asks, and one that was frozen on the way does not end a chain that by then is another object's.
+func (r *Reconciler) revocation(ctx context.Context, seen *observation) (problem *provider.Problem, because string, err error) {
+	if because := seen.keeps(); because != "" {
+		return nil, because, nil
+	}
+	if because := r.isShared(ctx, seen); because != "" {
+		return nil, because, nil
+	}
+	if !r.Hosts.Take(seen.api.Endpoint().Host, seen.now) {
+		return nil, "the turn of the token host did not come in time (--host-rate)", nil
+	}
+	try := r.prepareRevocation(seen)
+	conn, problem := r.Dialer.DialRevocation(ctx, try.request)
+	if problem != nil {
+		return problem, "", nil
+	}
+	defer conn.Close()
+	seen.memory.leaving.claim = try.claim.ID
+	claimed, err := r.claim(ctx, conn, seen, try)
+	if err != nil {
+		return nil, "", err
+	}
+	seen.record = claimed
+	if try.sent = r.Clock.Now(); isLate(try) {
+		return nil, "this process was held up", nil
+	}
+	return conn.Revoke(ctx, try.request), "", nil
+}
+
+func (r *Reconciler) prepareRevocation(seen *observation) *attempt {
+	login := seen.login
+	login.Refresh = seen.record.Chain.Refresh
+	request, _ := seen.api.Revocation(login) // it was found to be possible
+	return &attempt{spends: login.Refresh, request: request, claim: custody.Claim{
+		ID: custody.NewID(), Grant: revocation, Attempt: 1, Spends: login.Refresh.Hash(seen.record.Salt), Holder: r.Holder,
+	}}
+}
+
+// revocation is no grant: it is what the claim of a revocation says in the place of one.
+const revocation token.Grant = "revocation"
+
+// keeps says why the refresh token is not to be revoked; empty where it is. A suspended credential does nothing at the API, which
+// is how a chain is moved to another cluster.
+func (o *observation) keeps() string {
+	switch stored := o.record.Token; {
+	case o.cred.Spec.Suspend:
+		return "spec.suspend is true"
+	case o.cred.Spec.Target.DeletionPolicy == v1alpha1.DeletionRetain:
+		return "target.deletionPolicy is Retain, and many APIs end the life of the access token with it"
+	case o.facts.Chain.Presented > 0, o.record.Claim != nil:
+		return "it may be spent already, and its successor may be somebody else's"
+	case o.login.ClientID == "":
+		return "the client is not known any more: Secret " + o.cred.Spec.CredentialsSecretRef.Name + " is gone or has no client id"
+	case stored == nil, stored.Inputs != o.inputs():
+		return "it was obtained from another endpoint, or by another client"
+	}
+	return ""
+}
+
+// isShared looks for another FluentCredential that lives on the same refresh token, or that took the chain over. Only those with the
+// same credentials Secret can: for all others there is the login guard.
+func (r *Reconciler) isShared(ctx context.Context, seen *observation) string {
+	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
+	defer cancel()
+	var all v1alpha1.FluentCredentialList
+	err := r.Client.List(ctx, &all, client.InNamespace(seen.cred.Namespace))
+	for i := range all.Items {
+		other := &all.Items[i]
+		if err != nil || other.UID == seen.cred.UID || !other.DeletionTimestamp.IsZero() ||
+			other.Spec.CredentialsSecretRef.Name != seen.cred.Spec.CredentialsSecretRef.Name {
+			continue
+		}
+		var uses bool
+		if uses, err = r.uses(ctx, other, seen); uses {
+			return fmt.Sprintf("FluentCredential %s in namespace %s uses it", other.Name, other.Namespace)
+		}
+	}
+	if err != nil {
+		ctrl.LoggerFrom(ctx).Info("Who else uses the refresh token cannot be found out", "because", err.Error())
+		return "whether another FluentCredential uses it could not be found out"
+	}
+	return ""
+}
+
+// uses tells whether another FluentCredential of the same API has the refresh token, spent it as its seed, or is going to.
+func (r *Reconciler) uses(ctx context.Context, other *v1alpha1.FluentCredential, seen *observation) (bool, error) {
+	api, err := apiOf(other.Spec.Provider)
+	if err != nil || api.Name() != seen.api.Name() {
+		return false, nil
+	}
+	refresh := seen.record.Chain.Refresh
+	record, err := r.Custody.Open(ctx, custody.Owner{Namespace: other.Namespace, Name: other.Name, UID: other.UID})
+	if err != nil {
+		return false, err
+	}
+	if record.Chain != nil && record.Chain.Refresh.Equal(refresh) || record.Spent(refresh) {
+		return true, nil
+	}
+	var login corev1.Secret
+	key := types.NamespacedName{Namespace: other.Namespace, Name: other.Spec.CredentialsSecretRef.Name}
+	if err := r.Live.Get(ctx, key, &login); err != nil {
+		return false, client.IgnoreNotFound(err)
+	}
+	return loginOf(&login, other.Spec.CredentialsSecretRef.Keys).Refresh.Equal(refresh), nil
+}
