@@ -27,6 +27,7 @@ type remembered struct {
 	unsent     string         // a claim of this process for which nothing was sent
 	status     string         // digest of the status that was applied last
 	conditions []metav1.Condition
+	history    []v1alpha1.ExchangeStatus // with what the status does not show yet
 }
 
 // rememberedRead is a login and the version of the Secret that it was read from.

@@ -93,7 +93,7 @@ func (r *Reconciler) apply(ctx context.Context, seen *observation, status v1alph
 		return client.IgnoreNotFound(err)
 	}
 	r.announce(seen, status)
-	seen.memory.status, seen.memory.conditions = digest, status.Conditions
+	seen.memory.status, seen.memory.conditions, seen.memory.history = digest, status.Conditions, status.History
 	return nil
 }
 
