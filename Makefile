@@ -32,7 +32,7 @@ GOBUILD := $(GO) build -buildvcs=false -ldflags '-X main.version=$(VERSION)'
 
 # What "generate", "manifests" and "build-installer" write, and nobody edits.
 GENERATED := ':(glob)api/**/zz_generated.*.go' ':(glob)api/**/applyconfiguration/**' \
-	config/crd/bases config/rbac/role.yaml dist/install.yaml
+	config/crd/bases config/rbac/role.yaml dist/install.yaml docs/metrics.md
 
 CONTROLLER_GEN := bin/tools/controller-gen
 GOLANGCI_LINT  := bin/tools/golangci-lint
@@ -104,9 +104,10 @@ bench: k8s build ## Measure rotations against the control plane, some minutes (B
 ##@ Develop
 
 .PHONY: generate
-generate: $(CONTROLLER_GEN) ## Write the deep copies and the apply configurations of the API
+generate: $(CONTROLLER_GEN) ## Write the deep copies and the apply configurations of the API, and the table of metrics
 	$(CONTROLLER_GEN) object:headerFile=hack/boilerplate.go.txt paths=./api/...
 	$(CONTROLLER_GEN) applyconfiguration:headerFile=hack/boilerplate.go.txt paths=./api/...
+	$(GO) run ./hack/metricsdoc
 
 .PHONY: manifests
 manifests: $(CONTROLLER_GEN) ## Write the CRD and the operator's role from their markers

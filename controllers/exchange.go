@@ -27,6 +27,7 @@ type attempt struct {
 	sent    time.Time // the moment before the request was sent
 	replied time.Time
 	retryAt time.Time // of a refused login, where the guard says so
+	expires time.Time // of the token that the new one replaces; zero where there was none
 }
 
 // exchange obtains a token. This is the only place where a refresh token is spent, and the order is the point: dial (costs
