@@ -13,7 +13,9 @@ import (
 // tell says what an exchange did: to the history always, as an event where it is news.
 func (r *Reconciler) tell(seen *observation, before *custody.Record, try *attempt) {
 	r.recallAttempt(seen, try)
-	r.measureResult(seen, before, try)
+	if before.Token != nil {
+		try.expires = before.Token.Expires
+	}
 	if try.answer.Verdict != token.Granted {
 		r.sayFailed(seen, before)
 		return

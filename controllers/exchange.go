@@ -43,7 +43,9 @@ func (r *Reconciler) exchange(ctx context.Context, seen *observation, means plan
 	slot, conn, refused := r.ready(ctx, seen, try)
 	if refused != nil {
 		try.answer = *refused
-		r.Metrics.Exchanged(seen.api.Name(), try.claim.Grant, refused.Verdict, 0)
+		if refused.Problem.Code != journalUnwritable { // the API has no part in that
+			r.Metrics.Exchanged(seen.api.Name(), try.claim.Grant, refused.Verdict, 0)
+		}
 		return r.undialed(ctx, seen, try)
 	}
 	defer conn.Close()

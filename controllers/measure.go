@@ -1,11 +1,11 @@
 package controllers
 
 import (
+	"slices"
+
 	"k8s.io/apimachinery/pkg/api/meta"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/fluent-credential/operator/api/v1alpha1"
-	"github.com/fluent-credential/operator/internal/custody"
 	"github.com/fluent-credential/operator/internal/loginguard"
 	"github.com/fluent-credential/operator/internal/metrics"
 	"github.com/fluent-credential/operator/internal/token"
@@ -19,6 +19,10 @@ func measured(seen *observation, status v1alpha1.FluentCredentialStatus) metrics
 	said := metrics.Credential{
 		API: status.Summary.Provider, Reason: decidingReason(status), Ready: is(v1alpha1.ConditionReady),
 		Renewable: is(v1alpha1.ConditionRenewable), Stalled: is(v1alpha1.ConditionStalled),
+	}
+	lost := func(told v1alpha1.ExchangeStatus) bool { return told.Reason == v1alpha1.ReasonReplyLost }
+	if last := slices.IndexFunc(status.History, lost); last >= 0 {
+		said.ReplyLost = status.History[last].Time.Time
 	}
 	if stored := seen.record.Token; stored != nil {
 		said.Expires, said.NextRefresh = stored.Expires, stored.Refresh
@@ -42,23 +46,6 @@ func decidingReason(status v1alpha1.FluentCredentialStatus) string {
 		}
 	}
 	return status.Summary.Reason
-}
-
-// measureResult notes what the stored result of an exchange means for the chain, and what token it replaces.
-func (r *Reconciler) measureResult(seen *observation, before *custody.Record, try *attempt) {
-	if before.Token != nil {
-		try.expires = before.Token.Expires
-	}
-	if try.answer.Verdict != token.Granted && reasonOf(try) == v1alpha1.ReasonReplyLost {
-		r.Metrics.ReplyLost(client.ObjectKeyFromObject(seen.cred))
-	}
-}
-
-// measureSettled notes that a reply is lost with the process that waited for it.
-func (r *Reconciler) measureSettled(seen *observation) {
-	if seen.record.Failure.Reason == v1alpha1.ReasonReplyLost {
-		r.Metrics.ReplyLost(client.ObjectKeyFromObject(seen.cred))
-	}
 }
 
 // measurePublication notes how long workloads waited for a token, and how close to expiry the one before had come.

@@ -100,7 +100,9 @@ func TestMetricsOfAChain(t *testing.T) {
 	d.server.AddFault(fault(t, "1st refresh_token: drop-after"))
 	d.sleep(wait)
 	d.settle()
-	mustSay("reply lost", 1, "replies_lost_total", d.cred.Name)
+	if got, want := value(t, registry, "reply_lost_timestamp_seconds", d.cred.Name), d.clock.Now().Unix(); got != float64(want) {
+		t.Errorf("a reply was lost at %v, want %v", got, want)
+	}
 	mustSay("reply lost", 1, "failures", d.cred.Name)
 	mustSay("reply lost", 1, "reason", d.cred.Name, v1alpha1.ReasonReplyLost)
 	mustSay("reply lost", -1, "reason", d.cred.Name, v1alpha1.ReasonTokenPublished)
@@ -131,7 +133,7 @@ func TestMetricsOfALoginThatIsHeldBack(t *testing.T) {
 	if got := value(t, registry, "login_barred_until_timestamp_seconds", d.cred.Name); got < until-1 || got > until+1 {
 		t.Errorf("the login is barred until %v, want %v", got, until)
 	}
-	if got := value(t, registry, "replies_lost_total", d.cred.Name); got != 0 {
-		t.Errorf("%v replies were lost, want none", got)
+	if got := value(t, registry, "reply_lost_timestamp_seconds", d.cred.Name); got != -1 {
+		t.Errorf("a reply was lost at %v, want never", got)
 	}
 }

@@ -59,7 +59,6 @@ func (r *Reconciler) settle(ctx context.Context, seen *observation) error {
 	r.forgetSlot(ctx, claim)
 	ctrl.LoggerFrom(ctx).Info("The holder of a claim is gone; its reply counts as lost", "grant", claim.Grant, "attempt", claim.Attempt)
 	seen.recallLost(claim)
-	r.measureSettled(seen)
 	r.sayFailed(seen, before)
 	return nil
 }

@@ -20,14 +20,14 @@ type Credential struct {
 	Failures    int
 	RetryAt     time.Time
 	BarredUntil time.Time // of its login
+	ReplyLost   time.Time // the last one, as far as it is known
 }
 
 // credentials are the series that belong to a FluentCredential.
 type credentials struct {
 	ready, renewable, stalled, reason      *prometheus.GaugeVec
 	expiration, nextRefresh, retry, barred *prometheus.GaugeVec
-	failures                               *prometheus.GaugeVec
-	lost                                   *prometheus.CounterVec
+	failures, lost                         *prometheus.GaugeVec
 
 	mu      sync.Mutex
 	reasons map[types.NamespacedName]string // the one that has a series
@@ -37,7 +37,7 @@ func newCredentials() *credentials {
 	return &credentials{
 		ready: ready.gauge(), renewable: renewable.gauge(), stalled: stalled.gauge(), reason: reason.gauge(),
 		expiration: expiration.gauge(), nextRefresh: nextRefresh.gauge(), retry: retry.gauge(), barred: barred.gauge(),
-		failures: failures.gauge(), lost: repliesLost.counter(), reasons: map[types.NamespacedName]string{},
+		failures: failures.gauge(), lost: replyLost.gauge(), reasons: map[types.NamespacedName]string{},
 	}
 }
 
@@ -58,14 +58,9 @@ func (m *Metrics) Observe(object types.NamespacedName, seen Credential) {
 	setTime(c.retry, object, seen.RetryAt)
 	setTime(c.barred, object, seen.BarredUntil)
 	c.failures.WithLabelValues(object.Namespace, object.Name).Set(float64(seen.Failures))
-	c.lost.WithLabelValues(object.Namespace, object.Name) // a counter that is not there at 0 hides its first step
+	setTime(c.lost, object, seen.ReplyLost)
 	c.setReason(object, seen.Reason)
 	m.expect(seen.API)
-}
-
-// ReplyLost counts a refresh token that may be spent.
-func (m *Metrics) ReplyLost(object types.NamespacedName) {
-	m.credentials.lost.WithLabelValues(object.Namespace, object.Name).Inc()
 }
 
 // Forget removes the series of a credential that is gone.
@@ -73,11 +68,10 @@ func (m *Metrics) Forget(object types.NamespacedName) {
 	c := m.credentials
 	c.setReason(object, "")
 	for _, vec := range []*prometheus.GaugeVec{
-		c.ready, c.renewable, c.stalled, c.expiration, c.nextRefresh, c.retry, c.barred, c.failures,
+		c.ready, c.renewable, c.stalled, c.expiration, c.nextRefresh, c.retry, c.barred, c.failures, c.lost,
 	} {
 		vec.DeleteLabelValues(object.Namespace, object.Name)
 	}
-	c.lost.DeleteLabelValues(object.Namespace, object.Name)
 }
 
 // setReason replaces the one reason; empty: none.

@@ -61,8 +61,9 @@ var (
 	barred = Definition{Name: "login_barred_until_timestamp_seconds", Kind: Gauge, Labels: object,
 		Meaning:  "Until when the login guard tries no refused login again, in seconds since 1970; none where the login is not barred.",
 		Question: "Which logins are held back, so that nothing locks them?"}
-	repliesLost = Definition{Name: "replies_lost_total", Kind: Counter, Labels: object,
-		Meaning:  "Refresh tokens and codes that were sent, and whose reply never came.",
+	replyLost = Definition{Name: "reply_lost_timestamp_seconds", Kind: Gauge, Labels: object,
+		Meaning: "When a refresh token or a code was last sent whose reply never came, in seconds since 1970; none where that is none " +
+			"of the last ten exchanges.",
 		Question: "Which chain may be broken?"}
 	exchanges = Definition{Name: "exchanges_total", Kind: Counter, Labels: []string{"api", "grant", "verdict"},
 		Meaning:  "Exchanges with the token endpoint, by API, grant and verdict.",
@@ -105,7 +106,7 @@ var (
 // Definitions are all metrics, in the order in which people read them.
 func Definitions() []Definition {
 	all := []Definition{
-		ready, renewable, stalled, reason, expiration, nextRefresh, failures, retry, barred, repliesLost,
+		ready, renewable, stalled, reason, expiration, nextRefresh, failures, retry, barred, replyLost,
 		exchanges, duration, published, lifeLeft, commits, recovered, entries, journal, guard, build,
 	}
 	for i := range all {

@@ -62,7 +62,7 @@ var (
 	healthy = Credential{
 		API: "fluent", Reason: "TokenPublished", Ready: true, Renewable: true, Expires: expiry, NextRefresh: due,
 	}
-	tokenless = Credential{API: "fluent", Reason: "LoginLocked", Stalled: true, Failures: 2, RetryAt: due, BarredUntil: due}
+	tokenless = Credential{API: "fluent", Reason: "LoginLocked", Stalled: true, Failures: 2, RetryAt: due, BarredUntil: due, ReplyLost: due}
 )
 
 // ofOrders are the series of shop/orders with these values; their names come first.
@@ -82,9 +82,9 @@ func ofOrders(lines ...string) []string {
 
 func TestSeriesOfACredential(t *testing.T) {
 	expires, refresh := "token_expiration_timestamp_seconds 1767609000.500", "token_next_refresh_timestamp_seconds 1767608400.500"
-	good := ofOrders("ready 1.000", "renewable 1.000", "stalled 0.000", "failures 0.000", "replies_lost_total 0.000",
+	good := ofOrders("ready 1.000", "renewable 1.000", "stalled 0.000", "failures 0.000",
 		"reason/TokenPublished 1.000", expires, refresh)
-	none := ofOrders("ready 0.000", "renewable 0.000", "stalled 1.000", "failures 2.000", "replies_lost_total 0.000",
+	none := ofOrders("ready 0.000", "renewable 0.000", "stalled 1.000", "failures 2.000", "reply_lost_timestamp_seconds 1767608400.500",
 		"reason/LoginLocked 1.000", "retry_timestamp_seconds 1767608400.500", "login_barred_until_timestamp_seconds 1767608400.500")
 	expired := healthy
 	expired.Ready, expired.Reason = false, "TokenExpired"
@@ -98,7 +98,7 @@ func TestSeriesOfACredential(t *testing.T) {
 		"without token": {"a time that is none would look like 1970, and alert", func(m *Metrics) { m.Observe(orders, tokenless) }, none},
 		"expired": {
 			"the expiry stays, so that it can be alerted on", func(m *Metrics) { m.Observe(orders, healthy); m.Observe(orders, expired) },
-			ofOrders("ready 0.000", "renewable 1.000", "stalled 0.000", "failures 0.000", "replies_lost_total 0.000",
+			ofOrders("ready 0.000", "renewable 1.000", "stalled 0.000", "failures 0.000",
 				"reason/TokenExpired 1.000", expires, refresh),
 		},
 		"token lost":   {"the old times go", func(m *Metrics) { m.Observe(orders, healthy); m.Observe(orders, tokenless) }, none},
@@ -111,7 +111,7 @@ func TestSeriesOfACredential(t *testing.T) {
 				}
 			}, good,
 		},
-		"gone":          {"the series go with their object", func(m *Metrics) { m.Observe(orders, healthy); m.ReplyLost(orders); m.Forget(orders) }, nil},
+		"gone":          {"the series go with their object", func(m *Metrics) { m.Observe(orders, healthy); m.Forget(orders) }, nil},
 		"gone in need":  {"all of them", func(m *Metrics) { m.Observe(orders, tokenless); m.Forget(orders) }, nil},
 		"gone twice":    {"there is nothing left to go", func(m *Metrics) { m.Forget(orders); m.Forget(orders) }, nil},
 		"another's end": {"nobody else's go", func(m *Metrics) { m.Observe(orders, healthy); m.Forget(stock) }, good},
@@ -121,7 +121,6 @@ func TestSeriesOfACredential(t *testing.T) {
 		}, good},
 		"created anew": {"as if it were the first", func(m *Metrics) {
 			m.Observe(orders, healthy)
-			m.ReplyLost(orders)
 			m.Forget(orders)
 			m.Observe(orders, tokenless)
 		}, none},
@@ -233,7 +232,6 @@ func TestNoLabelIsUnbounded(t *testing.T) {
 	for i := range 1000 {
 		object := types.NamespacedName{Namespace: "shop", Name: fmt.Sprint("orders-", i)}
 		m.Observe(object, []Credential{healthy, tokenless}[i%2])
-		m.ReplyLost(object)
 		m.Published(time.Duration(i) * time.Millisecond)
 		m.CommitRetried()
 		m.Forget(object)
