@@ -21,6 +21,9 @@ SEED  ?= 1
 # BENCHFLAGS is handed to the benchmark: make bench BENCHFLAGS='--credentials 100 --quick --json figures.json'
 BENCHFLAGS ?=
 
+# ALERTFLAGS is handed to "alerts-e2e": make alerts-e2e ALERTFLAGS=-record writes what it saw into the documentation.
+ALERTFLAGS ?=
+
 # KUBEBUILDER_ASSETS is the directory of etcd, kube-apiserver and kubectl. Whoever has it set already keeps what is
 # there, and nothing is built.
 KUBEBUILDER_ASSETS ?= $(CURDIR)/bin/k8s
@@ -32,11 +35,13 @@ GOBUILD := $(GO) build -buildvcs=false -ldflags '-X main.version=$(VERSION)'
 
 # What "generate", "manifests" and "build-installer" write, and nobody edits.
 GENERATED := ':(glob)api/**/zz_generated.*.go' ':(glob)api/**/applyconfiguration/**' \
-	config/crd/bases config/rbac/role.yaml dist/install.yaml
+	config/crd/bases config/rbac/role.yaml dist/install.yaml docs/metrics.md
 
 CONTROLLER_GEN := bin/tools/controller-gen
 GOLANGCI_LINT  := bin/tools/golangci-lint
 KUSTOMIZE      := bin/tools/kustomize
+PROMETHEUS     := bin/tools/prometheus
+PROMTOOL       := bin/tools/promtool
 
 # One target at a time: the later ones read what the earlier ones write, and the go command uses every core by itself.
 .NOTPARALLEL:
@@ -87,6 +92,7 @@ clean: ## Remove everything that was built
 test: k8s ## Run every test (GOTESTFLAGS adds flags)
 	KUBEBUILDER_ASSETS='$(KUBEBUILDER_ASSETS)' $(GO) test $(GOTESTFLAGS) ./...
 	cd hack/devcluster && $(GO) test $(GOTESTFLAGS) .
+	cd hack/dashboards && $(GO) test $(GOTESTFLAGS) .
 
 .PHONY: test-race
 test-race: k8s ## Run every test under the race detector (needs a C compiler)
@@ -96,6 +102,17 @@ test-race: k8s ## Run every test under the race detector (needs a C compiler)
 simulate: ## Run SEEDS seeds of the simulation on all cores, from SEED on; a failing one is shrunk and told
 	@$(GO) test ./controllers/simulation -run '^TestSeeds$$' -count=1 -timeout=0 -v -args -seeds=$(SEEDS) -seed=$(SEED)
 
+.PHONY: alerts-test
+alerts-test: $(PROMTOOL) ## Unit-test the alerts of config/prometheus with promtool
+	$(GO) test $(GOTESTFLAGS) ./hack/alerting -args -promtool='$(CURDIR)/$(PROMTOOL)'
+
+# The test looks for the operator and the authorization server beside itself, as everything does that uses hack/localcluster.
+.PHONY: alerts-e2e
+alerts-e2e: k8s build $(PROMETHEUS) ## Stage an outage under a real Prometheus: the alerts fire and resolve, the dashboards show it
+	@$(GO) test -c -buildvcs=false -o bin/alerting.test ./hack/alerting
+	@cd hack/alerting && exec env KUBEBUILDER_ASSETS='$(KUBEBUILDER_ASSETS)' \
+		'$(CURDIR)/bin/alerting.test' -test.run='^TestAlertsFireAndResolve$$' -test.v -prometheus='$(CURDIR)/$(PROMETHEUS)' $(ALERTFLAGS)
+
 .PHONY: bench
 bench: k8s build ## Measure rotations against the control plane, some minutes (BENCHFLAGS=--quick: fewer)
 	@$(GO) build -buildvcs=false -o bin/bench ./hack/bench
@@ -104,15 +121,20 @@ bench: k8s build ## Measure rotations against the control plane, some minutes (B
 ##@ Develop
 
 .PHONY: generate
-generate: $(CONTROLLER_GEN) ## Write the deep copies and the apply configurations of the API
+generate: $(CONTROLLER_GEN) ## Write the deep copies and the apply configurations of the API, and the table of metrics
 	$(CONTROLLER_GEN) object:headerFile=hack/boilerplate.go.txt paths=./api/...
 	$(CONTROLLER_GEN) applyconfiguration:headerFile=hack/boilerplate.go.txt paths=./api/...
+	$(GO) run ./hack/metricsdoc
 
 .PHONY: manifests
 manifests: $(CONTROLLER_GEN) ## Write the CRD and the operator's role from their markers
 	$(CONTROLLER_GEN) crd paths=./api/... output:crd:artifacts:config=config/crd/bases
 	$(CONTROLLER_GEN) rbac:roleName=fluent-credential-operator output:rbac:artifacts:config=config/rbac \
 		$(patsubst %,paths=%/...,$(wildcard ./api ./controllers))
+
+.PHONY: dashboards
+dashboards: ## Write the Grafana dashboards of config/grafana
+	cd hack/dashboards && $(GO) run -buildvcs=false .
 
 .PHONY: build-installer
 build-installer: $(KUSTOMIZE) bin/deploy/kustomization.yaml ## Write dist/install.yaml, the operator in one file
@@ -141,11 +163,13 @@ verify: ## Check that what is generated is what is committed
 lint: $(GOLANGCI_LINT) ## Run the linters of .golangci.yml
 	$(GOLANGCI_LINT) run ./...
 	cd hack/devcluster && '$(CURDIR)/$(GOLANGCI_LINT)' run --config '$(CURDIR)/.golangci.yml' .
+	cd hack/dashboards && '$(CURDIR)/$(GOLANGCI_LINT)' run --config '$(CURDIR)/.golangci.yml' .
 
 .PHONY: fmt
 fmt: $(GOLANGCI_LINT) ## Format the code as "lint" wants it
 	$(GOLANGCI_LINT) fmt ./...
 	cd hack/devcluster && '$(CURDIR)/$(GOLANGCI_LINT)' fmt --config '$(CURDIR)/.golangci.yml' .
+	cd hack/dashboards && '$(CURDIR)/$(GOLANGCI_LINT)' fmt --config '$(CURDIR)/.golangci.yml' .
 
 .PHONY: proportions
 proportions: ## Check the lengths of functions and files
@@ -153,7 +177,7 @@ proportions: ## Check the lengths of functions and files
 
 .PHONY: tidy
 tidy: ## Tidy every module's go.mod
-	@for dir in . hack/devcluster hack/tools/*/; do echo "tidy $$dir"; (cd "$$dir" && $(GO) mod tidy) || exit 1; done
+	@for dir in . hack/devcluster hack/dashboards hack/tools/*/; do echo "tidy $$dir"; (cd "$$dir" && $(GO) mod tidy) || exit 1; done
 
 ##@ Deploy (to the cluster kubectl points at)
 
@@ -185,6 +209,17 @@ bin/deploy/kustomization.yaml:
 	esac; \
 	printf '%s\n' 'resources: [../../config/default]' 'images:' \
 		'  - name: fluent-credential-operator' "    newName: $$name" "    $$version" > $@
+
+# Prometheus and promtool share a module. Of the ways to find targets only those are built in that need no cloud's client: it
+# spares most of the build. The web interface is not in the module, and not needed.
+$(PROMETHEUS) $(PROMTOOL) &: hack/tools/prometheus/go.mod hack/tools/prometheus/go.sum
+	@echo "building prometheus and promtool into bin/tools: the first time this takes some minutes"
+	@mkdir -p bin/tools
+	@cd hack/tools/prometheus && for tool in prometheus promtool; do \
+		CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -tags remove_all_sd -o '$(CURDIR)'/bin/tools/$$tool.new \
+			github.com/prometheus/prometheus/cmd/$$tool || exit 1; \
+	done
+	@for tool in prometheus promtool; do mv bin/tools/$$tool.new bin/tools/$$tool && touch bin/tools/$$tool; done
 
 # The tools: one module each, so that one's dependencies do not move another's. Built again when its module changes.
 

@@ -50,7 +50,8 @@
 //	exchange.go outcome.go                        claim, send, commit; what an answer makes of the state
 //	guard.go journal.go journalkey.go             logins that may be tried; replies on disk
 //	publish.go recover.go revoke.go release.go    the other actions
-//	status.go statusview.go report.go events.go   what people see
+//	restart.go                                    what a former process left in the journal
+//	status.go statusview.go history.go report.go events.go measure.go   what people see
 //	memory.go hosts.go                            what this process remembers; the rate of requests to one host
 //	watches.go setup.go                           what wakes the controller
 package controllers

@@ -10,8 +10,12 @@ import (
 // Events are told when something happens that a person wants to know of, after the write that made it true. A refresh that works
 // is not told: it happens by itself, for years.
 
-// tell says what an exchange did, where that is news.
+// tell says what an exchange did: to the history always, as an event where it is news.
 func (r *Reconciler) tell(seen *observation, before *custody.Record, try *attempt) {
+	r.recallAttempt(seen, try)
+	if before.Token != nil {
+		try.expires = before.Token.Expires
+	}
 	if try.answer.Verdict != token.Granted {
 		r.sayFailed(seen, before)
 		return

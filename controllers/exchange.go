@@ -27,6 +27,7 @@ type attempt struct {
 	sent    time.Time // the moment before the request was sent
 	replied time.Time
 	retryAt time.Time // of a refused login, where the guard says so
+	expires time.Time // of the token that the new one replaces; zero where there was none
 }
 
 // exchange obtains a token. This is the only place where a refresh token is spent, and the order is the point: dial (costs
@@ -42,7 +43,9 @@ func (r *Reconciler) exchange(ctx context.Context, seen *observation, means plan
 	slot, conn, refused := r.ready(ctx, seen, try)
 	if refused != nil {
 		try.answer = *refused
-		r.Metrics.Exchanged(seen.api.Name(), try.claim.Grant, refused.Verdict, 0)
+		if refused.Problem.Code != journalUnwritable { // the API has no part in that
+			r.Metrics.Exchanged(seen.api.Name(), try.claim.Grant, refused.Verdict, 0)
+		}
 		return r.undialed(ctx, seen, try)
 	}
 	defer conn.Close()

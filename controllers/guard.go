@@ -21,8 +21,12 @@ const loginInUsePoll = 5 * time.Minute
 // reserveLogin asks the guard for one login with the password, or for the seed. It returns an answer where there is none to be had.
 func (r *Reconciler) reserveLogin(ctx context.Context, seen *observation, try *attempt) (*provider.Answer, error) {
 	refusal, err := r.askGuard(ctx, seen, try)
-	if err != nil || refusal == nil {
+	if err != nil {
 		return nil, err
+	}
+	r.measureGuard(try, refusal)
+	if refusal == nil {
+		return nil, nil
 	}
 	problem := provider.Problem{Code: string(refusal.Why), Description: explain(refusal)}
 	try.retryAt = refusal.Until

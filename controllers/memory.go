@@ -28,6 +28,7 @@ type remembered struct {
 	leaving    leaving        // what was done about a deletion
 	status     string         // digest of the status that was applied last
 	conditions []metav1.Condition
+	history    []v1alpha1.ExchangeStatus // with what the status does not show yet
 }
 
 // leaving is a deletion as this process saw it.

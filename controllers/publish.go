@@ -53,7 +53,7 @@ func (r *Reconciler) publishReply(ctx context.Context, seen *observation, try *a
 	}
 	r.publish(ctx, seen)
 	if seen.failed == nil {
-		r.Metrics.Published(r.Clock.Now().Sub(try.replied))
+		r.measurePublication(try)
 	}
 }
 

@@ -64,6 +64,7 @@ func (r *Reconciler) settle(ctx context.Context, seen *observation) error {
 	}
 	ctrl.LoggerFrom(ctx).Info("The holder of a claim is gone", "grant", claim.Grant, "attempt", claim.Attempt,
 		"verdict", record.Failure.Verdict)
+	seen.recallLost(claim)
 	r.sayFailed(seen, before)
 	return nil
 }

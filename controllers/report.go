@@ -34,7 +34,7 @@ func (r *Reconciler) report(ctx context.Context, seen *observation, done plan.St
 	r.refresh(seen)
 	next := plan.Next(seen.facts, seen.now)
 	status := statusOf(seen, next)
-	r.measure(seen, status)
+	r.Metrics.Observe(client.ObjectKeyFromObject(seen.cred), measured(seen, status))
 	if err := r.apply(ctx, seen, status); err != nil {
 		return ctrl.Result{}, err
 	}
@@ -70,15 +70,6 @@ func (r *Reconciler) forget(key types.NamespacedName) {
 	r.memory.forget(key)
 }
 
-func (r *Reconciler) measure(seen *observation, status v1alpha1.FluentCredentialStatus) {
-	var expires, refresh time.Time
-	if stored := seen.record.Token; stored != nil {
-		expires, refresh = stored.Expires, stored.Refresh
-	}
-	key := types.NamespacedName{Namespace: seen.cred.Namespace, Name: seen.cred.Name}
-	r.Metrics.Observe(key, expires, refresh, meta.IsStatusConditionTrue(status.Conditions, v1alpha1.ConditionReady))
-}
-
 // apply writes the status unless it is what was written last: status is a view, and each write costs more than a rotation's other
 // ones (see docs/adr).
 func (r *Reconciler) apply(ctx context.Context, seen *observation, status v1alpha1.FluentCredentialStatus) error {
@@ -93,7 +84,7 @@ func (r *Reconciler) apply(ctx context.Context, seen *observation, status v1alph
 		return client.IgnoreNotFound(err)
 	}
 	r.announce(seen, status)
-	seen.memory.status, seen.memory.conditions = digest, status.Conditions
+	seen.memory.status, seen.memory.conditions, seen.memory.history = digest, status.Conditions, status.History
 	return nil
 }
 

@@ -45,8 +45,8 @@ func (d *driven) mustGo() {
 	d.t.Fatalf("the FluentCredential never goes: %+v", reread(d.t, d.cred))
 }
 
-// mustTell waits for an event.
-func (d *driven) mustTell(reason, says string) {
+// mustHaveEvent waits for an event.
+func (d *driven) mustHaveEvent(reason, says string) {
 	d.t.Helper()
 	eventually(d.t, "event "+reason, func() (bool, any) {
 		var told corev1.EventList
@@ -228,7 +228,7 @@ func TestFarewells(t *testing.T) {
 			}
 			mustCount(t, registry, test.result)
 			if test.event != "" {
-				d.mustTell(test.event, test.says)
+				d.mustHaveEvent(test.event, test.says)
 			}
 		})
 	}
@@ -243,7 +243,7 @@ func TestRevocationGoesNowhereElse(t *testing.T) {
 	d.fault("every revocation: redirect 307 " + elsewhere.URL)
 	d.settle()
 	d.mustGo()
-	d.mustTell("RevocationFailed", "redirects to 127.0.0.1, which is not followed")
+	d.mustHaveEvent("RevocationFailed", "redirects to 127.0.0.1, which is not followed")
 	if d.server.Ledger().Revocations != 0 {
 		t.Error("it was revoked")
 	}
@@ -255,7 +255,7 @@ func TestRevocationKeepsToThePolicy(t *testing.T) {
 	d.settle()
 	d.Dialer.Policy.InsecureHTTP = false
 	d.mustGo()
-	d.mustTell("RevocationFailed", "only https is allowed")
+	d.mustHaveEvent("RevocationFailed", "only https is allowed")
 	if asked := len(d.server.Ledger().RevocationRequests); asked != 0 {
 		t.Errorf("the endpoint was asked %d times", asked)
 	}

@@ -42,6 +42,8 @@ type Options struct {
 	Namespace string
 	// PodUID is the UID of the operator's pod; empty outside a cluster.
 	PodUID string
+	// Version of the operator, for the metrics.
+	Version string
 	// Metrics are made by New where they are nil.
 	Metrics *operatormetrics.Metrics
 	// Clock is the real one where it is nil.
@@ -88,6 +90,10 @@ func Setup(ctx context.Context, mgr ctrl.Manager, options Options) (*Reconciler,
 	var err error
 	if r.Journal, err = openJournal(ctx, mgr, options); err != nil {
 		return nil, err
+	}
+	r.Metrics.Build(options.Version)
+	if r.Journal != nil {
+		r.Metrics.CountJournal(r.Journal.Len)
 	}
 	if err := mgr.Add(everyReplica(r.RecoverJournal)); err != nil {
 		return nil, err

@@ -27,6 +27,7 @@ func statusOf(seen *observation, next plan.Step) v1alpha1.FluentCredentialStatus
 		TargetName:          seen.cred.Status.TargetName,
 		Identity:            identityStatus(seen),
 		Failures:            failureStatus(seen),
+		History:             historyOf(seen),
 		LastHandledRotateAt: handled(seen),
 	}
 	if seen.workload.current {

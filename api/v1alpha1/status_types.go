@@ -32,6 +32,12 @@ type FluentCredentialStatus struct {
 	// failures are the failed exchanges since the last one that succeeded.
 	// +optional
 	Failures *FailureStatus `json:"failures,omitempty"`
+	// history are the last exchanges with the authentication API, the newest first. It is kept here only: who loses the status loses
+	// it too, and nothing else.
+	// +kubebuilder:validation:MaxItems=10
+	// +listType=atomic
+	// +optional
+	History []ExchangeStatus `json:"history,omitempty"`
 	// lastHandledRotateAt is the value of the rotate annotation that was last acted on.
 	// +optional
 	LastHandledRotateAt string `json:"lastHandledRotateAt,omitempty"`
@@ -102,4 +108,23 @@ type FailureStatus struct {
 	// retryTime is when the next one is tried; none where only a change of the credentials or the spec helps.
 	// +optional
 	RetryTime *metav1.Time `json:"retryTime,omitempty"`
+}
+
+// ExchangeStatus is one exchange with the authentication API, told without its secrets.
+type ExchangeStatus struct {
+	// time is the moment before the request was sent; where nothing was sent, or the process that sent it is gone, the moment when
+	// that was known.
+	Time metav1.Time `json:"time"`
+	// grant that was asked for: password, refresh_token, client_credentials or authorization_code.
+	Grant string `json:"grant"`
+	// verdict on the answer: Granted, Unsent, RefusedIntact, TryLater, RefusedDead, LoginRefused or Unknown.
+	Verdict string `json:"verdict"`
+	// serial of the newest token after the exchange; that of its own where the verdict is Granted.
+	Serial int64 `json:"serial"`
+	// reason of the condition that the exchange led to; none where the verdict is Granted.
+	// +optional
+	Reason string `json:"reason,omitempty"`
+	// duration from before the request was sent to the whole reply read; none where nothing was sent, or nobody measured it.
+	// +optional
+	Duration *metav1.Duration `json:"duration,omitempty"`
 }

@@ -126,6 +126,7 @@ func (f *flags) controllerOptions() controllers.Options {
 		JournalDir:             f.journalDir,
 		Namespace:              f.namespace(),
 		PodUID:                 os.Getenv("POD_UID"),
+		Version:                version,
 	}
 }
 

@@ -99,6 +99,21 @@ func (j *Journal) Scan() ([]*Entry, []*Defect, error) {
 	return entries, defects, nil
 }
 
+// Len is how many files there are: of replies that are not in the cluster yet, and of exchanges in flight.
+func (j *Journal) Len() (int, error) {
+	files, err := j.disk.ReadDir(j.dir)
+	if err != nil {
+		return 0, fmt.Errorf("journal: %w", err)
+	}
+	count := 0
+	for _, file := range files {
+		if _, ours := claimOf(file.Name()); ours {
+			count++
+		}
+	}
+	return count, nil
+}
+
 // Remove ends an entry: its reply is in the cluster. It is no error where there is none.
 func (j *Journal) Remove(claim string) error {
 	if err := j.disk.Remove(j.path(claim)); err != nil && !errors.Is(err, fs.ErrNotExist) {

@@ -166,3 +166,28 @@ func TestNothingIsSpentWithoutAPlaceOnDisk(t *testing.T) {
 		t.Error("a slot in a directory that is gone was reserved")
 	}
 }
+
+func TestLenCountsOurFilesOnly(t *testing.T) {
+	dir := t.TempDir()
+	journal := opened(t, dir, 1)
+	mustBe := func(when string, want int) {
+		t.Helper()
+		if got, err := journal.Len(); err != nil || got != want {
+			t.Errorf("%s: %d files, %v, want %d", when, got, err, want)
+		}
+	}
+	mustBe("empty", 0)
+	write(t, filepath.Join(dir, "lost+found"), nil)
+	written(t, journal)
+	mustBe("a reply beside a file of somebody else's", 1)
+	if err := journal.Remove(claimID); err != nil {
+		t.Fatal(err)
+	}
+	mustBe("the reply is stored", 0)
+	if err := os.RemoveAll(dir); err != nil {
+		t.Fatal(err)
+	}
+	if count, err := journal.Len(); err == nil {
+		t.Errorf("a directory that is gone has %d files, and no error", count)
+	}
+}

@@ -1,63 +1,74 @@
-// Package metrics is every collector of the operator, in one place. No label holds a secret, and the series of a credential go
-// with its object.
+// Package metrics is every collector of the operator, in one place. No label holds a secret or takes values without bound, and the
+// series of a credential go with its object. definition.go says what each is for.
 package metrics
 
 import (
+	"math"
+	"runtime"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/fluent-credential/operator/internal/token"
 )
 
-const namespace = "fluent_credential"
-
 // Metrics are the collectors. The zero value is not ready; use New.
 type Metrics struct {
-	expiration  *prometheus.GaugeVec
-	nextRefresh *prometheus.GaugeVec
-	ready       *prometheus.GaugeVec
+	registry    prometheus.Registerer
+	credentials *credentials
 	exchanges   *prometheus.CounterVec
 	duration    *prometheus.HistogramVec
-	published   prometheus.Histogram
-	commits     prometheus.Counter
+	published   *prometheus.HistogramVec
+	lifeLeft    *prometheus.HistogramVec
+	commits     *prometheus.CounterVec
 	recovered   *prometheus.CounterVec
 	journal     *prometheus.CounterVec
+	guard       *prometheus.CounterVec
 	revocations *prometheus.CounterVec
+	build       *prometheus.GaugeVec
+	expected    sync.Map // the APIs that were seen
 }
 
 // New makes the collectors and registers them.
 func New(registry prometheus.Registerer) *Metrics {
-	object := []string{"namespace", "name"}
 	m := &Metrics{
-		expiration:  gauge("token_expiration_timestamp_seconds", "When the newest access token expires, in seconds since 1970.", object),
-		nextRefresh: gauge("token_next_refresh_timestamp_seconds", "When the token is due for a refresh, in seconds since 1970.", object),
-		ready:       gauge("ready", "Whether workloads have a token that is valid now (condition Ready): 1 or 0.", object),
-		exchanges: prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: namespace, Name: "exchanges_total",
-			Help: "Exchanges with the token endpoint, by API, grant and verdict."}, []string{"api", "grant", "verdict"}),
-		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{Namespace: namespace, Name: "exchange_duration_seconds",
-			Help:    "From before the request was sent to the whole reply read, by API and grant.",
-			Buckets: prometheus.ExponentialBuckets(0.005, 2, 13)}, []string{"api", "grant"}),
-		published: prometheus.NewHistogram(prometheus.HistogramOpts{Namespace: namespace, Name: "reply_to_published_seconds",
-			Help:    "From the reply read to the workload Secret written; an API that kills the old token at refresh makes this an outage.",
-			Buckets: prometheus.ExponentialBuckets(0.002, 2, 14)}),
-		commits: prometheus.NewCounter(prometheus.CounterOpts{Namespace: namespace, Name: "commit_retries_total",
-			Help: "Writes of a received token to its state Secret that had to be made again."}),
-		recovered: prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: namespace, Name: "claims_recovered_total",
-			Help: "Claims whose process was gone, by how they were recovered: journal, or lost."}, []string{"how"}),
-		journal: prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: namespace, Name: "journal_errors_total",
-			Help: "Operations of the journal that failed, and files of it that cannot be used, by kind."}, []string{"kind"}),
-		revocations: prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: namespace, Name: "revocations_total",
-			Help: "Refresh tokens of deleted credentials, by API and by what became of them: revoked, failed, or kept."}, []string{"api", "result"}),
+		registry: registry, credentials: newCredentials(), exchanges: exchanges.counter(), duration: duration.histogram(),
+		published: published.histogram(), lifeLeft: lifeLeft.histogram(), commits: commits.counter(), recovered: recovered.counter(),
+		journal: journal.counter(), guard: guard.counter(), revocations: revocations.counter(), build: build.gauge(),
 	}
-	registry.MustRegister(m.expiration, m.nextRefresh, m.ready, m.exchanges, m.duration, m.published, m.commits, m.recovered, m.journal,
-		m.revocations)
+	registry.MustRegister(m.credentials.collectors()...)
+	registry.MustRegister(m.exchanges, m.duration, m.published, m.lifeLeft, m.commits, m.recovered, m.journal, m.guard, m.revocations, m.build)
+	m.begin()
 	return m
 }
 
-func gauge(name, help string, labels []string) *prometheus.GaugeVec {
-	return prometheus.NewGaugeVec(prometheus.GaugeOpts{Namespace: namespace, Name: name, Help: help}, labels)
+// begin makes the series whose labels are known beforehand: of a counter that is not there at 0, a rate does not see the first step.
+func (m *Metrics) begin() {
+	m.commits.WithLabelValues()
+	m.published.WithLabelValues()
+	m.lifeLeft.WithLabelValues()
+	for vec, values := range map[*prometheus.CounterVec][]string{
+		m.recovered: {"journal", "unsent", "lost"},
+		m.journal:   {"reserve", "write", "read", "remove"},
+		m.guard:     {Allowed, "Rejected", "Exhausted", "InUse", "Spent"},
+	} {
+		for _, value := range values {
+			vec.WithLabelValues(value)
+		}
+	}
+}
+
+// expect makes the counters of an API that a credential uses.
+func (m *Metrics) expect(api string) {
+	if _, known := m.expected.LoadOrStore(api, true); known || api == "" {
+		return
+	}
+	for _, grant := range []token.Grant{token.Password, token.RefreshToken, token.AuthorizationCode, token.ClientCredentials} {
+		for _, verdict := range token.Verdicts() {
+			m.exchanges.WithLabelValues(api, string(grant), string(verdict))
+		}
+	}
 }
 
 // Exchanged counts one exchange.
@@ -69,10 +80,17 @@ func (m *Metrics) Exchanged(api string, grant token.Grant, verdict token.Verdict
 }
 
 // Published observes how long workloads waited for a token that the API had given already.
-func (m *Metrics) Published(sinceReply time.Duration) { m.published.Observe(sinceReply.Seconds()) }
+func (m *Metrics) Published(sinceReply time.Duration) {
+	m.published.WithLabelValues().Observe(sinceReply.Seconds())
+}
+
+// Replaced observes how much life a token had left when its successor was published.
+func (m *Metrics) Replaced(left time.Duration) {
+	m.lifeLeft.WithLabelValues().Observe(max(left.Seconds(), 0))
+}
 
 // CommitRetried counts a write of a received token that did not succeed at once.
-func (m *Metrics) CommitRetried() { m.commits.Inc() }
+func (m *Metrics) CommitRetried() { m.commits.WithLabelValues().Inc() }
 
 // Recovered counts a claim that was recovered.
 func (m *Metrics) Recovered(how string) { m.recovered.WithLabelValues(how).Inc() }
@@ -80,31 +98,26 @@ func (m *Metrics) Recovered(how string) { m.recovered.WithLabelValues(how).Inc()
 // JournalFailed counts an operation of the journal that failed, or a file that cannot be used.
 func (m *Metrics) JournalFailed(kind string) { m.journal.WithLabelValues(kind).Inc() }
 
+// Allowed is the decision of the login guard that lets a login pass; the others are named in package loginguard.
+const Allowed = "Allowed"
+
+// Guarded counts a decision of the login guard.
+func (m *Metrics) Guarded(decision string) { m.guard.WithLabelValues(decision).Inc() }
+
 // Revoked counts the refresh token of a credential that goes: revoked, failed, or kept.
 func (m *Metrics) Revoked(api, result string) { m.revocations.WithLabelValues(api, result).Inc() }
 
-// Observe sets the gauges of one credential; a zero time removes its series.
-func (m *Metrics) Observe(object types.NamespacedName, expires, nextRefresh time.Time, ready bool) {
-	setTime(m.expiration, object, expires)
-	setTime(m.nextRefresh, object, nextRefresh)
-	value := 0.0
-	if ready {
-		value = 1
-	}
-	m.ready.WithLabelValues(object.Namespace, object.Name).Set(value)
+// CountJournal counts the files of the journal whenever somebody looks. To be called once.
+func (m *Metrics) CountJournal(count func() (int, error)) {
+	options := prometheus.GaugeOpts{Namespace: namespace, Name: entries.Name, Help: entries.Meaning}
+	m.registry.MustRegister(prometheus.NewGaugeFunc(options, func() float64 {
+		found, err := count()
+		if err != nil {
+			return math.NaN()
+		}
+		return float64(found)
+	}))
 }
 
-func setTime(vec *prometheus.GaugeVec, object types.NamespacedName, at time.Time) {
-	if at.IsZero() {
-		vec.DeleteLabelValues(object.Namespace, object.Name)
-		return
-	}
-	vec.WithLabelValues(object.Namespace, object.Name).Set(float64(at.UnixNano()) / 1e9)
-}
-
-// Forget removes the series of a credential that is gone.
-func (m *Metrics) Forget(object types.NamespacedName) {
-	for _, vec := range []*prometheus.GaugeVec{m.expiration, m.nextRefresh, m.ready} {
-		vec.DeleteLabelValues(object.Namespace, object.Name)
-	}
-}
+// Build says which version of the operator runs.
+func (m *Metrics) Build(version string) { m.build.WithLabelValues(version, runtime.Version()).Set(1) }

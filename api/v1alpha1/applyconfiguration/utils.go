@@ -25,6 +25,8 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &apiv1alpha1.CredentialsSecretReferenceApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("EndpointOptions"):
 		return &apiv1alpha1.EndpointOptionsApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("ExchangeStatus"):
+		return &apiv1alpha1.ExchangeStatusApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("FailureStatus"):
 		return &apiv1alpha1.FailureStatusApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("FluentCredential"):

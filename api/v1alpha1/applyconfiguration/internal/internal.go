@@ -58,6 +58,27 @@ var schemaYAML = typed.YAMLObject(`types:
         scalar: string
 - name: com.github.fluent-credential.operator.api.v1alpha1.DeletionPolicy
   scalar: string
+- name: com.github.fluent-credential.operator.api.v1alpha1.ExchangeStatus
+  map:
+    fields:
+    - name: duration
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Duration
+    - name: grant
+      type:
+        scalar: string
+    - name: reason
+      type:
+        scalar: string
+    - name: serial
+      type:
+        scalar: numeric
+    - name: time
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
+    - name: verdict
+      type:
+        scalar: string
 - name: com.github.fluent-credential.operator.api.v1alpha1.FailureStatus
   map:
     fields:
@@ -125,6 +146,12 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: failures
       type:
         namedType: com.github.fluent-credential.operator.api.v1alpha1.FailureStatus
+    - name: history
+      type:
+        list:
+          elementType:
+            namedType: com.github.fluent-credential.operator.api.v1alpha1.ExchangeStatus
+          elementRelationship: atomic
     - name: identity
       type:
         namedType: com.github.fluent-credential.operator.api.v1alpha1.Identity

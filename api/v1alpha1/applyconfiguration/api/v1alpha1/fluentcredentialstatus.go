@@ -31,6 +31,9 @@ type FluentCredentialStatusApplyConfiguration struct {
 	Identity *IdentityApplyConfiguration `json:"identity,omitempty"`
 	// failures are the failed exchanges since the last one that succeeded.
 	Failures *FailureStatusApplyConfiguration `json:"failures,omitempty"`
+	// history are the last exchanges with the authentication API, the newest first. It is kept here only: who loses the status loses
+	// it too, and nothing else.
+	History []ExchangeStatusApplyConfiguration `json:"history,omitempty"`
 	// lastHandledRotateAt is the value of the rotate annotation that was last acted on.
 	LastHandledRotateAt *string `json:"lastHandledRotateAt,omitempty"`
 }
@@ -107,6 +110,19 @@ func (b *FluentCredentialStatusApplyConfiguration) WithIdentity(value *IdentityA
 // If called multiple times, the Failures field is set to the value of the last call.
 func (b *FluentCredentialStatusApplyConfiguration) WithFailures(value *FailureStatusApplyConfiguration) *FluentCredentialStatusApplyConfiguration {
 	b.Failures = value
+	return b
+}
+
+// WithHistory adds the given value to the History field in the declarative configuration
+// and returns the receiver, so that objects can be build by chaining "With" function invocations.
+// If called multiple times, values provided by each call will be appended to the History field.
+func (b *FluentCredentialStatusApplyConfiguration) WithHistory(values ...*ExchangeStatusApplyConfiguration) *FluentCredentialStatusApplyConfiguration {
+	for i := range values {
+		if values[i] == nil {
+			panic("nil value passed to WithHistory")
+		}
+		b.History = append(b.History, *values[i])
+	}
 	return b
 }
 

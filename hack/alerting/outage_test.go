@@ -1,0 +1,115 @@
+package alerting
+
+import (
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"github.com/fluent-credential/operator/api/v1alpha1"
+	"github.com/fluent-credential/operator/hack/localcluster"
+)
+
+func TestMain(m *testing.M) {
+	localcluster.Tether()
+	os.Exit(m.Run())
+}
+
+// TestAlertsFireAndResolve stages everything that can go wrong, with the real operator and a real Prometheus, and puts it right again.
+func TestAlertsFireAndResolve(t *testing.T) {
+	if *prometheus == "" {
+		t.Skip("no -prometheus: \"make alerts-e2e\" runs it")
+	}
+	s := newStage(t)
+	healthy, lossy := s.startServer("healthy", "20s"), s.startServer("lossy", "20s", "--fault=1st refresh_token: drop-after")
+	lasting, locking := s.startServer("lasting", "1h"), s.startServer("locking", "20s", "--sso", "--lockout")
+	address := freeAddress(t)
+	dying := s.startServer("dying", "20s", "--listen="+address)
+
+	s.apply("orders", "one", password, fluent(healthy))
+	s.apply("stock", "two", password, fluent(healthy))
+	s.apply("lost", "one", password, fluent(lossy))
+	s.apply("paused", "one", password, fluent(lasting))
+	dead := v1alpha1.ProviderSpec{OAuth2: &v1alpha1.OAuth2Provider{TokenURL: v1alpha1.TokenURL(dying.URL + "/oauth/token")}}
+	for name, user := range map[string]string{"carts": "one", "parcels": "two", "refunds": "three"} {
+		s.apply(name, user, password, dead)
+	}
+	s.kubectl("wait", "--for=condition=Ready", "--timeout=120s", "fcred", "--all")
+	s.awaitSilence()
+	s.turn("trouble begins")
+
+	s.kubectl("patch", "fcred", "paused", "--type=merge", "-p", `{"spec":{"suspend":true}}`)
+	s.apply("mistyped", "three", "a-wrong-password", fluent(healthy))
+	for range 5 {
+		logInWrongly(t, locking.URL, "one") // somebody else's client
+	}
+	s.apply("locked", "one", password, fluent(locking))
+	s.kubectl("create", "secret", "generic", "foreign-token", "--from-literal=made-by=somebody-else")
+	s.apply("foreign", "four", password, fluent(healthy))
+	if err := dying.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	for alert, about := range map[string]string{
+		"FluentCredentialExpiresSoon": "shop/paused", "FluentCredentialStalled": "shop/mistyped", "FluentCredentialNotReady": "shop/mistyped",
+		"FluentCredentialLoginLocked": "shop/locked", "FluentCredentialReplyLost": "shop/lost",
+		"FluentCredentialRefreshFailing": "shop/carts", "FluentCredentialProviderFailing": "oauth2", "FluentCredentialExpired": "shop/carts",
+	} {
+		s.awaitFiring(alert, about)
+	}
+	s.mustBeQuietAbout("shop/orders", "shop/stock")
+	s.record()
+	s.queryDashboards()
+
+	s.turn("journal gone")
+	journal := filepath.Join(s.cluster.Dir, "journal")
+	if err := os.Rename(journal, journal+".gone"); err != nil {
+		t.Fatal(err)
+	}
+	s.awaitFiring("FluentCredentialJournalUnwritable", s.metrics)
+	if err := os.Rename(journal+".gone", journal); err != nil {
+		t.Fatal(err)
+	}
+
+	s.turn("put right")
+	s.kubectl("patch", "fcred", "paused", "--type=merge", "-p", `{"spec":{"suspend":false}}`)
+	s.login("mistyped", v1alpha1.PasswordKey, password)
+	s.login("locked", v1alpha1.UsernameKey, "two")
+	s.kubectl("delete", "secret", "foreign-token")
+	s.startServer("revived", "20s", "--listen="+address)
+	s.awaitSilence()
+	s.kubectl("wait", "--for=condition=Ready", "--timeout=120s", "fcred", "--all")
+
+	s.turn("operator stopped")
+	s.stopOperator()
+	s.awaitFiring("FluentCredentialOperatorAbsent", "")
+	s.turn("started")
+	s.startOperator()
+	s.awaitSilence()
+	s.plot()
+}
+
+// logInWrongly is what a client does that has an old password.
+func logInWrongly(t *testing.T, at, user string) {
+	t.Helper()
+	response, err := http.PostForm(at+"/oauth/token", url.Values{
+		"grant_type": {"password"}, "username": {user}, "password": {"an-old-password"}, "client_id": {"fluent"}, "client_secret": {clientSecret},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = response.Body.Close()
+}
+
+// mustBeQuietAbout holds that nobody is told of what is well.
+func (s *stage) mustBeQuietAbout(names ...string) {
+	s.t.Helper()
+	for alert, about := range firing(s.t, s.prometheus) {
+		for _, whom := range about {
+			if slices.Contains(names, whom) {
+				s.t.Errorf("%s fires about %s, which is well", alert, whom)
+			}
+		}
+	}
+}

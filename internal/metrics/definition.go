@@ -1,0 +1,134 @@
+package metrics
+
+import (
+	"slices"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// namespace is what every name begins with.
+const namespace = "fluent_credential"
+
+// Kind is the type of a metric, in Prometheus's own words.
+type Kind string
+
+// The kinds.
+const (
+	Gauge     Kind = "gauge"
+	Counter   Kind = "counter"
+	Histogram Kind = "histogram"
+)
+
+// Definition is one metric as people are told of it; docs/metrics.md is made of these.
+type Definition struct {
+	Name     string
+	Kind     Kind
+	Labels   []string
+	Meaning  string // the help text of the exposition
+	Question string // that it answers
+	Buckets  []float64
+}
+
+// object names a FluentCredential. Its series go with it.
+var object = []string{"namespace", "name"}
+
+// The definitions. Names, labels and meanings are stable: alerts and dashboards of others depend on them.
+var (
+	ready = Definition{Name: "ready", Kind: Gauge, Labels: object,
+		Meaning:  "Whether workloads have a token that is valid now (condition Ready): 1 or 0.",
+		Question: "Does anybody work without a token?"}
+	renewable = Definition{Name: "renewable", Kind: Gauge, Labels: object,
+		Meaning:  "Whether the next refresh is expected to work without a person (condition Renewable): 1 or 0.",
+		Question: "Which tokens will run out although they are good now?"}
+	stalled = Definition{Name: "stalled", Kind: Gauge, Labels: object,
+		Meaning:  "Whether only a person can continue (condition Stalled): 1 or 0.",
+		Question: "Where am I needed?"}
+	reason = Definition{Name: "reason", Kind: Gauge, Labels: []string{"namespace", "name", "reason"},
+		Meaning:  "Always 1; the reason of the condition Stalled or Reconciling where there is one, else the one that kubectl get shows.",
+		Question: "Why is it as it is?"}
+	expiration = Definition{Name: "token_expiration_timestamp_seconds", Kind: Gauge, Labels: object,
+		Meaning:  "When the newest access token expires, in seconds since 1970.",
+		Question: "How long do workloads still have?"}
+	nextRefresh = Definition{Name: "token_next_refresh_timestamp_seconds", Kind: Gauge, Labels: object,
+		Meaning:  "When the token is due for a refresh, in seconds since 1970.",
+		Question: "When is the next exchange, and is one overdue?"}
+	failures = Definition{Name: "failures", Kind: Gauge, Labels: object,
+		Meaning:  "Failed exchanges in a row since the last one that succeeded.",
+		Question: "Is it a hiccup or an outage?"}
+	retry = Definition{Name: "retry_timestamp_seconds", Kind: Gauge, Labels: object,
+		Meaning:  "When an exchange that failed is tried again (back-off), in seconds since 1970; none where nothing is backing off.",
+		Question: "When does it try again?"}
+	barred = Definition{Name: "login_barred_until_timestamp_seconds", Kind: Gauge, Labels: object,
+		Meaning:  "Until when the login guard tries no refused login again, in seconds since 1970; none where the login is not barred.",
+		Question: "Which logins are held back, so that nothing locks them?"}
+	replyLost = Definition{Name: "reply_lost_timestamp_seconds", Kind: Gauge, Labels: object,
+		Meaning: "When a refresh token or a code was last sent whose reply never came, in seconds since 1970; none where that is none " +
+			"of the last ten exchanges.",
+		Question: "Which chain may be broken?"}
+	exchanges = Definition{Name: "exchanges_total", Kind: Counter, Labels: []string{"api", "grant", "verdict"},
+		Meaning:  "Exchanges with the token endpoint, by API, grant and verdict.",
+		Question: "Does an API fail, and for which grant?"}
+	duration = Definition{Name: "exchange_duration_seconds", Kind: Histogram, Labels: []string{"api", "grant"},
+		Meaning:  "From before the request was sent to the whole reply read, by API and grant.",
+		Question: "Is an API slow?",
+		Buckets:  prometheus.ExponentialBuckets(0.005, 2, 13)}
+	published = Definition{Name: "reply_to_published_seconds", Kind: Histogram,
+		Meaning:  "From the reply read to the workload Secret written; an API that kills the old token at refresh makes this an outage.",
+		Question: "How long is a dead token still published?",
+		Buckets:  prometheus.ExponentialBuckets(0.002, 2, 14)}
+	lifeLeft = Definition{Name: "life_left_at_publication_seconds", Kind: Histogram,
+		Meaning:  "Life that the token before still had when its successor was published; 0 where it had expired.",
+		Question: "How close to expiry does it come?",
+		Buckets:  []float64{0, 1, 5, 15, 30, 60, 120, 300, 600, 1800, 3600, 4 * 3600, 12 * 3600, 24 * 3600}}
+	commits = Definition{Name: "commit_retries_total", Kind: Counter,
+		Meaning:  "Writes of a received token to its state Secret that had to be made again.",
+		Question: "Is the only copy of a token in the operator, because the Kubernetes API is away?"}
+	recovered = Definition{Name: "claims_recovered_total", Kind: Counter, Labels: []string{"how"},
+		Meaning:  "Claims whose process was gone, by how they were recovered: journal (its reply was found), unsent (it proves that nothing was sent), or lost.",
+		Question: "What did the last crash cost?"}
+	entries = Definition{Name: "journal_entries", Kind: Gauge,
+		Meaning:  "Files in the journal: exchanges in flight, and replies that are not stored in the cluster yet. NaN: it cannot be read.",
+		Question: "Are there replies that only the disk has?"}
+	journal = Definition{Name: "journal_errors_total", Kind: Counter, Labels: []string{"kind"},
+		Meaning: "Failures of the journal. reserve, write, read, remove: an operation failed; " +
+			"foreign, otherkey, unsealed, damaged: a file cannot be used.",
+		Question: "Does the journal do what it is there for?"}
+	guard = Definition{Name: "login_guard_decisions_total", Kind: Counter, Labels: []string{"decision"},
+		Meaning: "Logins by password or seed that the login guard was asked for: Allowed; Rejected (these credentials were refused before), " +
+			"Exhausted (two logins of this user were refused within 20 minutes), InUse (another FluentCredential has this login), " +
+			"Spent (another one, which is gone, spent this seed).",
+		Question: "Does the guard hold logins back?"}
+	revocations = Definition{Name: "revocations_total", Kind: Counter, Labels: []string{"api", "result"},
+		Meaning:  "Refresh tokens of deleted credentials, by API and by what became of them: revoked, failed, or kept (docs/providers.md).",
+		Question: "Do tokens outlive their credentials?"}
+	build = Definition{Name: "build_info", Kind: Gauge, Labels: []string{"version", "goversion"},
+		Meaning:  "Always 1; the version of the operator, and of Go that it was built with.",
+		Question: "Is it there, and which version runs?"}
+)
+
+// Definitions are all metrics, in the order in which people read them.
+func Definitions() []Definition {
+	all := []Definition{
+		ready, renewable, stalled, reason, expiration, nextRefresh, failures, retry, barred, replyLost,
+		exchanges, duration, published, lifeLeft, commits, recovered, entries, journal, guard, revocations, build,
+	}
+	for i := range all {
+		all[i].Name = namespace + "_" + all[i].Name
+		all[i].Labels = slices.Clone(all[i].Labels)
+	}
+	return all
+}
+
+func (d Definition) gauge() *prometheus.GaugeVec {
+	return prometheus.NewGaugeVec(prometheus.GaugeOpts{Namespace: namespace, Name: d.Name, Help: d.Meaning}, d.Labels)
+}
+
+func (d Definition) counter() *prometheus.CounterVec {
+	return prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: namespace, Name: d.Name, Help: d.Meaning}, d.Labels)
+}
+
+func (d Definition) histogram() *prometheus.HistogramVec {
+	return prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Namespace: namespace, Name: d.Name, Help: d.Meaning, Buckets: d.Buckets,
+	}, d.Labels)
+}
