@@ -50,6 +50,7 @@
 //	exchange.go outcome.go                        claim, send, commit; what an answer makes of the state
 //	guard.go journal.go journalkey.go             logins that may be tried; replies on disk
 //	publish.go recover.go release.go              the other actions
+//	delivery.go                                   after a publication: pods and workloads are told (internal/delivery)
 //	status.go statusview.go report.go events.go   what people see
 //	memory.go hosts.go                            what this process remembers; the rate of requests to one host
 //	watches.go setup.go                           what wakes the controller

@@ -24,6 +24,8 @@ type Metrics struct {
 	commits     prometheus.Counter
 	recovered   *prometheus.CounterVec
 	journal     *prometheus.CounterVec
+	nudges      *prometheus.CounterVec
+	restarts    *prometheus.CounterVec
 }
 
 // New makes the collectors and registers them.
@@ -47,8 +49,13 @@ func New(registry prometheus.Registerer) *Metrics {
 			Help: "Claims whose process was gone, by how they were recovered: journal, or lost."}, []string{"how"}),
 		journal: prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: namespace, Name: "journal_errors_total",
 			Help: "Operations of the journal that failed, and files of it that cannot be used, by kind."}, []string{"kind"}),
+		nudges: prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: namespace, Name: "nudges_total",
+			Help: "Touches of pods that mount a workload Secret, by result: done, gone, forbidden, failed, dropped."}, []string{"result"}),
+		restarts: prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: namespace, Name: "restarts_total",
+			Help: "Restarts of workloads because their token changed, by result: done, gone, forbidden, failed."}, []string{"result"}),
 	}
-	registry.MustRegister(m.expiration, m.nextRefresh, m.ready, m.exchanges, m.duration, m.published, m.commits, m.recovered, m.journal)
+	registry.MustRegister(m.expiration, m.nextRefresh, m.ready, m.exchanges, m.duration, m.published, m.commits, m.recovered, m.journal,
+		m.nudges, m.restarts)
 	return m
 }
 
@@ -75,6 +82,12 @@ func (m *Metrics) Recovered(how string) { m.recovered.WithLabelValues(how).Inc()
 
 // JournalFailed counts an operation of the journal that failed, or a file that cannot be used.
 func (m *Metrics) JournalFailed(kind string) { m.journal.WithLabelValues(kind).Inc() }
+
+// Nudged counts a touch of a pod.
+func (m *Metrics) Nudged(result string) { m.nudges.WithLabelValues(result).Inc() }
+
+// Restarted counts a restart of a workload.
+func (m *Metrics) Restarted(result string) { m.restarts.WithLabelValues(result).Inc() }
 
 // Observe sets the gauges of one credential; a zero time removes its series.
 func (m *Metrics) Observe(object types.NamespacedName, expires, nextRefresh time.Time, ready bool) {
