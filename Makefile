@@ -35,10 +35,11 @@ GOBUILD := $(GO) build -buildvcs=false -ldflags '-X main.version=$(VERSION)'
 
 # What "generate", "manifests" and "build-installer" write, and nobody edits.
 GENERATED := ':(glob)api/**/zz_generated.*.go' ':(glob)api/**/applyconfiguration/**' \
-	config/crd/bases config/rbac/role.yaml dist/install.yaml docs/metrics.md
+	config/crd/bases config/rbac/role.yaml config/rbac/delivery_role.yaml dist/install.yaml dist/chart/files docs/metrics.md
 
 CONTROLLER_GEN := bin/tools/controller-gen
 GOLANGCI_LINT  := bin/tools/golangci-lint
+HELM           := bin/tools/helm
 KUSTOMIZE      := bin/tools/kustomize
 PROMETHEUS     := bin/tools/prometheus
 PROMTOOL       := bin/tools/promtool
@@ -127,10 +128,12 @@ generate: $(CONTROLLER_GEN) ## Write the deep copies and the apply configuration
 	$(GO) run ./hack/metricsdoc
 
 .PHONY: manifests
-manifests: $(CONTROLLER_GEN) ## Write the CRD and the operator's role from their markers
+manifests: $(CONTROLLER_GEN) ## Write the CRD and the operator's roles from their markers
 	$(CONTROLLER_GEN) crd paths=./api/... output:crd:artifacts:config=config/crd/bases
-	$(CONTROLLER_GEN) rbac:roleName=fluent-credential-operator output:rbac:artifacts:config=config/rbac \
-		$(patsubst %,paths=%/...,$(wildcard ./api ./controllers))
+	$(CONTROLLER_GEN) rbac:roleName=fluent-credential-operator paths=./controllers/... \
+		output:rbac:artifacts:config=config/rbac
+	$(CONTROLLER_GEN) rbac:roleName=fluent-credential-operator-delivery,fileName=delivery_role.yaml paths=./internal/delivery/... \
+		output:rbac:artifacts:config=config/rbac
 
 .PHONY: dashboards
 dashboards: ## Write the Grafana dashboards of config/grafana
@@ -141,20 +144,33 @@ build-installer: $(KUSTOMIZE) bin/deploy/kustomization.yaml ## Write dist/instal
 	@mkdir -p dist
 	$(KUSTOMIZE) build bin/deploy -o dist/install.yaml
 
+# What the chart has in common with config/ is copied, and its templates read it from there.
+.PHONY: chart-files
+chart-files: manifests
+	@rm -rf dist/chart/files && mkdir -p dist/chart/files/admission
+	@cp config/crd/bases/*.yaml dist/chart/files/crd.yaml
+	@cp config/rbac/*role.yaml config/rbac/bindings/*_role.yaml config/namespaced/operator/own_secrets_role.yaml dist/chart/files
+	@cp $(filter-out %/kustomization.yaml,$(wildcard config/admission/*.yaml)) dist/chart/files/admission
+
+.PHONY: chart
+chart: chart-files $(HELM) $(KUSTOMIZE) ## Bring the Helm chart in dist/chart up to date, lint it, and compare it with config/
+	$(HELM) lint --strict dist/chart
+	$(GO) test ./hack/install -run '^TestChart' -count=1
+
 # A generated file that was not written again has lost its source; a changed or an untracked one was not committed.
 .PHONY: verify
 verify: ## Check that what is generated is what is committed
 	@mkdir -p bin && touch bin/.verify
 	@$(GO) mod tidy -diff || { echo 'verify: go.mod or go.sum is not tidy: run "make tidy" and commit the result'; exit 1; }
-	@$(MAKE) --no-print-directory generate manifests build-installer
+	@$(MAKE) --no-print-directory generate manifests build-installer chart-files
 	@stale=$$( { git diff --name-only -- $(GENERATED); \
 		git ls-files --others --exclude-standard -- $(GENERATED); \
-		find api config/crd/bases config/rbac/role.yaml dist/install.yaml -type f ! -newer bin/.verify \
+		find api config/crd/bases config/rbac/role.yaml config/rbac/delivery_role.yaml dist/install.yaml dist/chart/files -type f ! -newer bin/.verify \
 			\( -name 'zz_generated.*' -o -path '*/applyconfiguration/*' -o -name '*.yaml' \); } | sort -u ); \
 	if [ -n "$$stale" ]; then \
 		git --no-pager diff -- $(GENERATED); \
 		echo; echo "verify: stale, or not committed:"; echo "$$stale" | sed 's/^/  /'; \
-		echo "Run \"make generate manifests build-installer\" and commit the result; delete a file that is left over."; \
+		echo "Run \"make generate manifests build-installer chart-files\" and commit the result; delete a file that is left over."; \
 		exit 1; \
 	fi; \
 	echo "verify: what is generated is what is committed"
@@ -225,6 +241,7 @@ $(PROMETHEUS) $(PROMTOOL) &: hack/tools/prometheus/go.mod hack/tools/prometheus/
 
 bin/tools/controller-gen: package := sigs.k8s.io/controller-tools/cmd/controller-gen
 bin/tools/golangci-lint:  package := github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+bin/tools/helm:           package := helm.sh/helm/v4/cmd/helm
 bin/tools/kustomize:      package := sigs.k8s.io/kustomize/kustomize/v5
 bin/tools/golangci-lint:  patience := : the first time this takes some minutes
 

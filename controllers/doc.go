@@ -51,6 +51,7 @@
 //	guard.go journal.go journalkey.go             logins that may be tried; replies on disk
 //	publish.go recover.go revoke.go release.go    the other actions
 //	restart.go                                    what a former process left in the journal
+//	delivery.go                                   after a publication: pods and workloads are told (internal/delivery)
 //	status.go statusview.go history.go report.go events.go measure.go   what people see
 //	memory.go hosts.go                            what this process remembers; the rate of requests to one host
 //	watches.go setup.go                           what wakes the controller

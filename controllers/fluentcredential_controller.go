@@ -13,6 +13,7 @@ import (
 
 	"github.com/fluent-credential/operator/api/v1alpha1"
 	"github.com/fluent-credential/operator/internal/custody"
+	"github.com/fluent-credential/operator/internal/delivery"
 	"github.com/fluent-credential/operator/internal/exchange"
 	"github.com/fluent-credential/operator/internal/journal"
 	"github.com/fluent-credential/operator/internal/loginguard"
@@ -30,6 +31,7 @@ type Reconciler struct {
 	Journal  *journal.Journal // nil: none
 	Guard    *loginguard.Guard
 	Metrics  *metrics.Metrics
+	Delivery *delivery.Deliverer // nil: none
 	Recorder events.EventRecorder
 	Clock    clock.PassiveClock
 	// Draw is a random number, 0 ≤ n < 1: the only source of jitter.
@@ -41,10 +43,24 @@ type Reconciler struct {
 	pending sync.WaitGroup // exchanges whose result is not stored yet
 }
 
+// What the operator has to be permitted, and why. The permissions for internal/delivery are there.
+//
+// list and watch: to know the credentials. get: to look whether the owner of a login still exists. patch: to put our finalizer on, and
+// to take it off.
 // +kubebuilder:rbac:groups=auth.fluent-credential.dev,resources=fluentcredentials,verbs=get;list;watch;patch
+//
+// patch: to apply the status.
 // +kubebuilder:rbac:groups=auth.fluent-credential.dev,resources=fluentcredentials/status,verbs=patch
+//
+// update: to be the owner that a Secret's owner reference blocks the deletion of (OwnerReferencesPermissionEnforcement asks for it).
 // +kubebuilder:rbac:groups=auth.fluent-credential.dev,resources=fluentcredentials/finalizers,verbs=update
+//
+// get: to read logins and states, live. list and watch: to see that one was changed or deleted; only metadata is watched. create and
+// patch: to publish. create and update: to keep states, login guards and the journal's key, by compare-and-swap. patch: to take our
+// finalizer off a state. delete: to remove what belongs to a FluentCredential that is gone.
 // +kubebuilder:rbac:groups="",resources=secrets,verbs=get;list;watch;create;update;patch;delete
+//
+// create and patch: to tell what happened; a repeated event is counted by a patch.
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
 
 // Reconcile makes one pass over one credential: observe, decide, perform one action, report.

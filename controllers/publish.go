@@ -90,6 +90,7 @@ func (r *Reconciler) publish(ctx context.Context, seen *observation) {
 	for range publishTries {
 		version, err := r.write(ctx, wanted, seen.workload.version)
 		if err == nil {
+			r.deliver(seen)
 			seen.memory.published = publicationOf(wanted, version)
 			seen.workload.recall(seen.memory.published, seen.record.Serial)
 			seen.failed = nil

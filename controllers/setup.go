@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"time"
 
+	authorizationv1 "k8s.io/api/authorization/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -38,6 +39,10 @@ type Options struct {
 	HostRate int
 	// JournalDir is where replies are kept until they are stored; empty: nowhere.
 	JournalDir string
+	// Namespaces are the ones that the manager's cache is restricted to; none means all.
+	Namespaces []string
+	// PermissionRecheck is how often the permission to nudge pods is looked up; zero means every five minutes.
+	PermissionRecheck time.Duration
 	// Namespace is the operator's own: the journal's key and the login guards are there.
 	Namespace string
 	// PodUID is the UID of the operator's pod; empty outside a cluster.
@@ -96,6 +101,9 @@ func Setup(ctx context.Context, mgr ctrl.Manager, options Options) (*Reconciler,
 		r.Metrics.CountJournal(r.Journal.Len)
 	}
 	if err := mgr.Add(everyReplica(r.RecoverJournal)); err != nil {
+		return nil, err
+	}
+	if err := r.addDelivery(mgr, options); err != nil {
 		return nil, err
 	}
 	return r, r.addTo(mgr, options)
@@ -157,7 +165,7 @@ func CacheOptions(namespaces []string) cache.Options {
 
 // AddToScheme adds the kinds of Kubernetes that the controllers work with.
 func AddToScheme(scheme *runtime.Scheme) error {
-	for _, add := range []func(*runtime.Scheme) error{corev1.AddToScheme, metav1.AddMetaToScheme} {
+	for _, add := range []func(*runtime.Scheme) error{corev1.AddToScheme, authorizationv1.AddToScheme, metav1.AddMetaToScheme} {
 		if err := add(scheme); err != nil {
 			return err
 		}

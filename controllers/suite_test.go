@@ -15,6 +15,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -55,7 +56,7 @@ func withCluster(run func() int) int {
 	}
 	defer func() { _ = env.Stop() }()
 	cluster.QPS = -1
-	if live, err = client.New(cluster, client.Options{Scheme: testScheme()}); err != nil {
+	if live, err = client.New(cluster, client.Options{Scheme: everything()}); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
@@ -65,6 +66,15 @@ func withCluster(run func() int) int {
 func testScheme() *runtime.Scheme {
 	scheme := runtime.NewScheme()
 	if err := AddToScheme(scheme); err != nil {
+		panic(err)
+	}
+	return scheme
+}
+
+// everything is what a test may look at: more than the operator knows.
+func everything() *runtime.Scheme {
+	scheme := testScheme()
+	if err := clientgoscheme.AddToScheme(scheme); err != nil {
 		panic(err)
 	}
 	return scheme
@@ -139,8 +149,13 @@ type operator struct {
 // newManager is a manager that watches one namespace.
 func newManager(t *testing.T, namespace string) ctrl.Manager {
 	t.Helper()
+	return newManagerAs(t, cluster, namespace)
+}
+
+func newManagerAs(t *testing.T, who *rest.Config, namespace string) ctrl.Manager {
+	t.Helper()
 	anyName := true
-	mgr, err := ctrl.NewManager(cluster, ctrl.Options{
+	mgr, err := ctrl.NewManager(who, ctrl.Options{
 		Scheme: testScheme(), Cache: CacheOptions([]string{namespace}),
 		Metrics:    metricsserver.Options{BindAddress: "0"},
 		Controller: config.Controller{SkipNameValidation: &anyName},
@@ -154,12 +169,18 @@ func newManager(t *testing.T, namespace string) ctrl.Manager {
 // startOperator runs an operator in this process, with the real clock, until the test ends or stop is called.
 func startOperator(t *testing.T, namespace string) *operator {
 	t.Helper()
+	return startOperatorAs(t, cluster, namespace)
+}
+
+func startOperatorAs(t *testing.T, who *rest.Config, namespace string) *operator {
+	t.Helper()
 	registry := prometheus.NewRegistry()
-	mgr := newManager(t, namespace)
+	mgr := newManagerAs(t, who, namespace)
 	ctx, cancel := context.WithCancel(context.Background())
 	options := Options{
 		Policy: exchange.Policy{InsecureHTTP: true}, MaxConcurrentExchanges: 16,
-		Metrics: metrics.New(registry), Clock: clock.RealClock{}, Namespace: namespace, JournalDir: t.TempDir(),
+		Metrics: metrics.New(registry), Clock: clock.RealClock{}, Namespaces: []string{namespace}, Namespace: namespace, JournalDir: t.TempDir(),
+		PermissionRecheck: 200 * time.Millisecond,
 	}
 	if _, err := Setup(ctx, mgr, options); err != nil {
 		t.Fatal(err)

@@ -60,6 +60,9 @@ type FluentCredentialSpec struct {
 	// target is the workload Secret, which pods mount.
 	// +optional
 	Target TargetSpec `json:"target,omitempty,omitzero"`
+	// delivery says how a new token reaches its consumers sooner than they would find it by themselves.
+	// +optional
+	Delivery DeliverySpec `json:"delivery,omitempty,omitzero"`
 	// suspend stops every exchange while true. The published token stays, and its expiry is still reported.
 	// +optional
 	Suspend bool `json:"suspend,omitempty"`

@@ -16,6 +16,12 @@ const (
 	RotateAnnotation = "auth.fluent-credential.dev/rotate"
 	// SerialAnnotation is on the workload Secret; its value is the serial of the token in it, in decimal.
 	SerialAnnotation = "auth.fluent-credential.dev/serial"
+	// NudgeAnnotation is put on a pod that mounts a workload Secret, so that the kubelet looks at the pod's volumes at once. Its value
+	// names the Secret, the serial of the token in it, and the touch: each one differs from the one before.
+	NudgeAnnotation = "auth.fluent-credential.dev/nudged-for"
+	// RestartAnnotation is put on the pod template of a workload that spec.delivery.restart names. Its value is the workload Secret
+	// and the serial that the last restart was for.
+	RestartAnnotation = "auth.fluent-credential.dev/restarted-for"
 
 	// ReleaseFinalizer is on a FluentCredential from before its first exchange until its Secrets are gone or let go.
 	ReleaseFinalizer = "auth.fluent-credential.dev/release"

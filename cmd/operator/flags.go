@@ -124,6 +124,7 @@ func (f *flags) controllerOptions() controllers.Options {
 		MaxConcurrentExchanges: f.maxConcurrent,
 		HostRate:               f.hostRate,
 		JournalDir:             f.journalDir,
+		Namespaces:             f.namespaces,
 		Namespace:              f.namespace(),
 		PodUID:                 os.Getenv("POD_UID"),
 		Version:                version,

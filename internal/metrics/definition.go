@@ -101,6 +101,12 @@ var (
 	revocations = Definition{Name: "revocations_total", Kind: Counter, Labels: []string{"api", "result"},
 		Meaning:  "Refresh tokens of deleted credentials, by API and by what became of them: revoked, failed, or kept (docs/providers.md).",
 		Question: "Do tokens outlive their credentials?"}
+	nudges = Definition{Name: "nudges_total", Kind: Counter, Labels: []string{"result"},
+		Meaning:  "Touches of pods that mount a workload Secret, by result: done, gone, forbidden, failed, dropped.",
+		Question: "Do mounted files follow at once?"}
+	restarts = Definition{Name: "restarts_total", Kind: Counter, Labels: []string{"result"},
+		Meaning:  "Restarts of workloads because their token changed, by result: done, gone, forbidden, failed.",
+		Question: "Do consumers of environment variables get the new token?"}
 	build = Definition{Name: "build_info", Kind: Gauge, Labels: []string{"version", "goversion"},
 		Meaning:  "Always 1; the version of the operator, and of Go that it was built with.",
 		Question: "Is it there, and which version runs?"}
@@ -110,7 +116,7 @@ var (
 func Definitions() []Definition {
 	all := []Definition{
 		ready, renewable, stalled, reason, expiration, nextRefresh, failures, retry, barred, replyLost,
-		exchanges, duration, published, lifeLeft, commits, recovered, entries, journal, guard, revocations, build,
+		exchanges, duration, published, lifeLeft, commits, recovered, entries, journal, guard, revocations, nudges, restarts, build,
 	}
 	for i := range all {
 		all[i].Name = namespace + "_" + all[i].Name

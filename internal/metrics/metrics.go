@@ -26,6 +26,8 @@ type Metrics struct {
 	journal     *prometheus.CounterVec
 	guard       *prometheus.CounterVec
 	revocations *prometheus.CounterVec
+	nudges      *prometheus.CounterVec
+	restarts    *prometheus.CounterVec
 	build       *prometheus.GaugeVec
 	expected    sync.Map // the APIs that were seen
 }
@@ -35,10 +37,12 @@ func New(registry prometheus.Registerer) *Metrics {
 	m := &Metrics{
 		registry: registry, credentials: newCredentials(), exchanges: exchanges.counter(), duration: duration.histogram(),
 		published: published.histogram(), lifeLeft: lifeLeft.histogram(), commits: commits.counter(), recovered: recovered.counter(),
-		journal: journal.counter(), guard: guard.counter(), revocations: revocations.counter(), build: build.gauge(),
+		journal: journal.counter(), guard: guard.counter(), revocations: revocations.counter(),
+		nudges: nudges.counter(), restarts: restarts.counter(), build: build.gauge(),
 	}
 	registry.MustRegister(m.credentials.collectors()...)
-	registry.MustRegister(m.exchanges, m.duration, m.published, m.lifeLeft, m.commits, m.recovered, m.journal, m.guard, m.revocations, m.build)
+	registry.MustRegister(m.exchanges, m.duration, m.published, m.lifeLeft, m.commits, m.recovered, m.journal, m.guard, m.revocations,
+		m.nudges, m.restarts, m.build)
 	m.begin()
 	return m
 }
@@ -106,6 +110,12 @@ func (m *Metrics) Guarded(decision string) { m.guard.WithLabelValues(decision).I
 
 // Revoked counts the refresh token of a credential that goes: revoked, failed, or kept.
 func (m *Metrics) Revoked(api, result string) { m.revocations.WithLabelValues(api, result).Inc() }
+
+// Nudged counts a touch of a pod.
+func (m *Metrics) Nudged(result string) { m.nudges.WithLabelValues(result).Inc() }
+
+// Restarted counts a restart of a workload.
+func (m *Metrics) Restarted(result string) { m.restarts.WithLabelValues(result).Inc() }
 
 // CountJournal counts the files of the journal whenever somebody looks. To be called once.
 func (m *Metrics) CountJournal(count func() (int, error)) {

@@ -240,7 +240,7 @@ func TestNoLabelIsUnbounded(t *testing.T) {
 	if got := len(scraped(t, registry)); got != most {
 		t.Errorf("%d series, and %d after a thousand credentials came and went", most, got)
 	}
-	if limit := 4*4*len(token.Verdicts()) + 4*4 + 15; most > limit {
+	if limit := 4*4*len(token.Verdicts()) + 4*4 + 17; most > limit {
 		t.Errorf("%d series for every api, grant and verdict, want %d at most", most, limit)
 	}
 	allowed := []string{
@@ -331,6 +331,8 @@ func everything(t *testing.T) map[string]*family {
 	m.Exchanged("fluent", token.Password, token.Granted, time.Second)
 	m.CountJournal(func() (int, error) { return 0, nil })
 	m.Revoked("fluent", "revoked")
+	m.Nudged("done")
+	m.Restarted("done")
 	m.Build("v1.2.3")
 	gathered, err := registry.Gather()
 	if err != nil {

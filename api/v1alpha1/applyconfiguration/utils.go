@@ -23,6 +23,8 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &apiv1alpha1.CommerceLayerProviderApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("CredentialsSecretReference"):
 		return &apiv1alpha1.CredentialsSecretReferenceApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("DeliverySpec"):
+		return &apiv1alpha1.DeliverySpecApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("EndpointOptions"):
 		return &apiv1alpha1.EndpointOptionsApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("ExchangeStatus"):
@@ -47,6 +49,8 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &apiv1alpha1.ProviderSpecApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("RefreshSpec"):
 		return &apiv1alpha1.RefreshSpecApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("RestartReference"):
+		return &apiv1alpha1.RestartReferenceApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("StatusSummary"):
 		return &apiv1alpha1.StatusSummaryApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("TargetSpec"):

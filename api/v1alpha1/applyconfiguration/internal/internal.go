@@ -58,6 +58,21 @@ var schemaYAML = typed.YAMLObject(`types:
         scalar: string
 - name: com.github.fluent-credential.operator.api.v1alpha1.DeletionPolicy
   scalar: string
+- name: com.github.fluent-credential.operator.api.v1alpha1.DeliverySpec
+  map:
+    fields:
+    - name: nudgePods
+      type:
+        scalar: boolean
+    - name: restart
+      type:
+        list:
+          elementType:
+            namedType: com.github.fluent-credential.operator.api.v1alpha1.RestartReference
+          elementRelationship: associative
+          keys:
+          - kind
+          - name
 - name: com.github.fluent-credential.operator.api.v1alpha1.ExchangeStatus
   map:
     fields:
@@ -117,6 +132,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: credentialsSecretRef
       type:
         namedType: com.github.fluent-credential.operator.api.v1alpha1.CredentialsSecretReference
+    - name: delivery
+      type:
+        namedType: com.github.fluent-credential.operator.api.v1alpha1.DeliverySpec
     - name: provider
       type:
         namedType: com.github.fluent-credential.operator.api.v1alpha1.ProviderSpec
@@ -318,6 +336,17 @@ var schemaYAML = typed.YAMLObject(`types:
       type:
         namedType: com.github.fluent-credential.operator.api.v1alpha1.LostReplyPolicy
       default: Auto
+- name: com.github.fluent-credential.operator.api.v1alpha1.RestartKind
+  scalar: string
+- name: com.github.fluent-credential.operator.api.v1alpha1.RestartReference
+  map:
+    fields:
+    - name: kind
+      type:
+        namedType: com.github.fluent-credential.operator.api.v1alpha1.RestartKind
+    - name: name
+      type:
+        scalar: string
 - name: com.github.fluent-credential.operator.api.v1alpha1.SecretKey
   scalar: string
 - name: com.github.fluent-credential.operator.api.v1alpha1.StatusSummary

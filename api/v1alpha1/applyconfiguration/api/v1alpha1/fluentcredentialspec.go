@@ -20,6 +20,8 @@ type FluentCredentialSpecApplyConfiguration struct {
 	Refresh *RefreshSpecApplyConfiguration `json:"refresh,omitempty"`
 	// target is the workload Secret, which pods mount.
 	Target *TargetSpecApplyConfiguration `json:"target,omitempty"`
+	// delivery says how a new token reaches its consumers sooner than they would find it by themselves.
+	Delivery *DeliverySpecApplyConfiguration `json:"delivery,omitempty"`
 	// suspend stops every exchange while true. The published token stays, and its expiry is still reported.
 	Suspend *bool `json:"suspend,omitempty"`
 }
@@ -67,6 +69,14 @@ func (b *FluentCredentialSpecApplyConfiguration) WithRefresh(value *RefreshSpecA
 // If called multiple times, the Target field is set to the value of the last call.
 func (b *FluentCredentialSpecApplyConfiguration) WithTarget(value *TargetSpecApplyConfiguration) *FluentCredentialSpecApplyConfiguration {
 	b.Target = value
+	return b
+}
+
+// WithDelivery sets the Delivery field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Delivery field is set to the value of the last call.
+func (b *FluentCredentialSpecApplyConfiguration) WithDelivery(value *DeliverySpecApplyConfiguration) *FluentCredentialSpecApplyConfiguration {
+	b.Delivery = value
 	return b
 }
 
