@@ -80,4 +80,6 @@ func (l *ledger) GetByRefresh(ctx context.Context, refresh string) (oauth2.Token
 type tokenRequest struct{}
 
 // asking is the context of one request to the token endpoint.
-func asking(ctx context.Context) context.Context { return context.WithValue(ctx, tokenRequest{}, new(bool)) }
+func asking(ctx context.Context) context.Context {
+	return context.WithValue(ctx, tokenRequest{}, new(bool))
+}
