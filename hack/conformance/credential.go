@@ -99,8 +99,7 @@ func (s *subject) logIn(ctx context.Context, user string, policy v1alpha1.LostRe
 	if err != nil {
 		return nil, err
 	}
-	_, err = made.obtained(ctx, 1, passwordGrant)
-	return made, err
+	return made, made.obtained(ctx, 1, passwordGrant)
 }
 
 func (s *subject) passwordLogin(user string) map[string]string {
@@ -155,22 +154,33 @@ func (c *credential) await(ctx context.Context, what string, wanted func(seen) b
 	return last, nil
 }
 
-// obtained waits until the token of a serial is published, and looks how it was obtained and whether the server accepts it.
-func (c *credential) obtained(ctx context.Context, serial int64, grant string) (seen, error) {
+// arrived waits until the token of a serial is published, and looks how it was obtained.
+func (c *credential) arrived(ctx context.Context, serial int64, grant string) (seen, error) {
 	now, err := c.await(ctx, fmt.Sprintf("token %d is published", serial), func(now seen) bool {
 		return now.serial() >= serial && now.published()
 	})
-	if err != nil {
-		return now, err
-	}
-	if now.serial() != serial || now.grant() != grant {
-		return now, fmt.Errorf("token %d by %s, want token %d by %s", now.serial(), now.grant(), serial, grant)
-	}
-	accepted, err := c.accepts(ctx, now.authorization())
-	if err == nil && !accepted {
-		err = fmt.Errorf("the server does not accept token %d", serial)
+	if err == nil && (now.serial() != serial || now.grant() != grant) {
+		err = fmt.Errorf("token %d by %s, want token %d by %s", now.serial(), now.grant(), serial, grant)
 	}
 	return now, err
+}
+
+// use presents the published token to the server, which has to accept it.
+func (c *credential) use(ctx context.Context, now seen) error {
+	accepted, err := c.accepts(ctx, now.authorization())
+	if err == nil && !accepted {
+		err = fmt.Errorf("the server does not accept token %d", now.serial())
+	}
+	return err
+}
+
+// obtained waits until the token of a serial is published, and uses it.
+func (c *credential) obtained(ctx context.Context, serial int64, grant string) error {
+	now, err := c.arrived(ctx, serial, grant)
+	if err != nil {
+		return err
+	}
+	return c.use(ctx, now)
 }
 
 // ask sets the rotate annotation.
@@ -180,8 +190,17 @@ func (c *credential) ask(ctx context.Context) error {
 	return c.admin.Patch(ctx, object, client.RawPatch(types.MergePatchType, patch))
 }
 
-// rotate asks for a new token and waits for it; it has to come by the refresh token.
-func (c *credential) rotate(ctx context.Context) (seen, error) {
+// rotate has a new token obtained by the refresh token, and uses it.
+func (c *credential) rotate(ctx context.Context) error {
+	now, err := c.renew(ctx)
+	if err != nil {
+		return err
+	}
+	return c.use(ctx, now)
+}
+
+// renew asks for a new token and waits for it; it has to come by the refresh token.
+func (c *credential) renew(ctx context.Context) (seen, error) {
 	before, err := c.look(ctx)
 	if err != nil {
 		return before, err
@@ -189,7 +208,7 @@ func (c *credential) rotate(ctx context.Context) (seen, error) {
 	if err := c.ask(ctx); err != nil {
 		return before, err
 	}
-	return c.obtained(ctx, before.serial()+1, refreshGrant)
+	return c.arrived(ctx, before.serial()+1, refreshGrant)
 }
 
 // requests are those that the proxy has seen since the credential was made.

@@ -34,38 +34,33 @@ func goProgram(name string) maker {
 		if tool == "" {
 			tool = "go"
 		}
-		_, err = output(ctx, filepath.Join(sources, name), tool, "build", "-buildvcs=false", "-o", out, ".")
+		err = execute(ctx, filepath.Join(sources, name), tool, "build", "-buildvcs=false", "-o", out, ".")
 		return out, nil, err
 	}
 }
 
-// nodeProgram is a script for Node.js of a major version at least, whose packages npm takes from its lock file.
-func nodeProgram(name string, major int) maker {
+// nodeProgram is a script for Node.js, whose packages npm takes from its lock file. Where one of them is a Node.js, that is the one.
+func nodeProgram(name string) maker {
 	return func(ctx context.Context) (string, []string, error) {
-		node, err := nodeOf(ctx, major)
-		if err != nil {
-			return "", nil, err
-		}
 		dir, err := filepath.Abs(filepath.Join(sources, name))
 		if err != nil {
 			return "", nil, err
 		}
-		return node, []string{filepath.Join(dir, "server.js")}, installPackages(ctx, dir)
+		if err := installPackages(ctx, dir); err != nil {
+			return "", nil, err
+		}
+		node, err := nodeFor(dir)
+		return node, []string{filepath.Join(dir, "server.js")}, err
 	}
 }
 
-func nodeOf(ctx context.Context, major int) (string, error) {
+func nodeFor(dir string) (string, error) {
+	if own, err := filepath.Glob(filepath.Join(dir, "node_modules", "node-*", "bin", "node")); err == nil && len(own) > 0 {
+		return own[0], nil
+	}
 	node, err := exec.LookPath("node")
 	if err != nil {
-		return "", missing("needs Node.js")
-	}
-	said, err := output(ctx, "", node, "--version") // v20.20.2
-	if err != nil {
-		return "", err
-	}
-	number, _, _ := strings.Cut(strings.TrimPrefix(said, "v"), ".")
-	if found, err := strconv.Atoi(number); err != nil || found < major {
-		return "", missing(fmt.Sprintf("needs Node.js %d or newer, found %s", major, said))
+		return "", missing("needs Node.js: apt-get install npm")
 	}
 	return node, nil
 }
@@ -78,9 +73,9 @@ func installPackages(ctx context.Context, dir string) error {
 		return nil
 	}
 	if _, err := exec.LookPath("npm"); err != nil {
-		return missing("needs npm")
+		return missing("needs npm: apt-get install npm")
 	}
-	if _, err := output(ctx, dir, "npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"); err != nil {
+	if err := execute(ctx, dir, "npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"); err != nil {
 		return missing(err.Error())
 	}
 	return nil
@@ -101,7 +96,7 @@ func pythonProgram(name string) maker {
 // debianProgram is a script for an interpreter that can do what the probe asks.
 func debianProgram(name, script, interpreter string, probe []string, otherwise missing) maker {
 	return func(ctx context.Context) (string, []string, error) {
-		if _, err := output(ctx, "", interpreter, probe...); err != nil {
+		if err := execute(ctx, "", interpreter, probe...); err != nil {
 			return "", nil, otherwise
 		}
 		path, err := filepath.Abs(filepath.Join(sources, name, script))
@@ -109,17 +104,16 @@ func debianProgram(name, script, interpreter string, probe []string, otherwise m
 	}
 }
 
-// output runs a program in a directory and returns what it prints. An error tells its last line.
-func output(ctx context.Context, dir, path string, args ...string) (string, error) {
+// execute runs a program in a directory to its end. An error tells the last line that it printed.
+func execute(ctx context.Context, dir, path string, args ...string) error {
 	command := exec.CommandContext(ctx, path, args...)
 	command.Dir = dir
 	out, err := command.CombinedOutput()
-	text := strings.TrimSpace(string(out))
 	if err != nil {
-		lines := strings.Split(text, "\n")
-		return "", fmt.Errorf("%s %s: %w: %s", filepath.Base(path), strings.Join(args, " "), err, lines[len(lines)-1])
+		lines := strings.Split(strings.TrimSpace(string(out)), "\n")
+		return fmt.Errorf("%s %s: %w: %s", filepath.Base(path), strings.Join(args, " "), err, lines[len(lines)-1])
 	}
-	return text, nil
+	return nil
 }
 
 // start starts a server with its client and its users.

@@ -9,10 +9,9 @@ import (
 
 // recovery is how a lost reply has to end where the login has a password.
 type recovery struct {
-	grant    string // by which the next token comes
-	asked    tally  // from the first login until then
-	reuses   int    // that the server counts
-	families int    // that are lost
+	grant  string // by which the next token comes
+	asked  tally  // from the first login until then
+	reuses int    // that the server counts
 }
 
 // recoveryFrom is what a policy does at a server. Whatever happens, no token is presented more than twice, and one family is lost at
@@ -20,11 +19,11 @@ type recovery struct {
 func recoveryFrom(policy v1alpha1.LostReplyPolicy, again consequence) recovery {
 	switch {
 	case policy != v1alpha1.LostReplyRetry:
-		return recovery{grant: passwordGrant, asked: tally{logins: 2, refreshes: 1, most: 1}, families: 1}
+		return recovery{grant: passwordGrant, asked: tally{logins: 2, refreshes: 1, most: 1}}
 	case again == tolerant:
 		return recovery{grant: refreshGrant, asked: tally{logins: 1, refreshes: 2, most: 2}, reuses: 1}
 	}
-	return recovery{grant: passwordGrant, asked: tally{logins: 2, refreshes: 2, most: 2}, reuses: 1, families: 1}
+	return recovery{grant: passwordGrant, asked: tally{logins: 2, refreshes: 2, most: 2}, reuses: 1}
 }
 
 func (r recovery) note(policy v1alpha1.LostReplyPolicy) string {
@@ -71,7 +70,7 @@ func (s *subject) lose(
 		return "", err
 	}
 	want := recoveryFrom(policy, s.server.again)
-	if _, err := cred.obtained(ctx, 2, want.grant); err != nil {
+	if err := cred.obtained(ctx, 2, want.grant); err != nil {
 		return "", err
 	}
 	if err := cred.asked(want.asked); err != nil {
@@ -98,11 +97,11 @@ func (s *subject) counted(ctx context.Context, before, want counts) error {
 // unharmed rotates what has to live on: the chain that was begun after the loss, and the one of the bystander.
 func (s *subject) unharmed(ctx context.Context, after *credential) error {
 	for range 2 {
-		if _, err := after.rotate(ctx); err != nil {
+		if err := after.rotate(ctx); err != nil {
 			return fmt.Errorf("the chain after the loss: %w", err)
 		}
 	}
-	if _, err := s.bystander.rotate(ctx); err != nil {
+	if err := s.bystander.rotate(ctx); err != nil {
 		return fmt.Errorf("the bystander's chain: %w", err)
 	}
 	return nil
@@ -120,7 +119,7 @@ func (s *subject) wrongPolicySeed(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if _, err := cred.obtained(ctx, 1, refreshGrant); err != nil {
+	if err := cred.obtained(ctx, 1, refreshGrant); err != nil {
 		return "", err
 	}
 	if err := cred.loseReply(ctx); err != nil {
@@ -140,7 +139,7 @@ func (s *subject) wrongPolicySeed(ctx context.Context) (string, error) {
 	if err := cred.changeLogin(ctx, map[string]string{v1alpha1.RefreshTokenKey: second}); err != nil {
 		return "", err
 	}
-	if _, err := cred.obtained(ctx, 2, refreshGrant); err != nil {
+	if err := cred.obtained(ctx, 2, refreshGrant); err != nil {
 		return "", err
 	}
 	return fmt.Sprintf("%s: %s, then a new seed", policy, stalled.reason(v1alpha1.ConditionStalled)), s.unharmed(ctx, cred)

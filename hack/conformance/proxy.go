@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -69,55 +68,66 @@ func (p *proxy) arm(armed *fault) {
 	p.fault = armed
 }
 
+// reply is what a server has said.
+type reply struct {
+	status int
+	header http.Header
+	body   []byte
+}
+
 // ServeHTTP lets the server do all of its work before anything is done to the reply.
 func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
 		return
 	}
-	response, reply, err := p.forward(r, body)
+	said, err := p.forward(r, body)
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusBadGateway)
 		return
 	}
-	if armed := p.note(r, body, response.StatusCode, reply); armed != nil {
+	if armed := p.note(readRequest(r, body, said)); armed != nil {
 		close(armed.arrived)
 		<-armed.release
 		if armed.lose {
 			panic(http.ErrAbortHandler) // closes the connection
 		}
 	}
-	for name, values := range response.Header {
+	for name, values := range said.header {
 		w.Header()[name] = values
 	}
-	w.WriteHeader(response.StatusCode)
-	_, _ = w.Write(reply)
+	w.WriteHeader(said.status)
+	_, _ = w.Write(said.body)
 }
 
-// forward sends a request on and reads the whole reply.
-func (p *proxy) forward(r *http.Request, body []byte) (*http.Response, []byte, error) {
+// forward sends a request on and reads the whole reply, whether or not the operator still waits for it.
+func (p *proxy) forward(r *http.Request, body []byte) (reply, error) {
 	target := *p.target
 	target.Path, target.RawQuery = r.URL.Path, r.URL.RawQuery
-	onward, err := http.NewRequest(r.Method, target.String(), bytes.NewReader(body)) // whether or not the operator still waits
+	onward, err := http.NewRequest(r.Method, target.String(), bytes.NewReader(body))
 	if err != nil {
-		return nil, nil, err
+		return reply{}, err
 	}
 	onward.Header = r.Header.Clone()
-	response, err := directly.Do(onward)
-	if err != nil {
-		return nil, nil, err
-	}
-	defer response.Body.Close()
-	reply, err := io.ReadAll(response.Body)
-	return response, reply, err
+	return do(onward)
 }
 
 // directly asks the servers, and follows no redirect.
 var directly = &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 
+// do asks a server and reads what it says.
+func do(asked *http.Request) (reply, error) {
+	response, err := directly.Do(asked)
+	if err != nil {
+		return reply{}, err
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	return reply{response.StatusCode, response.Header, body}, err
+}
+
 // note writes a request down, and takes the fault that waits for it.
-func (p *proxy) note(r *http.Request, body []byte, status int, reply []byte) *fault {
-	noted := readRequest(r, body, status, reply)
+func (p *proxy) note(noted request) *fault {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.requests = append(p.requests, noted)
@@ -156,6 +166,3 @@ func (p *proxy) seenIn(what string, text []byte) error {
 	}
 	return nil
 }
-
-// errNoToken is returned where a reply should have had a token.
-var errNoToken = errors.New("the reply has no token")

@@ -28,7 +28,7 @@ type request struct {
 }
 
 // readRequest reads the parameters from wherever the operator may put them: query, form or JSON.
-func readRequest(r *http.Request, body []byte, status int, reply []byte) request {
+func readRequest(r *http.Request, body []byte, said reply) request {
 	values := r.URL.Query()
 	if strings.HasPrefix(r.Header.Get("Content-Type"), "application/json") {
 		var object map[string]string
@@ -40,9 +40,9 @@ func readRequest(r *http.Request, body []byte, status int, reply []byte) request
 		maps.Copy(values, form)
 	}
 	_, basic, _ := r.BasicAuth()
-	granted := readGranted(reply)
+	granted := readGranted(said.body)
 	return request{
-		path: r.URL.Path, grant: values.Get("grant_type"), status: status,
+		path: r.URL.Path, grant: values.Get("grant_type"), status: said.status,
 		spends: values.Get("refresh_token") + values.Get("code"),
 		access: granted.Access, refresh: granted.Refresh,
 		clientSecret: values.Get("client_secret") + basic, password: values.Get("password"),

@@ -57,40 +57,47 @@ func (s *subject) rotateMany(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	old, err := cred.look(ctx)
-	if err != nil {
-		return "", err
-	}
-	living := 0 // old access tokens that outlived a refresh
+	living := 0
 	for i := range s.options.rotations {
-		step := cred.rotate
+		renew := cred.renew
 		if i == s.options.rotations/2 {
-			step = cred.rotateThroughRestart
+			renew = cred.renewThroughRestart
 		}
-		now, err := step(ctx)
+		outlived, err := cred.succeed(ctx, renew)
 		if err != nil {
 			return "", fmt.Errorf("rotation %d: %w", i+1, err)
 		}
-		lives, err := s.accepts(ctx, old.authorization())
-		if err != nil {
-			return "", err
-		}
-		if lives {
+		if outlived {
 			living++
 		}
-		old = now
 	}
 	note := fmt.Sprintf("%d of %d old access tokens outlive the refresh", living, s.options.rotations)
 	return note, cred.asked(tally{logins: 1, refreshes: s.options.rotations, most: 1})
 }
 
-// rotateThroughRestart asks the operator to end while the reply is under way: it has to take it along.
-func (c *credential) rotateThroughRestart(ctx context.Context) (seen, error) {
+// succeed has a new token obtained, looks whether the old one outlived that, and uses the new one.
+func (c *credential) succeed(ctx context.Context, renew func(context.Context) (seen, error)) (outlived bool, err error) {
+	old, err := c.look(ctx)
+	if err != nil {
+		return false, err
+	}
+	now, err := renew(ctx)
+	if err != nil {
+		return false, err
+	}
+	if outlived, err = c.accepts(ctx, old.authorization()); err != nil {
+		return false, err
+	}
+	return outlived, c.use(ctx, now)
+}
+
+// renewThroughRestart asks the operator to end while the reply is under way: it has to take it along.
+func (c *credential) renewThroughRestart(ctx context.Context) (seen, error) {
 	before, err := c.interrupt(ctx, c.operator.Terminate)
 	if err != nil {
 		return before, err
 	}
-	return c.obtained(ctx, before.serial()+1, refreshGrant)
+	return c.arrived(ctx, before.serial()+1, refreshGrant)
 }
 
 // interrupt ends the operator in its way while the reply to a refresh is under way, and starts the next one.
@@ -103,10 +110,8 @@ func (c *credential) interrupt(ctx context.Context, end func()) (seen, error) {
 	if err := c.ask(ctx); err != nil {
 		return before, err
 	}
-	select {
-	case <-held.arrived:
-	case <-ctx.Done():
-		return before, ctx.Err()
+	if err := happens(ctx, "the server has answered", held.arrived); err != nil {
+		return before, err
 	}
 	end()
 	close(held.release)
@@ -125,7 +130,7 @@ func (s *subject) revocation(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if _, err := cred.rotate(ctx); err != nil {
+	if err := cred.rotate(ctx); err != nil {
 		return "", err
 	}
 	before, err := s.counts(ctx)
@@ -142,11 +147,11 @@ func (s *subject) revocation(ctx context.Context) (string, error) {
 	if revoked := after.minus(before).Revoked; revoked != 1 {
 		return "", fmt.Errorf("the server has revoked %d refresh tokens, want 1", revoked)
 	}
-	return s.presentRevoked(ctx, cred)
+	return "", s.presentRevoked(ctx, cred)
 }
 
-// presentRevoked presents a revoked refresh token, past the operator.
-func (s *subject) presentRevoked(ctx context.Context, cred *credential) (string, error) {
+// presentRevoked presents a revoked refresh token, past the operator: no server may know it any more.
+func (s *subject) presentRevoked(ctx context.Context, cred *credential) error {
 	var newest string
 	for _, request := range s.proxy.since(cred.first) {
 		if request.refresh != "" {
@@ -154,15 +159,10 @@ func (s *subject) presentRevoked(ctx context.Context, cred *credential) (string,
 		}
 	}
 	status, _, err := s.grant(ctx, url.Values{"grant_type": {refreshGrant}, "refresh_token": {newest}})
-	switch {
-	case err != nil:
-		return "", err
-	case status != http.StatusOK:
-		return "", nil
-	case s.server.again == tolerant:
-		return "revoked, and yet the server's grace window answers to it", nil
+	if err == nil && status == http.StatusOK {
+		err = errors.New("the refresh token still works")
 	}
-	return "", errors.New("the refresh token still works")
+	return err
 }
 
 func (s *subject) wrongClient(ctx context.Context) (string, error) {
@@ -195,7 +195,7 @@ func (s *subject) corrected(ctx context.Context, name string, login map[string]s
 	if err := cred.changeLogin(ctx, map[string]string{key: value}); err != nil {
 		return "", err
 	}
-	if _, err := cred.obtained(ctx, 1, passwordGrant); err != nil {
+	if err := cred.obtained(ctx, 1, passwordGrant); err != nil {
 		return "", err
 	}
 	return "", cred.asked(tally{logins: 2, refusedLogins: 1})

@@ -44,13 +44,13 @@ func (s *subject) plant(ctx context.Context, name, grant string, give func() (ma
 	if err != nil {
 		return "", err
 	}
-	if _, err := cred.obtained(ctx, 1, grant); err != nil {
+	if err := cred.obtained(ctx, 1, grant); err != nil {
 		return "", err
 	}
 	if err := cred.applyAgain(ctx, login); err != nil {
 		return "", err
 	}
-	if _, err := cred.rotate(ctx); err != nil {
+	if err := cred.rotate(ctx); err != nil {
 		return "", err
 	}
 	another, err := give()
@@ -60,7 +60,7 @@ func (s *subject) plant(ctx context.Context, name, grant string, give func() (ma
 	if err := cred.changeLogin(ctx, another); err != nil {
 		return "", err
 	}
-	if _, err := cred.obtained(ctx, 3, grant); err != nil {
+	if err := cred.obtained(ctx, 3, grant); err != nil {
 		return "", err
 	}
 	want := tally{refreshes: 3, most: 1}

@@ -59,12 +59,12 @@ var servers = []server{
 	},
 	{
 		name: "oidc-provider", about: "the strictest: reuse revokes the grant; an access token outlives the refresh",
-		make: nodeProgram("oidc-provider", 20), provider: oauth2("/token", "/token/revocation", "clientAuthentication", "Basic"),
+		make: nodeProgram("oidc-provider"), provider: oauth2("/token", "/token/revocation", "clientAuthentication", "Basic"),
 		tokenPath: "/token", revocationPath: "/token/revocation", basic: true, again: revokes,
 	},
 	{
 		name: "node-oauth2-server", about: "revokes the old token before it saves the new one; a wrong client gets 400",
-		make: nodeProgram("node-oauth2-server", 16), provider: oauth2("/token", ""), tokenPath: "/token", again: refuses,
+		make: nodeProgram("node-oauth2-server"), provider: oauth2("/token", ""), tokenPath: "/token", again: refuses,
 	},
 	{
 		name: "doorkeeper-on-use", about: "Commerce Layer's profile (JSON, `created_at`, `/oauth/revoke`); the old refresh token lives until the new access token is used",

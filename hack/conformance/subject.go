@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"strings"
@@ -87,6 +86,9 @@ func (s *subject) playAll(ctx context.Context, into *row) error {
 
 // play plays one scenario, with the server's own counts before and after.
 func (s *subject) play(ctx context.Context, scenario scenario) cell {
+	if err := s.recover(ctx); err != nil {
+		return cell{err: err}
+	}
 	before, err := s.counts(ctx)
 	if err != nil {
 		return cell{err: err}
@@ -98,9 +100,20 @@ func (s *subject) play(ctx context.Context, scenario scenario) cell {
 		played.err, played.notApplicable = nil, true
 	}
 	if played.err != nil && ctx.Err() == nil {
-		s.say("the end of the operator's log:\n%s", s.operator.LastLines(12))
+		s.say("the end of the operator's log:\n%s", s.operator.LastLines(5))
 	}
 	return played
+}
+
+// recover takes away what a scenario that failed may have left: a fault, or no operator.
+func (s *subject) recover(ctx context.Context) error {
+	s.proxy.arm(nil)
+	select {
+	case <-s.operator.Done():
+		return s.startOperator(ctx)
+	default:
+		return nil
+	}
 }
 
 func (s *subject) counts(ctx context.Context) (counts, error) {
@@ -122,8 +135,8 @@ func (s *subject) accepts(ctx context.Context, authorization string) (bool, erro
 		return false, err
 	}
 	asked.Header.Set("Authorization", authorization)
-	status, _, err := do(asked)
-	return status == http.StatusOK, err
+	said, err := do(asked)
+	return said.status == http.StatusOK, err
 }
 
 // authorize logs a person in, past the operator, and returns the refresh token.
@@ -141,11 +154,11 @@ func (s *subject) code(ctx context.Context, user string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	status, body, err := do(asked)
-	if err == nil && (status != http.StatusOK || len(body) == 0) {
-		err = fmt.Errorf("a person's authorization: HTTP %d", status)
+	said, err := do(asked)
+	if err == nil && (said.status != http.StatusOK || len(said.body) == 0) {
+		err = fmt.Errorf("a person's authorization: HTTP %d", said.status)
 	}
-	return string(body), err
+	return string(said.body), err
 }
 
 // grant asks the token endpoint itself, past the operator and its proxy.
@@ -162,16 +175,6 @@ func (s *subject) grant(ctx context.Context, form url.Values) (int, granted, err
 	if s.server.basic {
 		asked.SetBasicAuth(clientID, s.clientSecret)
 	}
-	status, body, err := do(asked)
-	return status, readGranted(body), err
-}
-
-func do(asked *http.Request) (int, []byte, error) {
-	response, err := directly.Do(asked)
-	if err != nil {
-		return 0, nil, err
-	}
-	defer response.Body.Close()
-	body, err := io.ReadAll(response.Body)
-	return response.StatusCode, body, err
+	said, err := do(asked)
+	return said.status, readGranted(said.body), err
 }

@@ -114,13 +114,18 @@ func (s *suite) startOperator(ctx context.Context) error {
 
 // awaitEnd waits for the operator to end after it was asked to.
 func (s *suite) awaitEnd(ctx context.Context) error {
+	return happens(ctx, "the operator ends", s.operator.Done())
+}
+
+// happens waits until a channel is closed.
+func happens(ctx context.Context, what string, channel <-chan struct{}) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	select {
-	case <-s.operator.Done():
+	case <-channel:
 		return nil
 	case <-ctx.Done():
-		return fmt.Errorf("the operator does not end: %w", ctx.Err())
+		return fmt.Errorf("waiting until %s: %w", what, ctx.Err())
 	}
 }
 

@@ -79,7 +79,8 @@ func newProvider(store *ledger) (fosite.OAuth2Provider, error) {
 		GlobalSecret: []byte(rand.Text() + rand.Text())[:32],
 	}
 	return compose.Compose(config, store, &compose.CommonStrategy{CoreStrategy: compose.NewOAuth2HMACStrategy(config)},
-		compose.OAuth2AuthorizeExplicitFactory, compose.OAuth2RefreshTokenGrantFactory, compose.OAuth2ResourceOwnerPasswordCredentialsFactory,
+		compose.OAuth2AuthorizeExplicitFactory, compose.OAuth2RefreshTokenGrantFactory,
+		compose.OAuth2ResourceOwnerPasswordCredentialsFactory, //nolint:staticcheck // discouraged, and what the operator logs in by
 		compose.OAuth2TokenIntrospectionFactory, compose.OAuth2TokenRevocationFactory,
 	), nil
 }
