@@ -39,7 +39,34 @@ func (s *subject) kill(ctx context.Context) (string, error) {
 }
 
 func (s *subject) wrongPolicy(ctx context.Context) (string, error) {
-	return s.lose(ctx, "wrong-policy", s.server.wrong(), (*credential).loseReply)
+	first := s.proxy.count()
+	note, err := s.lose(ctx, "wrong-policy", s.server.wrong(), (*credential).loseReply)
+	if err != nil || s.server.again == tolerant {
+		return note, err
+	}
+	fate, err := s.fateOfLost(ctx, first)
+	return note + fate, err
+}
+
+// fateOfLost presents the token that was in the lost reply, past the operator: does it outlive the reuse of the one before it?
+func (s *subject) fateOfLost(ctx context.Context, first int) (string, error) {
+	var lost string
+	for _, request := range s.proxy.since(first) {
+		if request.grant == refreshGrant {
+			lost = request.refresh
+			break
+		}
+	}
+	lives, err := s.works(ctx, lost)
+	switch {
+	case err != nil:
+		return "", err
+	case lives == (s.server.again == revokes):
+		return "", fmt.Errorf("the family of the reused token lives: %v, which is not what this server is here for", lives)
+	case lives:
+		return "; the lost family lives on, unused", nil
+	}
+	return "; the lost family is revoked", nil
 }
 
 // loseReply has the server work on a refresh and its reply lost.

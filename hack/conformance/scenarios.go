@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
-	"net/url"
 
 	"github.com/fluent-credential/operator/api/v1alpha1"
 )
@@ -158,8 +156,8 @@ func (s *subject) presentRevoked(ctx context.Context, cred *credential) error {
 			newest = request.refresh
 		}
 	}
-	status, _, err := s.grant(ctx, url.Values{"grant_type": {refreshGrant}, "refresh_token": {newest}})
-	if err == nil && status == http.StatusOK {
+	lives, err := s.works(ctx, newest)
+	if err == nil && lives {
 		err = errors.New("the refresh token still works")
 	}
 	return err

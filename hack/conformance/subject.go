@@ -148,6 +148,12 @@ func (s *subject) authorize(ctx context.Context, user string) (string, error) {
 	return reply.Refresh, err
 }
 
+// works presents a refresh token to the token endpoint itself, past the operator.
+func (s *subject) works(ctx context.Context, refreshToken string) (bool, error) {
+	status, _, err := s.grant(ctx, url.Values{"grant_type": {refreshGrant}, "refresh_token": {refreshToken}})
+	return status == http.StatusOK, err
+}
+
 // code has a person say yes, and returns the authorization code.
 func (s *subject) code(ctx context.Context, user string) (string, error) {
 	asked, err := http.NewRequestWithContext(ctx, http.MethodPost, s.process.URL+"/judge/code?user="+url.QueryEscape(user), nil)
