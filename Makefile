@@ -85,7 +85,7 @@ docker-build: ## Build the image IMG with docker
 
 .PHONY: clean
 clean: ## Remove everything that was built
-	rm -rf bin cover.out
+	rm -rf bin cover.out hack/conformance/*/node_modules
 
 ##@ Test
 

@@ -22,6 +22,7 @@ type subject struct {
 
 	credentials []*credential
 	bystander   *credential
+	own         int // refresh tokens that the judge has presented itself
 }
 
 // counts is what a server says of itself.
@@ -116,6 +117,7 @@ func (s *subject) recover(ctx context.Context) error {
 	}
 }
 
+// counts is what the server has counted until now, without what the judge has done itself.
 func (s *subject) counts(ctx context.Context) (counts, error) {
 	var told counts
 	body, err := localcluster.Get(ctx, s.process.URL+"/judge/counts")
@@ -125,6 +127,7 @@ func (s *subject) counts(ctx context.Context) (counts, error) {
 	if err != nil {
 		return told, fmt.Errorf("the counts of %s: %w", s.server.name, err)
 	}
+	told.Presented -= s.own
 	return told, nil
 }
 
@@ -150,6 +153,7 @@ func (s *subject) authorize(ctx context.Context, user string) (string, error) {
 
 // works presents a refresh token to the token endpoint itself, past the operator.
 func (s *subject) works(ctx context.Context, refreshToken string) (bool, error) {
+	s.own++
 	status, _, err := s.grant(ctx, url.Values{"grant_type": {refreshGrant}, "refresh_token": {refreshToken}})
 	return status == http.StatusOK, err
 }
