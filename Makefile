@@ -23,6 +23,8 @@ BENCHFLAGS ?=
 
 # ALERTFLAGS is handed to "alerts-e2e": make alerts-e2e ALERTFLAGS=-record writes what it saw into the documentation.
 ALERTFLAGS ?=
+# CONFORMANCEFLAGS is handed to the conformance run: make conformance CONFORMANCEFLAGS='--only fosite --quick'
+CONFORMANCEFLAGS ?=
 
 # KUBEBUILDER_ASSETS is the directory of etcd, kube-apiserver and kubectl. Whoever has it set already keeps what is
 # there, and nothing is built.
@@ -32,6 +34,9 @@ override KUBEBUILDER_ASSETS := $(abspath $(KUBEBUILDER_ASSETS))
 # Version stamping from git is left out (-buildvcs=false): it fails where the checkout belongs to another user, as in
 # many a CI container. VERSION carries the revision. No -trimpath either, so that what is compiled here serves the tests.
 GOBUILD := $(GO) build -buildvcs=false -ldflags '-X main.version=$(VERSION)'
+
+# The modules beside the main one that hold code of ours; those of hack/tools hold none.
+MODULES := hack/devcluster hack/dashboards hack/conformance/go-oauth2 hack/conformance/fosite
 
 # What "generate", "manifests" and "build-installer" write, and nobody edits.
 GENERATED := ':(glob)api/**/zz_generated.*.go' ':(glob)api/**/applyconfiguration/**' \
@@ -85,7 +90,7 @@ docker-build: ## Build the image IMG with docker
 
 .PHONY: clean
 clean: ## Remove everything that was built
-	rm -rf bin cover.out
+	rm -rf bin cover.out hack/conformance/*/node_modules
 
 ##@ Test
 
@@ -118,6 +123,11 @@ alerts-e2e: k8s build $(PROMETHEUS) ## Stage an outage under a real Prometheus: 
 bench: k8s build ## Measure rotations against the control plane, some minutes (BENCHFLAGS=--quick: fewer)
 	@$(GO) build -buildvcs=false -o bin/bench ./hack/bench
 	@exec env KUBEBUILDER_ASSETS='$(KUBEBUILDER_ASSETS)' bin/bench $(BENCHFLAGS)
+
+.PHONY: conformance
+conformance: k8s build ## Hold the operator against third-party authorization servers (CONFORMANCEFLAGS=--quick: a short pass)
+	@$(GO) build -buildvcs=false -o bin/conformance ./hack/conformance
+	@exec env KUBEBUILDER_ASSETS='$(KUBEBUILDER_ASSETS)' GO='$(GO)' bin/conformance $(CONFORMANCEFLAGS)
 
 ##@ Develop
 
@@ -178,14 +188,13 @@ verify: ## Check that what is generated is what is committed
 .PHONY: lint
 lint: $(GOLANGCI_LINT) ## Run the linters of .golangci.yml
 	$(GOLANGCI_LINT) run ./...
-	cd hack/devcluster && '$(CURDIR)/$(GOLANGCI_LINT)' run --config '$(CURDIR)/.golangci.yml' .
-	cd hack/dashboards && '$(CURDIR)/$(GOLANGCI_LINT)' run --config '$(CURDIR)/.golangci.yml' .
+	@for dir in $(MODULES); do echo "lint $$dir"; \
+		(cd "$$dir" && '$(CURDIR)/$(GOLANGCI_LINT)' run --config '$(CURDIR)/.golangci.yml' .) || exit 1; done
 
 .PHONY: fmt
 fmt: $(GOLANGCI_LINT) ## Format the code as "lint" wants it
 	$(GOLANGCI_LINT) fmt ./...
-	cd hack/devcluster && '$(CURDIR)/$(GOLANGCI_LINT)' fmt --config '$(CURDIR)/.golangci.yml' .
-	cd hack/dashboards && '$(CURDIR)/$(GOLANGCI_LINT)' fmt --config '$(CURDIR)/.golangci.yml' .
+	@for dir in $(MODULES); do (cd "$$dir" && '$(CURDIR)/$(GOLANGCI_LINT)' fmt --config '$(CURDIR)/.golangci.yml' .) || exit 1; done
 
 .PHONY: proportions
 proportions: ## Check the lengths of functions and files
@@ -193,7 +202,7 @@ proportions: ## Check the lengths of functions and files
 
 .PHONY: tidy
 tidy: ## Tidy every module's go.mod
-	@for dir in . hack/devcluster hack/dashboards hack/tools/*/; do echo "tidy $$dir"; (cd "$$dir" && $(GO) mod tidy) || exit 1; done
+	@for dir in . $(MODULES) hack/tools/*/; do echo "tidy $$dir"; (cd "$$dir" && $(GO) mod tidy) || exit 1; done
 
 ##@ Deploy (to the cluster kubectl points at)
 

@@ -1,24 +1,17 @@
 package localcluster
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/url"
-	"os"
-	"strings"
 
 	"github.com/fluent-credential/operator/hack/authsim"
 )
 
 // Authsim is a simulated authorization server at work.
-type Authsim struct {
-	*Process
-	// URL is what it serves on.
-	URL string
-}
+type Authsim struct{ *Server }
 
 // StartAuthsim starts a simulated authorization server and waits until it serves. The name is for messages and the log.
 func (c *Cluster) StartAuthsim(name string, args ...string) (*Authsim, error) {
@@ -26,21 +19,11 @@ func (c *Cluster) StartAuthsim(name string, args ...string) (*Authsim, error) {
 	if err != nil {
 		return nil, err
 	}
-	read, write, err := os.Pipe()
+	server, err := c.StartServer(ServerProgram{Name: name, Path: binary, Args: args})
 	if err != nil {
 		return nil, err
 	}
-	defer read.Close() //nolint:errcheck // it was only read
-	process, err := c.launch(program{name: name, path: binary, args: args, stdout: write})
-	_ = write.Close() // the process holds a copy of its own
-	if err != nil {
-		return nil, err
-	}
-	line, err := bufio.NewReader(read).ReadString('\n') // its first and only line is the URL that it serves on
-	if err != nil {
-		return nil, fmt.Errorf("%s does not serve\n%s", name, process.LastLines(5))
-	}
-	return &Authsim{Process: process, URL: strings.TrimSpace(line)}, nil
+	return &Authsim{Server: server}, nil
 }
 
 // Ledger is everything that the server was asked and everything it gave.

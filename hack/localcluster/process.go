@@ -92,6 +92,15 @@ func (p *Process) Stop() error {
 	return fmt.Errorf("%s did not stop within %s and was killed", p.Name, patience)
 }
 
+// Terminate asks the process to end, and does not wait. Who asks again takes away its time to end well: Done tells when it has.
+func (p *Process) Terminate() { _ = p.cmd.Process.Signal(syscall.SIGTERM) }
+
+// Kill ends the process as a crash would, and waits until it is gone.
+func (p *Process) Kill() {
+	_ = p.cmd.Process.Kill() // fails only where it has ended
+	<-p.done
+}
+
 func (p *Process) over() bool {
 	select {
 	case <-p.done:

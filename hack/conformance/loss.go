@@ -1,0 +1,181 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/fluent-credential/operator/api/v1alpha1"
+)
+
+// recovery is how a lost reply has to end where the login has a password.
+type recovery struct {
+	grant  string // by which the next token comes
+	asked  tally  // from the first login until then
+	reuses int    // that the server counts
+}
+
+// recoveryFrom is what a policy does at a server. Whatever happens, no token is presented more than twice, and one family is lost at
+// the most.
+func recoveryFrom(policy v1alpha1.LostReplyPolicy, again consequence) recovery {
+	switch {
+	case policy != v1alpha1.LostReplyRetry:
+		return recovery{grant: passwordGrant, asked: tally{logins: 2, refreshes: 1, most: 1}}
+	case again == tolerant:
+		return recovery{grant: refreshGrant, asked: tally{logins: 1, refreshes: 2, most: 2}, reuses: 1}
+	}
+	return recovery{grant: passwordGrant, asked: tally{logins: 2, refreshes: 2, most: 2}, reuses: 1}
+}
+
+func (r recovery) note(policy v1alpha1.LostReplyPolicy) string {
+	return fmt.Sprintf("%s: token presented %d×, %d new login", policy, r.asked.most, r.asked.logins-1)
+}
+
+func (s *subject) lostReply(ctx context.Context) (string, error) {
+	return s.lose(ctx, "lost-reply", s.server.right(), (*credential).loseReply)
+}
+
+func (s *subject) kill(ctx context.Context) (string, error) {
+	return s.lose(ctx, "kill", s.server.right(), (*credential).dieWithReply)
+}
+
+func (s *subject) wrongPolicy(ctx context.Context) (string, error) {
+	first := s.proxy.count()
+	note, err := s.lose(ctx, "wrong-policy", s.server.wrong(), (*credential).loseReply)
+	if err != nil || s.server.again == tolerant {
+		return note, err
+	}
+	fate, err := s.fateOfLost(ctx, first)
+	return note + fate, err
+}
+
+// fateOfLost presents the token that was in the lost reply, past the operator: does it outlive the reuse of the one before it?
+func (s *subject) fateOfLost(ctx context.Context, first int) (string, error) {
+	var lost string
+	for _, request := range s.proxy.since(first) {
+		if request.grant == refreshGrant {
+			lost = request.refresh
+			break
+		}
+	}
+	lives, err := s.works(ctx, lost)
+	switch {
+	case err != nil:
+		return "", err
+	case lives == (s.server.again == revokes):
+		return "", fmt.Errorf("the family of the reused token lives: %v, which is not what this server is here for", lives)
+	case lives:
+		return "; the lost family lives on, unused", nil
+	}
+	return "; the lost family is revoked", nil
+}
+
+// loseReply has the server work on a refresh and its reply lost.
+func (c *credential) loseReply(ctx context.Context) error {
+	c.proxy.loseNext()
+	return c.ask(ctx)
+}
+
+// dieWithReply kills the operator while the reply is under way.
+func (c *credential) dieWithReply(ctx context.Context) error {
+	_, err := c.interrupt(ctx, c.operator.Kill)
+	return err
+}
+
+// lose loses a reply in some way and looks at how the operator recovers, at the chain that follows, and at the bystander.
+func (s *subject) lose(
+	ctx context.Context, name string, policy v1alpha1.LostReplyPolicy, how func(*credential, context.Context) error,
+) (string, error) {
+	cred, err := s.logIn(ctx, name, policy)
+	if err != nil {
+		return "", err
+	}
+	before, err := s.counts(ctx)
+	if err != nil {
+		return "", err
+	}
+	if err := how(cred, ctx); err != nil {
+		return "", err
+	}
+	want := recoveryFrom(policy, s.server.again)
+	if err := cred.obtained(ctx, 2, want.grant); err != nil {
+		return "", err
+	}
+	if err := cred.asked(want.asked); err != nil {
+		return "", err
+	}
+	if err := s.counted(ctx, before, counts{Presented: want.asked.refreshes, Reused: want.reuses}); err != nil {
+		return "", err
+	}
+	return want.note(policy), s.unharmed(ctx, cred)
+}
+
+// counted compares what the server has counted since with what it has to be.
+func (s *subject) counted(ctx context.Context, before, want counts) error {
+	now, err := s.counts(ctx)
+	if err != nil {
+		return err
+	}
+	if got := now.minus(before); got != want {
+		return fmt.Errorf("the server has counted %+v, want %+v", got, want)
+	}
+	return nil
+}
+
+// unharmed rotates what has to live on: the chain that was begun after the loss, and the one of the bystander.
+func (s *subject) unharmed(ctx context.Context, after *credential) error {
+	for range 2 {
+		if err := after.rotate(ctx); err != nil {
+			return fmt.Errorf("the chain after the loss: %w", err)
+		}
+	}
+	if err := s.bystander.rotate(ctx); err != nil {
+		return fmt.Errorf("the bystander's chain: %w", err)
+	}
+	return nil
+}
+
+// wrongPolicySeed loses a reply where there is no password: a person is asked, and a new seed is all it takes.
+func (s *subject) wrongPolicySeed(ctx context.Context) (string, error) {
+	const user = "wrong-policy-seed"
+	first, err := s.authorize(ctx, user)
+	if err != nil {
+		return "", err
+	}
+	policy := s.server.wrong()
+	cred, err := s.create(ctx, user, policy, s.withClient(map[string]string{v1alpha1.RefreshTokenKey: first}))
+	if err != nil {
+		return "", err
+	}
+	if err := cred.obtained(ctx, 1, refreshGrant); err != nil {
+		return "", err
+	}
+	if err := cred.loseReply(ctx); err != nil {
+		return "", err
+	}
+	stalled, err := cred.await(ctx, "a person is asked", seen.stalled)
+	if err != nil {
+		return "", err
+	}
+	if err := cred.asked(stallFrom(policy)); err != nil {
+		return "", err
+	}
+	second, err := s.authorize(ctx, user)
+	if err != nil {
+		return "", err
+	}
+	if err := cred.changeLogin(ctx, map[string]string{v1alpha1.RefreshTokenKey: second}); err != nil {
+		return "", err
+	}
+	if err := cred.obtained(ctx, 2, refreshGrant); err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("%s: %s, then a new seed", policy, stalled.reason(v1alpha1.ConditionStalled)), s.unharmed(ctx, cred)
+}
+
+// stallFrom is what is asked before a person is: the seed, the token whose reply was lost, and under Retry that token again.
+func stallFrom(policy v1alpha1.LostReplyPolicy) tally {
+	if policy == v1alpha1.LostReplyRetry {
+		return tally{refreshes: 3, most: 2}
+	}
+	return tally{refreshes: 2, most: 1}
+}
