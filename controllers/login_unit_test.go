@@ -8,6 +8,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/fluent-credential/operator/api/v1alpha1"
+	"github.com/fluent-credential/operator/internal/binding"
 	"github.com/fluent-credential/operator/internal/custody"
 	"github.com/fluent-credential/operator/internal/plan"
 	"github.com/fluent-credential/operator/internal/token"
@@ -61,7 +62,7 @@ func TestUnitLoginOf(t *testing.T) {
 			for key, value := range test.data {
 				secret.Data[key] = []byte(value)
 			}
-			if diff := cmp.Diff(test.want, loginOf(secret, test.keys)); diff != "" {
+			if diff := cmp.Diff(test.want, binding.LoginOf(secret, test.keys)); diff != "" {
 				t.Errorf("%s (-want +got)\n%s", test.why, diff)
 			}
 		})
