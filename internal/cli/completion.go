@@ -52,7 +52,10 @@ func (s *session) completeFlags(root *cobra.Command) {
 
 // complete offers words for a flag.
 func complete(command *cobra.Command, flag string, words []string) {
-	_ = command.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(words, cobra.ShellCompDirectiveNoFileComp))
+	_ = command.RegisterFlagCompletionFunc(flag,
+		func(_ *cobra.Command, _ []string, prefix string) ([]string, cobra.ShellCompDirective) {
+			return startingWith(slices.Clone(words), prefix), cobra.ShellCompDirectiveNoFileComp
+		})
 }
 
 func (s *session) completeNamespaces(command *cobra.Command, _ []string, prefix string) ([]string, cobra.ShellCompDirective) {

@@ -32,7 +32,7 @@ func New(streams genericiooptions.IOStreams, version string, now func() time.Tim
 	s := &session{IOStreams: streams, cluster: genericclioptions.NewConfigFlags(true), now: now, version: version}
 	root := &cobra.Command{
 		Use: "fluent", Short: "See, understand and mend the credentials of a cluster", Long: rootLong,
-		Version: version, SilenceErrors: true, SilenceUsage: true,
+		Version: version, SilenceErrors: true, SilenceUsage: true, SuggestionsMinimumDistance: 2,
 		Annotations: map[string]string{cobra.CommandDisplayNameAnnotation: "kubectl fluent"},
 		Args:        cobra.ArbitraryArgs,
 		RunE:        noCommand,
