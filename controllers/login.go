@@ -101,7 +101,9 @@ func (o *observation) missing() string {
 		o.keyName(v1alpha1.UsernameKey), o.keyName(v1alpha1.PasswordKey), o.keyName(v1alpha1.RefreshTokenKey))
 }
 
-func (o *observation) keyName(key string) string { return binding.KeyName(o.cred.Spec.CredentialsSecretRef.Keys, key) }
+func (o *observation) keyName(key string) string {
+	return binding.KeyName(o.cred.Spec.CredentialsSecretRef.Keys, key)
+}
 
 // inputs names the chain that a token belongs to: another endpoint, client or scope is another chain.
 func (o *observation) inputs() string {

@@ -9,8 +9,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/fluent-credential/operator/api/v1alpha1"
-	"github.com/fluent-credential/operator/internal/binding"
 	applyv1alpha1 "github.com/fluent-credential/operator/api/v1alpha1/applyconfiguration/api/v1alpha1"
+	"github.com/fluent-credential/operator/internal/binding"
 )
 
 // The parts of the status that are copied, not judged.

@@ -45,8 +45,8 @@ something would fail.`,
 		RunE: func(command *cobra.Command, args []string) error { return o.run(command.Context(), args) },
 	}
 	command.Flags().StringVarP(&o.file, "filename", "f", "", "File, directory or - that holds the manifests; the same as FILE.")
-	o.dataOutput.addFlag(command)
-	o.endpointPolicy.addFlags(command.Flags())
+	o.addFlag(command)
+	o.addFlags(command.Flags())
 	return command
 }
 

@@ -106,10 +106,3 @@ func (v *examination) uids(ctx context.Context) (map[types.UID]bool, error) {
 	}
 	return found, err
 }
-
-func fieldsV1(fields *metav1.FieldsV1) []byte {
-	if fields == nil {
-		return nil
-	}
-	return fields.Raw
-}

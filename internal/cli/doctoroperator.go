@@ -141,7 +141,7 @@ func (v *examination) examineLease(lease *coordinationv1.Lease) (held bool) {
 // examineLeaderClock compares the time that the leader wrote with the time at which the API server took the writing.
 func (v *examination) examineLeaderClock(lease *coordinationv1.Lease) {
 	for _, entry := range lease.ManagedFields {
-		if entry.Time == nil || !strings.Contains(string(fieldsV1(entry.FieldsV1)), `"f:renewTime"`) {
+		if entry.Time == nil || entry.FieldsV1 == nil || !strings.Contains(entry.FieldsV1.GetRawString(), `"f:renewTime"`) {
 			continue
 		}
 		if skew := lease.Spec.RenewTime.Sub(entry.Time.Time); skew > maxSkew || skew < -maxSkew {

@@ -54,15 +54,17 @@ func (o *dataOutput) validate() error {
 
 // print writes the data, or the text where no format was asked for.
 func (o *dataOutput) print(s *session, data any, text func()) error {
-	encode := func(data any) ([]byte, error) { return json.MarshalIndent(data, "", "    ") }
+	var encoded []byte
+	var err error
 	switch o.format {
 	case "":
 		text()
 		return nil
 	case "yaml":
-		encode = func(data any) ([]byte, error) { return yaml.Marshal(data) }
+		encoded, err = yaml.Marshal(data)
+	default:
+		encoded, err = json.MarshalIndent(data, "", "    ")
 	}
-	encoded, err := encode(data)
 	if err != nil {
 		return err
 	}
