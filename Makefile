@@ -76,9 +76,18 @@ demo: k8s build ## Rotate a credential against a simulated API, on a control pla
 ##@ Build
 
 .PHONY: build
-build: ## Build the operator and the simulated authorization server into bin/
+build: plugin ## Build the operator, kubectl fluent and the simulated authorization server into bin/
 	$(GOBUILD) -o bin/fluent-credential-operator ./cmd/operator
 	$(GOBUILD) -o bin/authsim ./hack/authsim/cmd/authsim
+
+.PHONY: plugin
+plugin: ## Build kubectl fluent, a plugin of kubectl, and its completion into bin/
+	$(GOBUILD) -o bin/kubectl-fluent ./cmd/kubectl-fluent
+	@install -m 755 cmd/kubectl-fluent/kubectl_complete-fluent bin/
+
+.PHONY: krew
+krew: ## Build kubectl fluent for all platforms, and its krew manifest, into dist/krew (VERSION=v0.1.0)
+	$(GO) run -buildvcs=false ./hack/krew -version '$(VERSION)' -out dist/krew
 
 .PHONY: k8s
 k8s: ## Build etcd, kube-apiserver and kubectl into bin/k8s (minutes the first time, then nothing)

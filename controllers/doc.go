@@ -46,7 +46,7 @@
 // # Where things are
 //
 //	fluentcredential_controller.go  Reconciler, Reconcile, perform
-//	observe.go login.go workload.go provider.go   what a pass looks at
+//	observe.go login.go workload.go   what a pass looks at
 //	exchange.go outcome.go                        claim, send, commit; what an answer makes of the state
 //	guard.go journal.go journalkey.go             logins that may be tried; replies on disk
 //	publish.go recover.go revoke.go release.go    the other actions

@@ -16,11 +16,8 @@ import (
 	"github.com/fluent-credential/operator/internal/journal"
 )
 
-// The Secret that holds the journal's key, in the operator's namespace, so that every replica can read what another one wrote.
-const (
-	journalKeySecret = "fluent-credential-operator-journal-key"
-	journalKeyEntry  = "key"
-)
+// journalKeyEntry is the entry of v1alpha1.JournalKeySecret that holds the key.
+const journalKeyEntry = "key"
 
 // openJournal opens the journal under the key that all replicas share.
 func openJournal(ctx context.Context, mgr ctrl.Manager, options Options) (*journal.Journal, error) {
@@ -41,7 +38,7 @@ func openJournal(ctx context.Context, mgr ctrl.Manager, options Options) (*journ
 // journalKey reads the key, and makes it when there is none. Of two replicas that make one, the first wins.
 func journalKey(ctx context.Context, reader client.Reader, writer client.Writer, namespace string) ([]byte, error) {
 	var secret corev1.Secret
-	name := types.NamespacedName{Namespace: namespace, Name: journalKeySecret}
+	name := types.NamespacedName{Namespace: namespace, Name: v1alpha1.JournalKeySecret}
 	err := reader.Get(ctx, name, &secret)
 	if apierrors.IsNotFound(err) {
 		err = writer.Create(ctx, newJournalKey(namespace))
@@ -57,7 +54,7 @@ func newJournalKey(namespace string) *corev1.Secret {
 	_, _ = rand.Read(key) // never fails: crypto/rand ends the process instead
 	return &corev1.Secret{
 		ObjectMeta: metav1.ObjectMeta{
-			Namespace: namespace, Name: journalKeySecret,
+			Namespace: namespace, Name: v1alpha1.JournalKeySecret,
 			Labels: map[string]string{v1alpha1.ManagedByLabel: v1alpha1.OperatorName},
 		},
 		Data: map[string][]byte{journalKeyEntry: key},

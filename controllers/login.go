@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -13,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/fluent-credential/operator/api/v1alpha1"
+	"github.com/fluent-credential/operator/internal/binding"
 	"github.com/fluent-credential/operator/internal/plan"
 	"github.com/fluent-credential/operator/internal/token"
 )
@@ -36,7 +36,7 @@ func (r *Reconciler) observeLogin(ctx context.Context, seen *observation) error 
 	} else if err != nil {
 		return err
 	}
-	seen.login = loginOf(&secret, keys)
+	seen.login = binding.LoginOf(&secret, keys)
 	*known = rememberedRead{uid: secret.UID, resourceVersion: secret.ResourceVersion, keys: keys, login: seen.login}
 	seen.login.Scope = seen.cred.Spec.Scope
 	return nil
@@ -54,23 +54,6 @@ func (o *observation) forget(known *rememberedRead) {
 // is tells whether the login was read from this version of the Secret, under these names.
 func (k *rememberedRead) is(cached *metav1.PartialObjectMetadata, keys map[string]v1alpha1.SecretKey) bool {
 	return cached.UID == k.uid && cached.ResourceVersion == k.resourceVersion && maps.Equal(keys, k.keys)
-}
-
-// loginOf reads the entries of a credentials Secret. A line end at the end of a value is an editor's, not the password's.
-func loginOf(secret *corev1.Secret, keys map[string]v1alpha1.SecretKey) token.Login {
-	text := func(key string) string {
-		if renamed, ok := keys[key]; ok {
-			key = string(renamed)
-		}
-		return strings.TrimRight(string(secret.Data[key]), "\r\n")
-	}
-	hidden := func(key string) token.Secret { return token.NewSecret(text(key)) }
-	return token.Login{
-		Username: text(v1alpha1.UsernameKey), Password: hidden(v1alpha1.PasswordKey),
-		ClientID: text(v1alpha1.ClientIDKey), ClientSecret: hidden(v1alpha1.ClientSecretKey),
-		Refresh: hidden(v1alpha1.RefreshTokenKey), Code: hidden(v1alpha1.CodeKey),
-		RedirectURI: text(v1alpha1.RedirectURIKey),
-	}
 }
 
 // loginFact tells which grants the login allows with this API.
@@ -129,10 +112,7 @@ func (o *observation) missing() string {
 }
 
 func (o *observation) keyName(key string) string {
-	if renamed, ok := o.cred.Spec.CredentialsSecretRef.Keys[key]; ok {
-		return string(renamed)
-	}
-	return key
+	return binding.KeyName(o.cred.Spec.CredentialsSecretRef.Keys, key)
 }
 
 // inputs names the chain that a token belongs to: another endpoint, client or scope is another chain.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/fluent-credential/operator/api/v1alpha1"
+	"github.com/fluent-credential/operator/internal/binding"
 	"github.com/fluent-credential/operator/internal/custody"
 	"github.com/fluent-credential/operator/internal/exchange"
 	"github.com/fluent-credential/operator/internal/journal"
@@ -98,7 +99,7 @@ func (r *Reconciler) observeInputs(ctx context.Context, seen *observation) error
 		seen.obstruct(v1alpha1.ReasonTemplateInvalid, err.Error())
 	}
 	seen.template = template
-	api, err := apiOf(spec.Provider)
+	api, err := binding.APIOf(spec.Provider)
 	if err != nil {
 		seen.obstruct(v1alpha1.ReasonEndpointNotAllowed, err.Error())
 		return nil

@@ -11,6 +11,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/fluent-credential/operator/api/v1alpha1"
+	"github.com/fluent-credential/operator/internal/binding"
 	"github.com/fluent-credential/operator/internal/custody"
 	"github.com/fluent-credential/operator/internal/plan"
 	"github.com/fluent-credential/operator/internal/projection"
@@ -26,7 +27,7 @@ func (o *observation) render() {
 	}
 	values := projection.NewValues(stored.Access, stored.Type, stored.Expires)
 	values.Scope, values.Extra = stored.Scope, stored.Extra
-	values.Account, values.RetailerID, values.Roles = accountOf(o.cred.Spec.Provider), stored.Identity.RetailerID, stored.Identity.Roles
+	values.Account, values.RetailerID, values.Roles = binding.AccountOf(o.cred.Spec.Provider), stored.Identity.RetailerID, stored.Identity.Roles
 	data, err := o.template.Render(values)
 	if err != nil {
 		o.obstruct(v1alpha1.ReasonTemplateInvalid, err.Error())

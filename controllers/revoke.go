@@ -12,6 +12,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/fluent-credential/operator/api/v1alpha1"
+	"github.com/fluent-credential/operator/internal/binding"
 	"github.com/fluent-credential/operator/internal/custody"
 	"github.com/fluent-credential/operator/internal/provider"
 	"github.com/fluent-credential/operator/internal/token"
@@ -148,7 +149,7 @@ func (r *Reconciler) isShared(ctx context.Context, seen *observation) string {
 
 // uses tells whether another FluentCredential of the same API has the refresh token, spent it as its seed, or is going to.
 func (r *Reconciler) uses(ctx context.Context, other *v1alpha1.FluentCredential, seen *observation) (bool, error) {
-	api, err := apiOf(other.Spec.Provider)
+	api, err := binding.APIOf(other.Spec.Provider)
 	if err != nil || api.Name() != seen.api.Name() {
 		return false, nil
 	}
@@ -165,5 +166,5 @@ func (r *Reconciler) uses(ctx context.Context, other *v1alpha1.FluentCredential,
 	if err := r.Live.Get(ctx, key, &login); err != nil {
 		return false, client.IgnoreNotFound(err)
 	}
-	return loginOf(&login, other.Spec.CredentialsSecretRef.Keys).Refresh.Equal(refresh), nil
+	return binding.LoginOf(&login, other.Spec.CredentialsSecretRef.Keys).Refresh.Equal(refresh), nil
 }

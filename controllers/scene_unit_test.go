@@ -8,6 +8,7 @@ import (
 	testclock "k8s.io/utils/clock/testing"
 
 	"github.com/fluent-credential/operator/api/v1alpha1"
+	"github.com/fluent-credential/operator/internal/binding"
 	"github.com/fluent-credential/operator/internal/custody"
 	"github.com/fluent-credential/operator/internal/plan"
 	"github.com/fluent-credential/operator/internal/projection"
@@ -69,7 +70,7 @@ func newScene(t *testing.T) *scene {
 // useSpec reads the spec as an observation does.
 func (s *scene) useSpec() {
 	s.t.Helper()
-	api, err := apiOf(s.cred.Spec.Provider)
+	api, err := binding.APIOf(s.cred.Spec.Provider)
 	if err != nil {
 		s.t.Fatal(err)
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/fluent-credential/operator/api/v1alpha1"
 	applyv1alpha1 "github.com/fluent-credential/operator/api/v1alpha1/applyconfiguration/api/v1alpha1"
+	"github.com/fluent-credential/operator/internal/binding"
 )
 
 // The parts of the status that are copied, not judged.
@@ -32,7 +33,7 @@ func identityStatus(seen *observation) *v1alpha1.Identity {
 	}
 	who := stored.Identity
 	identity := v1alpha1.Identity{
-		Account: accountOf(seen.cred.Spec.Provider), RetailerID: cut(who.RetailerID),
+		Account: binding.AccountOf(seen.cred.Spec.Provider), RetailerID: cut(who.RetailerID),
 		FirstName: cut(who.FirstName), LastName: cut(who.LastName), OwnerID: cut(who.OwnerID), OwnerType: cut(who.OwnerType),
 	}
 	for _, role := range who.Roles[:min(len(who.Roles), maxRoles)] {

@@ -30,6 +30,12 @@ const (
 
 	// StateSecretType is the type of the Secret that holds the refresh token, the access token and the claim.
 	StateSecretType = "auth.fluent-credential.dev/state"
+
+	// JournalKeySecret is the Secret in the operator's namespace that holds the journal's key, so that every replica can read what
+	// another one wrote. Without it a journal is lost: it belongs into a backup.
+	JournalKeySecret = "fluent-credential-operator-journal-key"
+	// LeaderLease is the lease in the operator's namespace that the leading replica holds.
+	LeaderLease = "fluent-credential-operator.auth.fluent-credential.dev"
 )
 
 // Keys of the workload Secret where target.data is not set.

@@ -18,6 +18,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/metrics/filters"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
+	"github.com/fluent-credential/operator/api/v1alpha1"
 	"github.com/fluent-credential/operator/controllers"
 	"github.com/fluent-credential/operator/internal/exchange"
 )
@@ -111,7 +112,7 @@ func (f *flags) managerOptions() ctrl.Options {
 		Metrics:                       metrics,
 		HealthProbeBindAddress:        f.probeAddress,
 		LeaderElection:                f.leaderElect,
-		LeaderElectionID:              "fluent-credential-operator.auth.fluent-credential.dev",
+		LeaderElectionID:              v1alpha1.LeaderLease,
 		LeaderElectionNamespace:       f.leaderNamespace,
 		LeaderElectionReleaseOnCancel: true,
 		GracefulShutdownTimeout:       &shutdown,

@@ -1,4 +1,6 @@
-package controllers
+// Package binding reads a FluentCredential and its credentials Secret as package provider knows them: the API and the login. The
+// operator and kubectl fluent share it, so that both mean the same by the same manifest.
+package binding
 
 import (
 	"errors"
@@ -8,8 +10,8 @@ import (
 	"github.com/fluent-credential/operator/internal/provider"
 )
 
-// apiOf is the authentication API that the spec names.
-func apiOf(spec v1alpha1.ProviderSpec) (provider.API, error) {
+// APIOf is the authentication API that the spec names.
+func APIOf(spec v1alpha1.ProviderSpec) (provider.API, error) {
 	switch {
 	case spec.Fluent != nil:
 		return fluentAPI(*spec.Fluent)
@@ -72,8 +74,8 @@ func optionsOf(spec v1alpha1.EndpointOptions) provider.Options {
 	return provider.Options{Headers: headers, CABundle: spec.CABundle}
 }
 
-// accountOf is the account that the spec names, where the API has accounts.
-func accountOf(spec v1alpha1.ProviderSpec) string {
+// AccountOf is the account that the spec names, where the API has accounts.
+func AccountOf(spec v1alpha1.ProviderSpec) string {
 	if spec.Fluent == nil {
 		return ""
 	}

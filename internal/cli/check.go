@@ -1,0 +1,172 @@
+package cli
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/fluent-credential/operator/api/v1alpha1"
+	"github.com/fluent-credential/operator/internal/binding"
+	"github.com/fluent-credential/operator/internal/projection"
+	"github.com/fluent-credential/operator/internal/provider"
+	"github.com/fluent-credential/operator/internal/token"
+)
+
+const checkExample = `  # Before you apply a manifest
+  kubectl fluent check credential.yaml
+
+  # Everything in a directory, or what a tool makes
+  kubectl fluent check manifests/
+  kustomize build . | kubectl fluent check -
+
+  # What is in the cluster
+  kubectl fluent check orders -n shop`
+
+type checkOptions struct {
+	*session
+	dataOutput
+	endpointPolicy
+	file string
+}
+
+func (s *session) check() *cobra.Command {
+	o := &checkOptions{session: s}
+	command := &cobra.Command{
+		Use: "check (FILE | NAME)", Aliases: []string{"validate"},
+		Short: "Find out what would go wrong, without spending anything",
+		Long: `Find out what would go wrong with a credential: is it valid, does its login hold what a grant needs, does its endpoint answer with a
+trusted certificate and does the operator's policy allow it, may the operator write the target and does nobody else have it, do the
+templates render. No login is tried and no token is spent. A FILE may be a directory, or - for the standard input; it may hold the
+credentials Secret too. The endpoint is tried from this machine: the operator's network may differ. The exit code is 3 where
+something would fail.`,
+		Example: checkExample, Args: args(cobra.MaximumNArgs(1)), ValidArgsFunction: s.completeNamesAndFiles,
+		RunE: func(command *cobra.Command, args []string) error { return o.run(command.Context(), args) },
+	}
+	command.Flags().StringVarP(&o.file, "filename", "f", "", "File, directory or - that holds the manifests; the same as FILE.")
+	o.addFlag(command)
+	o.addFlags(command.Flags())
+	return command
+}
+
+// candidate is a FluentCredential to be checked, and what came with it in its file.
+type candidate struct {
+	cred     *v1alpha1.FluentCredential
+	supplied *corev1.Secret // its login; nil: it is in the cluster, if anywhere
+	fresh    bool           // it is from a file
+}
+
+func (o *checkOptions) run(ctx context.Context, args []string) error {
+	if err := o.validate(); err != nil {
+		return err
+	}
+	cluster, err := o.client()
+	if err != nil {
+		return err
+	}
+	candidates, err := o.candidates(ctx, cluster, args)
+	if err != nil {
+		return err
+	}
+	found := &findings{}
+	for _, each := range candidates {
+		look := &inspection{session: o.session, findings: found, cluster: cluster, candidate: each}
+		if len(candidates) > 1 {
+			look.prefix = each.cred.Name + ": "
+		}
+		look.policy, look.source = o.of(ctx, cluster, each.cred.Namespace)
+		look.run(ctx)
+	}
+	return found.report(o.session, o.dataOutput)
+}
+
+// inspection looks at one candidate.
+type inspection struct {
+	*session
+	*findings
+	candidate
+	cluster client.Client
+	prefix  string
+	endpoint
+}
+
+func (i *inspection) about(check string) { i.findings.about(i.prefix + check) }
+
+func (i *inspection) run(ctx context.Context) {
+	i.about("manifest")
+	if i.fresh {
+		i.checkAdmission(ctx)
+	}
+	api, err := binding.APIOf(i.cred.Spec.Provider)
+	if err != nil {
+		i.fail("Correct spec.provider.", "%s", err)
+		return
+	}
+	i.ok("provider %s, %s", api.Name(), api.Endpoint().Redacted())
+	i.about("login")
+	i.checkLogin(ctx, api)
+	i.about("endpoint")
+	i.checkEndpoint(ctx, api)
+	i.about("target")
+	i.checkTarget(ctx)
+	i.about("templates")
+	i.checkTemplates()
+	i.about("operator")
+	i.checkOperator(ctx)
+}
+
+// checkAdmission lets the API server judge the object, and stores nothing.
+func (i *inspection) checkAdmission(ctx context.Context) {
+	trial := i.cred.DeepCopy()
+	err := i.cluster.Create(ctx, trial, client.DryRunAll, client.FieldOwner(fieldManager))
+	if isExisting(err) {
+		err = i.tryUpdate(ctx)
+	}
+	if err != nil {
+		i.fail("Correct the manifest.", "the API server refuses it: %s", err)
+		return
+	}
+	i.ok("the API server accepts it")
+}
+
+func (i *inspection) tryUpdate(ctx context.Context) error {
+	var current v1alpha1.FluentCredential
+	if err := i.cluster.Get(ctx, keyOf(i.cred), &current); err != nil {
+		return err
+	}
+	trial := i.cred.DeepCopy()
+	trial.ResourceVersion = current.ResourceVersion
+	return i.cluster.Update(ctx, trial, client.DryRunAll, client.FieldOwner(fieldManager))
+}
+
+func (i *inspection) checkTemplates() {
+	if _, err := projection.Parse(i.cred.Spec.Target.Data); err != nil {
+		i.fail("Correct the entry: docs/templates.md tells the values and functions.", "%s", err)
+		return
+	}
+	if entries := len(i.cred.Spec.Target.Data); entries > 0 {
+		i.ok("%d templates can be rendered", entries)
+		return
+	}
+	i.ok("the default keys")
+}
+
+// grants are the ways to a first token that a login allows.
+func grants(api provider.API, login token.Login) []token.Grant {
+	var ways []token.Grant
+	for _, way := range []struct {
+		grant token.Grant
+		has   bool
+	}{
+		{token.RefreshToken, !login.Refresh.IsZero()},
+		{token.AuthorizationCode, !login.Code.IsZero()},
+		{token.Password, login.Username != "" && !login.Password.IsZero()},
+		{token.ClientCredentials, login.Username == "" && !login.ClientSecret.IsZero() && login.Refresh.IsZero() && login.Code.IsZero()},
+	} {
+		if way.has && api.Supports(way.grant) {
+			ways = append(ways, way.grant)
+		}
+	}
+	return ways
+}

@@ -1,0 +1,44 @@
+package cli
+
+import (
+	"context"
+
+	"github.com/spf13/pflag"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/fluent-credential/operator/internal/exchange"
+)
+
+// endpointPolicy is which endpoints may be asked: what the flags say, or what the operator that serves the namespace was told.
+type endpointPolicy struct {
+	allowedHosts []string
+	insecureHTTP bool
+	flags        *pflag.FlagSet
+}
+
+func (o *endpointPolicy) addFlags(flags *pflag.FlagSet) {
+	o.flags = flags
+	flags.StringSliceVar(&o.allowedHosts, "allowed-hosts", nil,
+		"Host patterns that may be asked, as the operator's flag of this name; by default what the operator in the cluster has.")
+	flags.BoolVar(&o.insecureHTTP, "insecure-http", false,
+		"Permit http:// endpoints and loopback addresses, as the operator's flag of this name; by default what the operator in the cluster has.")
+}
+
+// of is the policy for a namespace, and where it comes from.
+func (o *endpointPolicy) of(ctx context.Context, from client.Reader, namespace string) (exchange.Policy, string) {
+	policy, source := exchange.Policy{}, "the default"
+	if operators, err := findOperators(ctx, from); err == nil {
+		for i := range operators {
+			if operators[i].serves(namespace) {
+				policy, source = operators[i].policy(), "Deployment "+operators[i].name()
+			}
+		}
+	}
+	if o.flags.Changed("allowed-hosts") {
+		policy.AllowedHosts, source = o.allowedHosts, "the flags"
+	}
+	if o.flags.Changed("insecure-http") {
+		policy.InsecureHTTP, source = o.insecureHTTP, "the flags"
+	}
+	return policy, source
+}

@@ -1,0 +1,41 @@
+package cli
+
+import (
+	"os"
+
+	"golang.org/x/term"
+)
+
+// colour is a colour of a terminal; empty: its own.
+type colour string
+
+// The colours are the escape sequences of ECMA-48, section 8.3.117 (SGR).
+const (
+	plain  colour = ""
+	red    colour = "\x1b[31m"
+	green  colour = "\x1b[32m"
+	yellow colour = "\x1b[33m"
+	cyan   colour = "\x1b[36m"
+	bold   colour = "\x1b[1m"
+
+	colourOff = "\x1b[0m"
+)
+
+// painter paints on a terminal that can, and nowhere else. NO_COLOR turns colours off (https://no-color.org).
+func (s *session) painter() func(colour, string) string {
+	if !isTerminal(s.Out) || os.Getenv("NO_COLOR") != "" || os.Getenv("TERM") == "dumb" {
+		return func(_ colour, text string) string { return text }
+	}
+	return func(in colour, text string) string {
+		if in == plain {
+			return text
+		}
+		return string(in) + text + colourOff
+	}
+}
+
+// isTerminal tells whether a stream is one.
+func isTerminal(stream any) bool {
+	file, ok := stream.(*os.File)
+	return ok && term.IsTerminal(int(file.Fd()))
+}

@@ -1,0 +1,8 @@
+//go:build darwin || freebsd || netbsd || openbsd
+
+package cli
+
+import "golang.org/x/sys/unix"
+
+// readTermios reads the settings of a terminal.
+const readTermios = unix.TIOCGETA
