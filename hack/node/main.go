@@ -34,7 +34,7 @@ func main() {
 	case "", "run":
 		err = run(*assets, *pause, flag.Args())
 	case "check":
-		err = check(*assets)
+		err = check()
 	case "clean":
 		err = clean()
 	default:
@@ -51,12 +51,8 @@ func main() {
 	os.Exit(exitFailure)
 }
 
-func check(assets string) error {
-	assets, err := filepath.Abs(assets)
-	if err != nil {
-		return err
-	}
-	if err := nodecluster.Check(assets); err != nil {
+func check() error {
+	if err := nodecluster.Check(); err != nil {
 		return err
 	}
 	fmt.Println("node: this machine can run a node")

@@ -17,10 +17,10 @@ import (
 // cgroupRoot is where cgroups are mounted: version 2 as a whole, or the hierarchies of version 1, each in a directory.
 const cgroupRoot = "/sys/fs/cgroup"
 
-// How long the kernel may take to let go of a cgroup whose processes are dead.
+// How long the kernel may take to end the last processes of a node, and how often to look.
 const (
-	cgroupPatience = 10 * time.Second
-	cgroupPause    = 50 * time.Millisecond
+	dyingPatience = 10 * time.Second
+	dyingPause    = 50 * time.Millisecond
 )
 
 // hierarchies are the directories in which a cgroup of the node has to be made. Where those of version 1 are in use, there
@@ -96,7 +96,7 @@ func removeCgroup(path string) error {
 
 // removeEmptied waits for the last processes of a cgroup to be gone.
 func removeEmptied(cgroup string) error {
-	for deadline := time.Now().Add(cgroupPatience); ; time.Sleep(cgroupPause) {
+	for deadline := time.Now().Add(dyingPatience); ; time.Sleep(dyingPause) {
 		err := syscall.Rmdir(cgroup)
 		if err == nil || errors.Is(err, fs.ErrNotExist) {
 			return nil

@@ -22,23 +22,31 @@ var kubernetesPrograms = []string{"etcd", "kube-apiserver", "kube-controller-man
 // ErrUnsuitable says that the machine cannot run a node, whatever is installed on it.
 var ErrUnsuitable = errors.New("this machine cannot run a node")
 
-// Check says what is missing on this machine for a node, and how to get it. The error is ErrUnsuitable where nothing helps.
-func Check(assets string) error {
+// Check says what this machine lacks to run a node, and how to get it. The error is ErrUnsuitable where nothing helps.
+func Check() error {
 	if os.Geteuid() != 0 {
 		return fmt.Errorf("%w for you: a node mounts, makes network interfaces and cgroups, and runs containers: be root", ErrUnsuitable)
 	}
 	if err := checkPrograms(); err != nil {
 		return err
 	}
-	for _, name := range kubernetesPrograms {
-		if _, err := os.Stat(filepath.Join(assets, name)); err != nil {
-			return fmt.Errorf("there is no %s in %s: \"make k8s node-binaries\" builds it", name, assets)
-		}
-	}
 	if err := checkCgroups(); err != nil {
 		return fmt.Errorf("%w: %w", ErrUnsuitable, err)
 	}
 	return checkNamespaces()
+}
+
+// check looks for what "make" builds.
+func (o Options) check() error {
+	for _, name := range kubernetesPrograms {
+		if _, err := os.Stat(filepath.Join(o.Assets, name)); err != nil {
+			return fmt.Errorf("there is no %s in %s: \"make node-programs\" builds it", name, o.Assets)
+		}
+	}
+	if _, err := os.Stat(o.PauseImage); err != nil {
+		return fmt.Errorf("the image of the pods' sandboxes: \"make node-programs\" builds it: %w", err)
+	}
+	return nil
 }
 
 // checkPrograms looks for the programs of other packages.

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
+	"time"
 )
 
 // Root is the directory in which every node has one of its own. It has to be a file system of a disk: images are unpacked
@@ -58,10 +59,20 @@ func RemoveDead() error {
 		if err != nil {
 			continue // it lives
 		}
-		errs = append(errs, removeCgroups(filepath.Base(dir)), os.RemoveAll(dir), lock.Close())
+		errs = append(errs, removeCgroups(filepath.Base(dir)), removeDir(dir), lock.Close())
 	}
 	removeRoot()
 	return errors.Join(errs...)
+}
+
+// removeDir removes a directory into which the last of a dead node's programs may still be writing.
+func removeDir(dir string) error {
+	for deadline := time.Now().Add(dyingPatience); ; time.Sleep(dyingPause) {
+		err := os.RemoveAll(dir)
+		if err == nil || time.Now().After(deadline) {
+			return err
+		}
+	}
 }
 
 // Living lists the directories of nodes that run.

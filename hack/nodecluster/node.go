@@ -44,11 +44,8 @@ type Options struct {
 
 // Start starts a node and waits until it is ready for pods.
 func Start(ctx context.Context, options Options) (*Node, error) {
-	if err := Check(options.Assets); err != nil {
+	if err := errors.Join(Check(), options.check()); err != nil {
 		return nil, err
-	}
-	if _, err := os.Stat(options.PauseImage); err != nil {
-		return nil, fmt.Errorf("the image of the pods' sandboxes (\"make node-images\" builds it): %w", err)
 	}
 	if err := RemoveDead(); err != nil {
 		return nil, err
@@ -137,7 +134,7 @@ func (n *Node) Stop() error {
 		_ = n.lifeline.Close() // the only way to fail is to be closed already
 		<-n.done               // the kernel reports the end of the first process once all the others are gone
 	}
-	err := errors.Join(removeCgroups(n.id), os.RemoveAll(n.Dir))
+	err := errors.Join(removeCgroups(n.id), removeDir(n.Dir))
 	_ = n.lock.Close()
 	removeRoot()
 	return err

@@ -15,7 +15,8 @@ func programs(dir string) []program {
 		kubernetes("kube-apiserver", apiServerFlags(in)...),
 		kubernetes("kube-controller-manager", "--kubeconfig="+in("kube-controller-manager.kubeconfig"),
 			"--root-ca-file="+in("pki", "ca.crt"), "--service-account-private-key-file="+in("pki", "service-account.key"),
-			"--use-service-account-credentials", "--leader-elect=false", "--bind-address=127.0.0.1"),
+			"--use-service-account-credentials", "--leader-elect=false", "--bind-address=127.0.0.1",
+			"--flex-volume-plugin-dir="+in("volume-plugins")), // it makes the directory
 		kubernetes("kube-scheduler", "--kubeconfig="+in("kube-scheduler.kubeconfig"), "--leader-elect=false", "--bind-address=127.0.0.1"),
 		kubernetes("kube-proxy", "--config="+in("kube-proxy.yaml")),
 		{"containerd", "containerd", []string{"--config", in("containerd.toml")}},
@@ -32,6 +33,7 @@ func apiServerFlags(in func(...string) string) []string {
 		"--authorization-mode=Node,RBAC", "--enable-admission-plugins=NodeRestriction",
 		"--client-ca-file=" + pki("ca.crt"),
 		"--tls-cert-file=" + pki("kube-apiserver.crt"), "--tls-private-key-file=" + pki("kube-apiserver.key"),
+		"--kubelet-preferred-address-types=InternalIP", // there is no DNS that knows the node's name
 		"--kubelet-client-certificate=" + pki("admin.crt"), "--kubelet-client-key=" + pki("admin.key"),
 		"--service-account-issuer=https://kubernetes.default.svc",
 		"--service-account-key-file=" + pki("service-account.key"),
