@@ -25,6 +25,8 @@ BENCHFLAGS ?=
 ALERTFLAGS ?=
 # CONFORMANCEFLAGS is handed to the conformance run: make conformance CONFORMANCEFLAGS='--only fosite --quick'
 CONFORMANCEFLAGS ?=
+# E2EFLAGS is handed to the end-to-end tests: make e2e E2EFLAGS='-run /journal' or E2EFLAGS='-args -rotations=20'
+E2EFLAGS ?=
 
 # KUBEBUILDER_ASSETS is the directory of etcd, kube-apiserver and kubectl. Whoever has it set already keeps what is
 # there, and nothing is built.
@@ -73,6 +75,20 @@ demo: k8s build ## Rotate a credential against a simulated API, on a control pla
 	@$(GO) build -buildvcs=false -o bin/demo ./hack/demo
 	@exec env KUBEBUILDER_ASSETS='$(KUBEBUILDER_ASSETS)' bin/demo
 
+.PHONY: node
+node: node-programs ## Run a cluster with one real node on this machine, as root, until Ctrl-C
+	@exec bin/node -assets '$(KUBEBUILDER_ASSETS)'
+
+.PHONY: node-clean
+node-clean: ## Remove what a killed "make node" or "make e2e" left
+	@$(GO) build -buildvcs=false -o bin/node ./hack/node
+	@bin/node clean
+
+.PHONY: node-check
+node-check: ## Say whether this machine can run a node, and what is missing
+	@$(GO) build -buildvcs=false -o bin/node ./hack/node
+	@bin/node check
+
 ##@ Build
 
 .PHONY: build
@@ -96,6 +112,30 @@ k8s: ## Build etcd, kube-apiserver and kubectl into bin/k8s (minutes the first t
 .PHONY: docker-build
 docker-build: ## Build the image IMG with docker
 	docker build --build-arg VERSION='$(VERSION)' -t '$(IMG)' .
+
+# The image holds nothing that differs from one machine to the next, so its digest tells what it was built from.
+IMAGE = cd hack/image && GO='$(GO)' $(GO) run -buildvcs=false . -version '$(VERSION)'
+
+.PHONY: image
+image: ## Build the image IMG for amd64 and arm64 as an OCI archive in dist/, without docker
+	@$(IMAGE) -package ./cmd/operator -program fluent-credential-operator -name '$(IMG)' \
+		-o '$(CURDIR)/dist/fluent-credential-operator.tar'
+
+# Images for this machine only, of what "node" and "e2e" need beside the operator.
+IMAGE_HERE = $(IMAGE) -platforms linux/$(shell $(GO) env GOARCH)
+
+.PHONY: node-programs
+node-programs: k8s
+	@cd hack/devcluster && GO='$(GO)' $(GO) run -buildvcs=false . -set node -o '$(CURDIR)/bin/k8s'
+	@$(IMAGE_HERE) -package ./hack/pause -name localhost/pause:1 -o '$(CURDIR)/bin/images/pause.tar'
+	@$(GO) build -buildvcs=false -o bin/node ./hack/node
+
+.PHONY: e2e-images
+e2e-images:
+	@$(IMAGE_HERE) -package ./cmd/operator -program fluent-credential-operator -name fluent-credential-operator:latest \
+		-o '$(CURDIR)/bin/images/fluent-credential-operator.tar'
+	@$(IMAGE_HERE) -package ./hack/authsim/cmd/authsim -name localhost/authsim:1 -o '$(CURDIR)/bin/images/authsim.tar'
+	@$(IMAGE_HERE) -package ./hack/e2e/consumer/cmd/consumer -name localhost/consumer:1 -o '$(CURDIR)/bin/images/consumer.tar'
 
 .PHONY: clean
 clean: ## Remove everything that was built
@@ -127,6 +167,10 @@ alerts-e2e: k8s build $(PROMETHEUS) ## Stage an outage under a real Prometheus: 
 	@$(GO) test -c -buildvcs=false -o bin/alerting.test ./hack/alerting
 	@cd hack/alerting && exec env KUBEBUILDER_ASSETS='$(KUBEBUILDER_ASSETS)' \
 		'$(CURDIR)/bin/alerting.test' -test.run='^TestAlertsFireAndResolve$$' -test.v -prometheus='$(CURDIR)/$(PROMETHEUS)' $(ALERTFLAGS)
+
+.PHONY: e2e
+e2e: node-programs e2e-images ## Install the operator on a real node and test it there, as root (E2EFLAGS adds flags)
+	KUBEBUILDER_ASSETS='$(KUBEBUILDER_ASSETS)' $(GO) test -tags e2e -count=1 -timeout=80m -v ./hack/nodecluster ./hack/e2e $(E2EFLAGS)
 
 .PHONY: bench
 bench: k8s build ## Measure rotations against the control plane, some minutes (BENCHFLAGS=--quick: fewer)

@@ -14,24 +14,24 @@ import (
 )
 
 // compile builds the multi-call binary into the file binary, and shows how far it is.
-func compile(ctx context.Context, binary string, release release) error {
+func (s set) compile(ctx context.Context, binary string, release release) error {
 	show := newProgress(os.Stdout, time.Now)
-	fmt.Printf("k8s: building Kubernetes %s and etcd from their modules: about 5 minutes and 3 GB of build cache the first time\n", release)
+	fmt.Printf("k8s: building %s of Kubernetes %s from its modules: about 5 minutes and 3 GB of build cache the first time\n", s.title, release)
 
 	show.doing = "loading modules"
-	packages, err := listPackages(ctx, show)
+	packages, err := s.listPackages(ctx, show)
 	if err != nil {
 		return err
 	}
 	show.expect(packages)
 	return runGo(ctx, io.Discard, show,
-		"build", "-v", "-trimpath", "-buildvcs=false", "-ldflags", release.linkerFlags(), "-o", binary, "./controlplane")
+		"build", "-v", "-trimpath", "-buildvcs=false", "-ldflags", release.linkerFlags(), "-o", binary, s.pkg())
 }
 
 // listPackages returns every package of the binary with what it imports.
-func listPackages(ctx context.Context, show *progress) (map[string][]string, error) {
+func (s set) listPackages(ctx context.Context, show *progress) (map[string][]string, error) {
 	var list strings.Builder
-	if err := runGo(ctx, &list, show, "list", "-deps", "-f", `{{.ImportPath}} {{join .Imports " "}}`, "./controlplane"); err != nil {
+	if err := runGo(ctx, &list, show, "list", "-deps", "-f", `{{.ImportPath}} {{join .Imports " "}}`, s.pkg()); err != nil {
 		return nil, err
 	}
 	imports := map[string][]string{}

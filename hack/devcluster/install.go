@@ -10,13 +10,13 @@ import (
 
 // install puts binary into dir under every program's name, each by one rename, and stamps dir with want last. The old
 // stamp goes first: programs of two builds must not pass for either.
-func install(binary, dir, want string) error {
-	stamp := filepath.Join(dir, stampName)
+func (s set) install(binary, dir, want string) error {
+	stamp := filepath.Join(dir, s.stamp)
 	if err := os.Remove(stamp); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	work := filepath.Dir(binary)
-	for _, name := range programs {
+	for _, name := range s.programs {
 		staged := filepath.Join(work, name)
 		if err := linkOrCopy(binary, staged); err != nil {
 			return err
@@ -25,7 +25,7 @@ func install(binary, dir, want string) error {
 			return err
 		}
 	}
-	staged := filepath.Join(work, stampName)
+	staged := filepath.Join(work, s.stamp)
 	if err := os.WriteFile(staged, []byte(want), 0o644); err != nil {
 		return err
 	}

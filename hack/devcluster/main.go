@@ -1,5 +1,6 @@
 // Command devcluster builds the control plane that tests and the demo run against, and installs it as etcd,
-// kube-apiserver and kubectl: one binary under three names. "make k8s" calls it. What is up to date is left alone.
+// kube-apiserver and kubectl: one binary under three names. "make k8s" calls it. With -set=node it builds what a real
+// node needs besides. What is up to date is left alone.
 //
 // Whoever has KUBEBUILDER_ASSETS set keeps the programs that are there.
 package main
@@ -16,14 +17,17 @@ import (
 	"time"
 )
 
-// programs are the names that the binary answers to, and that envtest looks for.
-var programs = []string{"etcd", "kube-apiserver", "kubectl"}
-
 func main() {
 	out := flag.String("o", filepath.Join("..", "..", "bin", "k8s"), "the directory to install the programs in")
+	name := flag.String("set", "controlplane", "which programs: controlplane or node")
 	flag.Parse()
+	set, known := sets[*name]
+	if !known {
+		fmt.Fprintf(os.Stderr, "k8s: there is no set %q of programs\n", *name)
+		os.Exit(2)
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx, *out, os.Getenv("KUBEBUILDER_ASSETS"))
+	err := set.run(ctx, *out, os.Getenv("KUBEBUILDER_ASSETS"))
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "k8s:", err)
@@ -32,34 +36,34 @@ func main() {
 }
 
 // run leaves the programs in out, unless assets names another directory that has them.
-func run(ctx context.Context, out, assets string) error {
+func (s set) run(ctx context.Context, out, assets string) error {
 	out, err := filepath.Abs(out)
 	if err != nil {
 		return err
 	}
 	if assets != "" && filepath.Clean(assets) != out {
-		return useAssets(assets)
+		return s.useAssets(assets)
 	}
 	release, err := readRelease("go.mod")
 	if err != nil {
 		return err
 	}
-	want, err := fingerprint(".")
+	want, err := fingerprint(".", s.name)
 	if err != nil {
 		return err
 	}
-	if installed(out, want) {
-		fmt.Printf("k8s: Kubernetes %s is up to date in %s\n", release, out)
+	if s.installed(out, want) {
+		fmt.Printf("k8s: %s of Kubernetes %s is up to date in %s\n", s.title, release, out)
 		return nil
 	}
-	return rebuild(ctx, out, release, want)
+	return s.rebuild(ctx, out, release, want)
 }
 
 // useAssets says that nothing is built, after a look at whether dir has what is needed.
-func useAssets(dir string) error {
-	if missing := missingPrograms(dir); len(missing) > 0 {
+func (s set) useAssets(dir string) error {
+	if missing := s.missingPrograms(dir); len(missing) > 0 {
 		return fmt.Errorf("KUBEBUILDER_ASSETS is %s, where there is no %s: set it to a directory with %s, or unset it and they are built",
-			dir, strings.Join(missing, ", no "), strings.Join(programs, ", "))
+			dir, strings.Join(missing, ", no "), strings.Join(s.programs, ", "))
 	}
 	fmt.Printf("k8s: KUBEBUILDER_ASSETS is set, so nothing is built: using %s\n", dir)
 	return nil
@@ -67,7 +71,7 @@ func useAssets(dir string) error {
 
 // rebuild compiles beside out's programs and then swaps them in, so that an interruption leaves the old ones or none,
 // and never a part of one.
-func rebuild(ctx context.Context, out string, release release, want string) error {
+func (s set) rebuild(ctx context.Context, out string, release release, want string) error {
 	if err := os.MkdirAll(out, 0o755); err != nil {
 		return err
 	}
@@ -78,13 +82,13 @@ func rebuild(ctx context.Context, out string, release release, want string) erro
 	defer func() { _ = os.RemoveAll(work) }()
 
 	started := time.Now()
-	binary := filepath.Join(work, "controlplane")
-	if err := compile(ctx, binary, release); err != nil {
+	binary := filepath.Join(work, s.name)
+	if err := s.compile(ctx, binary, release); err != nil {
 		return err
 	}
-	if err := install(binary, out, want); err != nil {
+	if err := s.install(binary, out, want); err != nil {
 		return err
 	}
-	fmt.Printf("k8s: Kubernetes %s installed in %s after %s\n", release, out, time.Since(started).Round(time.Second))
+	fmt.Printf("k8s: %s of Kubernetes %s installed in %s after %s\n", s.title, release, out, time.Since(started).Round(time.Second))
 	return nil
 }

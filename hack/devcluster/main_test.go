@@ -45,7 +45,7 @@ func TestFingerprintFollowsWhatABuildReads(t *testing.T) {
 	dir := t.TempDir()
 	write(t, filepath.Join(dir, "go.mod"), "module m\n")
 	write(t, filepath.Join(dir, "go.sum"), "")
-	before, err := fingerprint(dir)
+	before, err := fingerprint(dir, "controlplane")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -58,10 +58,11 @@ func TestFingerprintFollowsWhatABuildReads(t *testing.T) {
 		{"README", false, "text is not built in"},
 		{"go.sum", true, "it decides what is compiled"},
 		{"controlplane/main.go", true, "it is compiled"},
+		{"node/main.go", false, "it belongs to the other set"},
 		{"compile.go", true, "it holds the flags of the build"},
 	} {
 		write(t, filepath.Join(dir, step.file), "// "+step.file+"\n")
-		after, err := fingerprint(dir)
+		after, err := fingerprint(dir, "controlplane")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -76,27 +77,27 @@ func TestInstalledNeedsEveryProgramOfOneBuild(t *testing.T) {
 	dir := t.TempDir()
 	binary := filepath.Join(dir, ".build-1", "controlplane")
 	write(t, binary, "one")
-	if err := install(binary, dir, "stamp one"); err != nil {
+	if err := sets["controlplane"].install(binary, dir, "stamp one"); err != nil {
 		t.Fatal(err)
 	}
-	if !installed(dir, "stamp one") {
+	if !sets["controlplane"].installed(dir, "stamp one") {
 		t.Error("not installed after install")
 	}
-	if installed(dir, "stamp two") {
+	if sets["controlplane"].installed(dir, "stamp two") {
 		t.Error("passes for another build")
 	}
 
 	write(t, filepath.Join(dir, ".build-2", "controlplane"), "two")
 	write(t, filepath.Join(dir, ".build-2", "kubectl", "in the way"), "")
-	if err := install(filepath.Join(dir, ".build-2", "controlplane"), dir, "stamp two"); err == nil {
+	if err := sets["controlplane"].install(filepath.Join(dir, ".build-2", "controlplane"), dir, "stamp two"); err == nil {
 		t.Fatal("installing over a directory succeeded")
 	}
 	for _, stamp := range []string{"stamp one", "stamp two"} {
-		if installed(dir, stamp) {
+		if sets["controlplane"].installed(dir, stamp) {
 			t.Errorf("half of two builds passes for %q", stamp)
 		}
 	}
-	if missing := missingPrograms(dir); len(missing) > 0 {
+	if missing := sets["controlplane"].missingPrograms(dir); len(missing) > 0 {
 		t.Errorf("a failed installation took %v away", missing)
 	}
 }
@@ -106,12 +107,12 @@ func TestAssetsOfOthersAreCheckedAndKept(t *testing.T) {
 	for _, name := range []string{"etcd", "kube-apiserver"} {
 		write(t, filepath.Join(dir, name), "")
 	}
-	err := run(t.Context(), filepath.Join(dir, "out"), dir)
+	err := sets["controlplane"].run(t.Context(), filepath.Join(dir, "out"), dir)
 	if err == nil || !strings.Contains(err.Error(), "no kubectl") || strings.Contains(err.Error(), "no etcd") {
 		t.Errorf("the error has to name kubectl alone: %v", err)
 	}
 	write(t, filepath.Join(dir, "kubectl"), "")
-	if err := run(t.Context(), filepath.Join(dir, "out"), dir); err != nil {
+	if err := sets["controlplane"].run(t.Context(), filepath.Join(dir, "out"), dir); err != nil {
 		t.Error(err)
 	}
 	if _, err := os.Stat(filepath.Join(dir, "out")); err == nil {

@@ -10,14 +10,11 @@ import (
 	"strings"
 )
 
-// stampName is the file beside the programs that holds the fingerprint they were built from.
-const stampName = ".stamp"
-
-// fingerprint identifies what a build in the module directory dir would make: its requirements, its sources, these
-// here included, and the Go release and platform.
-func fingerprint(dir string) (string, error) {
+// fingerprint identifies what a build of one package in the module directory dir would make: its requirements, its
+// sources, these here included, and the Go release and platform.
+func fingerprint(dir, pkg string) (string, error) {
 	files := []string{filepath.Join(dir, "go.mod"), filepath.Join(dir, "go.sum")}
-	for _, pattern := range []string{"*.go", "controlplane/*.go"} {
+	for _, pattern := range []string{"*.go", pkg + "/*.go"} {
 		found, err := filepath.Glob(filepath.Join(dir, pattern))
 		if err != nil {
 			return "", err
@@ -40,15 +37,15 @@ func fingerprint(dir string) (string, error) {
 }
 
 // installed reports whether every program is in dir and was built from want.
-func installed(dir, want string) bool {
-	stamp, err := os.ReadFile(filepath.Join(dir, stampName))
-	return err == nil && string(stamp) == want && len(missingPrograms(dir)) == 0
+func (s set) installed(dir, want string) bool {
+	stamp, err := os.ReadFile(filepath.Join(dir, s.stamp))
+	return err == nil && string(stamp) == want && len(s.missingPrograms(dir)) == 0
 }
 
 // missingPrograms are those that are not executable files in dir.
-func missingPrograms(dir string) []string {
+func (s set) missingPrograms(dir string) []string {
 	var missing []string
-	for _, name := range programs {
+	for _, name := range s.programs {
 		info, err := os.Stat(filepath.Join(dir, name))
 		if err != nil || !info.Mode().IsRegular() || info.Mode().Perm()&0o111 == 0 {
 			missing = append(missing, name)

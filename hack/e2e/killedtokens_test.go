@@ -1,0 +1,65 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/fluent-credential/operator/hack/e2e/consumer"
+)
+
+// killedTokens measures what a workload suffers where the server kills the old access token at the instant of the refresh, with
+// tokens that live for a minute: how many calls fail, and for how long.
+func killedTokens(t *testing.T, c *cluster) {
+	s := newTenant(t, c, "killed", "--token-lifetime=60s", "--kill-on-refresh")
+	s.newCredential(t)
+	s.startConsumer(t, "orders", secretVolume(target))
+	first := s.ledger(t).RefreshGrants
+	eventuallyRotated(t, s, first+*rotations)
+	// The last token is in the file, and is accepted.
+	eventually(t, "the newest token opens the API", func() error {
+		report := s.report(t, "orders")
+		if last := report.Tokens[len(report.Tokens)-1]; last.Accepted == 0 {
+			return fmt.Errorf("refused %d times", last.Refused)
+		}
+		return nil
+	})
+	ledger, report := s.spentOnce(t), s.report(t, "orders")
+	rotated := ledger.RefreshGrants - first
+	outage := outage(report)
+	least, median, most := spread(publicationLags(report, ledger))
+	t.Logf("%d rotations, %d of their tokens in the file; %d of %d calls refused; %s of failure, %s a rotation; from issue to file: %s at least, %s median, %s at most",
+		rotated, len(report.Tokens)-1, report.Refused, report.Calls, outage.Round(time.Millisecond),
+		(outage / time.Duration(rotated)).Round(time.Millisecond), least, median, most)
+}
+
+// eventuallyRotated waits for refreshes, each of which takes half a minute.
+func eventuallyRotated(t *testing.T, s *tenant, want int) {
+	t.Helper()
+	for have := s.ledger(t).RefreshGrants; have < want; have = s.ledger(t).RefreshGrants {
+		eventually(t, "the next rotation", func() error {
+			if s.ledger(t).RefreshGrants == have {
+				return fmt.Errorf("still %d", have)
+			}
+			return nil
+		})
+	}
+}
+
+// outage is how long the file held a token that was refused.
+func outage(report consumer.Report) time.Duration {
+	var sum time.Duration
+	for i, sighting := range report.Tokens {
+		if sighting.FirstRefused.IsZero() {
+			continue
+		}
+		until := time.Now()
+		if i+1 < len(report.Tokens) {
+			until = report.Tokens[i+1].Seen
+		}
+		sum += until.Sub(sighting.FirstRefused)
+	}
+	return sum
+}
