@@ -42,12 +42,12 @@ func (c *Cluster) StartOperator(ctx context.Context, as *User, args ...string) (
 	if err != nil {
 		return nil, err
 	}
-	metrics, probes, err := freeAddresses()
+	metrics, probes, err := FreeAddresses()
 	if err != nil {
 		return nil, err
 	}
 	args = append([]string{
-		"--kubeconfig=" + as.Kubeconfig, "--leader-elect=false", "--insecure-http", "--journal-dir=" + filepath.Join(c.Dir, "journal"),
+		"--kubeconfig=" + as.Kubeconfig, "--leader-elect=false", "--insecure-http",
 		"--journal-dir=" + filepath.Join(c.Dir, "journal"),
 		"--metrics-secure=false", "--metrics-bind-address=" + metrics, "--health-probe-bind-address=" + probes,
 	}, args...)
@@ -58,12 +58,12 @@ func (c *Cluster) StartOperator(ctx context.Context, as *User, args ...string) (
 		return nil, err
 	}
 	operator := &Operator{Process: process, MetricsURL: "http://" + metrics + "/metrics"}
-	return operator, process.awaitOK(ctx, "http://"+probes+"/readyz")
+	return operator, process.AwaitOK(ctx, "http://"+probes+"/readyz")
 }
 
-// freeAddresses finds two loopback addresses that nobody listens on. Somebody else may take one in the next moment; then the
+// FreeAddresses finds two loopback addresses that nobody listens on. Somebody else may take one in the next moment; then the
 // operator says so and ends.
-func freeAddresses() (first, second string, err error) {
+func FreeAddresses() (first, second string, err error) {
 	var addresses [2]string
 	for i := range addresses {
 		listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -76,8 +76,8 @@ func freeAddresses() (first, second string, err error) {
 	return addresses[0], addresses[1], nil
 }
 
-// awaitOK asks until the URL answers 200.
-func (p *Process) awaitOK(ctx context.Context, target string) error {
+// AwaitOK asks until the URL answers 200.
+func (p *Process) AwaitOK(ctx context.Context, target string) error {
 	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
 	defer cancel()
 	ticker := time.NewTicker(50 * time.Millisecond)

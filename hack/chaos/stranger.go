@@ -1,0 +1,3 @@
+package main
+
+const strangerAccount = "somebody-else"
