@@ -11,15 +11,17 @@ import (
 
 // tally is what one run, or all runs of one fault, came to.
 type tally struct {
-	Runs        int      `json:"runs"`
-	Rotations   int      `json:"rotations"`     // tokens issued for a refresh token
-	Presented   int      `json:"presentedMost"` // of one refresh token, as it left the client
-	Unpermitted int      `json:"unpermitted"`   // presentations beyond what is permitted
-	Lost        int      `json:"chainsLost"`
-	Permitted   int      `json:"chainsLostPermitted"` // what the two-generals bound, or the fault itself, takes
-	Passwords   int      `json:"passwordsUsed"`       // beyond the first login of each credential
-	Without     float64  `json:"secondsWithoutToken"` // of the credential that fared worst
-	Findings    []string `json:"findings,omitempty"`  // what must not have happened
+	Runs        int     `json:"runs"`
+	Rotations   int     `json:"rotations"`     // tokens issued for a refresh token
+	Presented   int     `json:"presentedMost"` // of one refresh token, as it left the client
+	Unpermitted int     `json:"unpermitted"`   // presentations beyond what is permitted
+	Lost        int     `json:"chainsLost"`
+	Permitted   int     `json:"chainsLostPermitted"` // what the two-generals bound, or the fault itself, takes
+	Passwords   int     `json:"passwordsUsed"`       // beyond the first login of each credential
+	Without     float64 `json:"secondsWithoutToken"` // of the credential that fared worst
+	// Counts are figures of the fault's own.
+	Counts   map[string]int `json:"counts,omitempty"`
+	Findings []string       `json:"findings,omitempty"` // what must not have happened
 }
 
 // add sums up two runs.
@@ -33,12 +35,18 @@ func (t *tally) add(run tally) {
 	t.Passwords += run.Passwords
 	t.Without = max(t.Without, run.Without)
 	t.Findings = append(t.Findings, run.Findings...)
+	for what, n := range run.Counts {
+		if t.Counts == nil {
+			t.Counts = map[string]int{}
+		}
+		t.Counts[what] += n
+	}
 }
 
 // judge compares what the operator did with what the ledger says.
 func (s *stage) judge(_ context.Context) tally {
 	ledger, sent := s.sim.Ledger(), s.tokens.sendings()
-	result := tally{Runs: 1, Rotations: ledger.RefreshGrants, Permitted: s.mayLose}
+	result := tally{Runs: 1, Rotations: ledger.RefreshGrants, Permitted: s.mayLose, Counts: s.counts}
 	s.judgePresentations(&result, ledger, sent)
 	s.judgeChains(&result, ledger, sent)
 	s.judgePublications(&result, ledger)

@@ -4,8 +4,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -29,6 +31,15 @@ func (r row) verdict() string {
 		return "BROKEN"
 	}
 	return "held"
+}
+
+// remarks are what a reader has to know of the figures, and the fault's own figures.
+func (r row) remarks() []string {
+	remarks := slices.Clone(r.Notes)
+	for _, what := range slices.Sorted(maps.Keys(r.Counts)) {
+		remarks = append(remarks, fmt.Sprintf("%s: %d", what, r.Counts[what]))
+	}
+	return remarks
 }
 
 // outcome is the whole table, and the machine that it was made on.
@@ -67,7 +78,7 @@ func (o outcome) print(out io.Writer) {
 	}
 	_ = table.Flush()
 	for _, each := range o.Rows {
-		for _, note := range each.Notes {
+		for _, note := range each.remarks() {
 			fmt.Fprintf(out, "%s: %s\n", each.Fault, note)
 		}
 		for _, finding := range each.Findings {
@@ -84,7 +95,7 @@ func (o outcome) markdown(out io.Writer) {
 		fmt.Fprintf(out, "| %s |\n", strings.Join(each.cells(), " | "))
 	}
 	for _, each := range o.Rows {
-		for _, note := range append(each.Notes, each.Findings...) {
+		for _, note := range append(each.remarks(), each.Findings...) {
 			fmt.Fprintf(out, "\n* %s: %s", each.Fault, note)
 		}
 	}

@@ -57,13 +57,14 @@ type stage struct {
 	findings []string // what must not have happened
 	lost     int      // chains that were given up and that the ledger does not show: a person is asked
 	excused  map[string]int
+	counts   map[string]int // figures of the case's own, for the notes
 	cleanups []func() error
 }
 
 // newStage puts a stage up; nothing of the operator runs yet.
 func newStage(ctx context.Context, plant *plant, namespace string, wanted setting, say func(string, ...any)) (_ *stage, err error) {
 	s := &stage{setting: wanted, plant: plant, namespace: namespace, dir: filepath.Join(plant.cluster.Dir, namespace), say: say}
-	s.excused = map[string]int{}
+	s.excused, s.counts = map[string]int{}, map[string]int{}
 	if err := os.Mkdir(s.dir, 0o700); err != nil {
 		return nil, err
 	}
@@ -144,19 +145,23 @@ func (s *stage) serve(handler http.Handler) (address string, err error) {
 	return listener.Addr().String(), nil
 }
 
-// begin starts the replicas and creates the credentials, and waits until all of these are published.
+// begin starts the first replica, which leads then, and creates the credentials; when all of these are published, it starts the
+// other replicas.
 func (s *stage) begin(ctx context.Context) error {
-	if err := s.startReplicas(ctx); err != nil {
+	if err := s.replicas[0].start(ctx); err != nil {
 		return err
 	}
 	if err := s.createCredentials(ctx); err != nil {
 		return err
 	}
-	return s.settled(ctx)
+	if err := s.settled(ctx); err != nil {
+		return err
+	}
+	return startAll(ctx, s.replicas[1:])
 }
 
-func (s *stage) startReplicas(ctx context.Context) error {
-	for _, each := range s.replicas {
+func startAll(ctx context.Context, replicas []*replica) error {
+	for _, each := range replicas {
 		if err := each.start(ctx); err != nil {
 			return err
 		}
@@ -190,6 +195,13 @@ func (s *stage) find(format string, args ...any) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.findings = append(s.findings, fmt.Sprintf(format, args...))
+}
+
+// count adds to a figure that the notes under the table show.
+func (s *stage) count(what string, n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.counts[what] += n
 }
 
 // clear ends everything that the stage started.

@@ -8,9 +8,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/fluent-credential/operator/api/v1alpha1"
+	"github.com/fluent-credential/operator/internal/custody"
 )
 
 // state is what a person can read in a state Secret.
@@ -27,15 +26,14 @@ const stateEntry = "state.json"
 
 // readState finds the credential's state Secret, under whichever of its names; of two, the one with the higher serial.
 func (c *credential) readState(ctx context.Context) (*state, error) {
-	var secrets corev1.SecretList
-	if err := c.stage.plant.admin.List(ctx, &secrets, client.InNamespace(c.stage.namespace)); err != nil {
-		return nil, err
-	}
 	var newest *state
-	for i := range secrets.Items {
-		secret := &secrets.Items[i]
-		if secret.Type != v1alpha1.StateSecretType || secret.Annotations[v1alpha1.CredentialAnnotation] != c.name {
+	for _, name := range custody.Names(c.name) {
+		secret, err := c.secret(ctx, name)
+		if apierrors.IsNotFound(err) {
 			continue
+		}
+		if err != nil {
+			return nil, err
 		}
 		read, err := parseState(secret)
 		if err != nil {
