@@ -42,6 +42,13 @@ func catalogue(pass pass) []fault {
 		{name: "F14", title: "5xx before the server did anything", cases: serverErrors()},
 		{name: "F15", title: "the network delivers the request twice", cases: doubled()},
 		{name: "F16", title: "the connection closed, a redirect to another host", cases: elsewhere()},
+		{name: "F17", title: "wrong password, locked account, password changed, with a crash loop", cases: refusedLogins(pass.quick)},
+		{name: "F18", title: "many due together, host limit 30 a minute", cases: dueTogether(pass.quick)},
+		{name: "F20", title: "journal disk full, read-only, fsync error", cases: failingDisks()},
+		{name: "F21", title: "state Secret deleted or edited by a person", cases: meddledState()},
+		{name: "F23", title: "workload Secret deleted, edited; FluentCredential deleted in mid-exchange", cases: meddledObjects()},
+		{name: "F24", title: "another client uses the same login", cases: strangers()},
+		{name: "F25", title: "odd replies", cases: oddReplies()},
 	}
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -27,12 +28,12 @@ func (s *stage) createCredential(ctx context.Context, number int) (*credential, 
 	c := &credential{stage: s, number: number, name: fmt.Sprintf("cred-%04d", number), user: userName(number)}
 	login := &corev1.Secret{
 		ObjectMeta: metav1.ObjectMeta{Namespace: s.namespace, Name: c.name + "-login"},
-		StringData: map[string]string{v1alpha1.ClientIDKey: clientID, v1alpha1.ClientSecretKey: clientSecret},
+		StringData: map[string]string{v1alpha1.ClientIDKey: s.clientOf(number), v1alpha1.ClientSecretKey: clientSecret},
 	}
 	if s.seeded {
 		login.StringData[v1alpha1.RefreshTokenKey] = s.sim.Seed(c.user, clientID)
 	} else {
-		login.StringData[v1alpha1.UsernameKey], login.StringData[v1alpha1.PasswordKey] = c.user, password
+		login.StringData[v1alpha1.UsernameKey], login.StringData[v1alpha1.PasswordKey] = c.user, cmp.Or(s.password, password)
 	}
 	if err := s.plant.admin.Create(ctx, login); err != nil {
 		return c, err
@@ -155,4 +156,33 @@ func (c *credential) reaches(ctx context.Context, most time.Duration, kind, reas
 		}
 		return "", nil
 	})
+}
+
+// says waits until a condition, or the line that kubectl prints, has a reason.
+func (c *credential) says(ctx context.Context, most time.Duration, reason string) error {
+	return until(ctx, most, c.name+" says "+reason, func(ctx context.Context) (string, error) {
+		cred, err := c.get(ctx)
+		if err != nil {
+			return "", err
+		}
+		if cred.Status.Summary == nil {
+			return "it says nothing", nil
+		}
+		for _, condition := range cred.Status.Conditions {
+			if condition.Reason == reason {
+				return "", nil
+			}
+		}
+		if cred.Status.Summary.Reason == reason {
+			return "", nil
+		}
+		return "it says " + cred.Status.Summary.Reason + ": " + cred.Status.Summary.Message, nil
+	})
+}
+
+func (s *stage) clientOf(number int) string {
+	if s.client == nil {
+		return clientID
+	}
+	return s.client(number)
 }

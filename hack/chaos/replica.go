@@ -186,3 +186,13 @@ func readCounter(text, series string) float64 {
 	}
 	return 0
 }
+
+// readField finds a line by its first word, and returns the second.
+func readField(text, name string) string {
+	for line := range strings.Lines(text) {
+		if fields := strings.Fields(line); len(fields) > 1 && fields[0] == name {
+			return fields[1]
+		}
+	}
+	return ""
+}

@@ -141,19 +141,19 @@ func (r *runner) onStage(ctx context.Context, next job, say func(string, ...any)
 	defer func() { err = errors.Join(err, s.clear()) }()
 	if !s.idle {
 		if err := s.begin(ctx); err != nil {
-			return tally{}, s.explained(err)
+			return tally{}, s.lastWords(err)
 		}
 	}
 	err = next.scenario.run(ctx, s)
-	return s.judge(ctx), s.explained(err)
+	return s.judge(ctx), s.lastWords(err)
 }
 
-// explained adds the end of the operator's log to an error.
-func (s *stage) explained(err error) error {
-	if err == nil || s.replicas[0].current() == nil {
-		return err
+// lastWords tells the end of the operator's log after an error.
+func (s *stage) lastWords(err error) error {
+	if err != nil && s.replicas[0].current() != nil {
+		s.say("the end of the operator's log:\n%s", s.replicas[0].current().LastLines(6))
 	}
-	return fmt.Errorf("%w\n%s", err, s.replicas[0].current().LastLines(6))
+	return err
 }
 
 // namespace is one that nothing else uses.

@@ -24,8 +24,10 @@ type setting struct {
 	replicas    int
 	elects      bool
 	credentials int
-	seeded      bool   // the logins hold a refresh token and no password
-	policy      string // spec.refresh.onLostReply
+	seeded      bool                    // the logins hold a refresh token and no password
+	password    string                  // that the logins hold, if not the right one
+	client      func(number int) string // the client of each login, if not the common one
+	policy      string                  // spec.refresh.onLostReply
 	life        time.Duration
 	tenant      func(*authsim.Config)
 	args        []string

@@ -19,6 +19,7 @@ type state struct {
 	claimed bool
 	access  string
 	refresh string
+	failure string // reason of the last failed exchange
 }
 
 // stateEntry is the entry of a state Secret that holds its document.
@@ -55,12 +56,15 @@ func parseState(secret *corev1.Secret) (*state, error) {
 		Claim        json.RawMessage `json:"claim"`
 		AccessToken  string          `json:"accessToken"`
 		RefreshToken string          `json:"refreshToken"`
+		Failure      struct {
+			Reason string `json:"reason"`
+		} `json:"failure"`
 	}
 	if err := json.Unmarshal(secret.Data[stateEntry], &document); err != nil {
 		return nil, fmt.Errorf("state Secret %s: %w", secret.Name, err)
 	}
 	return &state{
 		secret: secret, serial: document.Serial, claimed: len(document.Claim) > 0,
-		access: document.AccessToken, refresh: document.RefreshToken,
+		access: document.AccessToken, refresh: document.RefreshToken, failure: document.Failure.Reason,
 	}, nil
 }
