@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -25,6 +26,7 @@ type replica struct {
 	journal string
 	api     *apiProxy
 	config  string   // path of the kubeconfig
+	address string   // of the metrics and the probes
 	args    []string // beside those of every replica
 	atExec  func(pid int) error
 
@@ -39,7 +41,7 @@ func (s *stage) newReplica(number int) (*replica, error) {
 	name := fmt.Sprintf("%s-%d", s.namespace, number)
 	r := &replica{
 		stage: s, name: name, journal: filepath.Join(s.dir, fmt.Sprintf("journal-%d", number)),
-		config: filepath.Join(s.dir, name+".kubeconfig"),
+		config: filepath.Join(s.dir, name+".kubeconfig"), address: ownAddress(),
 	}
 	var err error
 	if r.api, err = newAPIProxy(s.plant.operator.Config, s.plant.identity); err != nil {
@@ -53,16 +55,22 @@ func (s *stage) newReplica(number int) (*replica, error) {
 	}, r.config)
 }
 
+var addresses atomic.Int32
+
+// ownAddress is a loopback address that no other replica has, nor one of another run of this program: a port of 127.0.0.1 that
+// is free now may be taken by any connection before a process that starts listens on it. All of 127.0.0.0/8 is Linux' loopback.
+func ownAddress() string {
+	number := addresses.Add(1)
+	return fmt.Sprintf("127.%d.%d.%d", 20+os.Getpid()%200, number/250%250, 1+number%250)
+}
+
 // launch starts the process and does not wait until it is ready.
 func (r *replica) launch() error {
 	binary, err := localcluster.Binary("fluent-credential-operator")
 	if err != nil {
 		return err
 	}
-	metrics, probes, err := localcluster.FreeAddresses()
-	if err != nil {
-		return err
-	}
+	metrics, probes := r.address+":8443", r.address+":8081"
 	args := append([]string{
 		"--kubeconfig=" + r.config, "--namespaces=" + r.stage.namespace, "--insecure-http", "--journal-dir=" + r.journal,
 		"--leader-elect=" + fmt.Sprint(r.stage.elects), "--leader-election-namespace=" + r.stage.namespace,

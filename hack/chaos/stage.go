@@ -33,9 +33,9 @@ type setting struct {
 	args        []string
 	idle        bool // the replicas and the credentials are started by the case itself
 
-	mayPresent int // how often a refresh token may be presented, if not once
-	mayLose    int // how many chains the fault may cost: what the two-generals bound takes
-	mayStall   bool
+	mayPresent int  // how often a refresh token may be presented, if not once
+	mayLose    int  // how many chains the fault may cost: what the two-generals bound takes
+	restores   bool // the case itself puts old content back, so that serials may go back
 }
 
 // stage is the place of one run: a namespace, a token server behind a proxy, replicas of the operator, each with a proxy before

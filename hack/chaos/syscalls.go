@@ -78,7 +78,7 @@ func killedFrom(ctx context.Context, s *stage, first, apart int) error {
 func (s *stage) killedAtStop(ctx context.Context, stop int) (part string, struck *blow, err error) {
 	progress := s.observe()
 	defer progress.end()
-	tracing, err := s.replicas[0].killAtStop(stop)
+	tracing, err := killAtStop(s.replicas[0].pid(), stop)
 	if err != nil {
 		return "", nil, err
 	}

@@ -10,21 +10,33 @@ import (
 	"strings"
 )
 
-// trace is a tracer at work on a replica.
+// traceVariable makes of this program a tracer: it attaches to the process that its first argument names, tells when it is there,
+// and sends SIGKILL at the n-th stop at a system call, n being its second argument. Every system call of every thread stops twice,
+// before and after. It is a process of its own because a tracer sees what the parent of a process waits for, too.
+const traceVariable = "CHAOS_TRACE"
+
+// What a tracer prints.
+const (
+	traceAttached = "attached"
+	traceKilled   = "killed" // and the number of the stop, the number of the system call, and whether it was made: entry, exit
+	tracePassed   = "passed" // and how many stops there were until the tracer's input was closed
+)
+
+// trace is a tracer at work on a process.
 type trace struct {
 	cmd   *exec.Cmd
 	input io.Closer
 	lines chan string
 }
 
-// killAtStop attaches a tracer that kills the replica's process at its n-th stop from now on.
-func (r *replica) killAtStop(n int) (*trace, error) {
+// killAtStop attaches a tracer that kills the process at its n-th stop from now on.
+func killAtStop(pid, n int) (*trace, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
-	t := &trace{cmd: exec.Command(self, fmt.Sprint(r.pid()), fmt.Sprint(n)), lines: make(chan string, 4)}
-	t.cmd.Env, t.cmd.Stderr = append(os.Environ(), "CHAOS_TRACE=1"), os.Stderr
+	t := &trace{cmd: exec.Command(self, fmt.Sprint(pid), fmt.Sprint(n)), lines: make(chan string, 4)}
+	t.cmd.Env, t.cmd.Stderr = append(os.Environ(), traceVariable+"=1"), os.Stderr
 	if t.input, err = t.cmd.StdinPipe(); err != nil {
 		return nil, err
 	}

@@ -15,18 +15,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// traceVariable makes of this program a tracer: it attaches to the process that its first argument names, tells when it is there,
-// and sends SIGKILL at the n-th stop at a system call, n being its second argument. Every system call of every thread stops twice,
-// before and after. It is a process of its own because a tracer sees what the parent of a process waits for, too.
-const traceVariable = "CHAOS_TRACE"
-
-// What a tracer prints.
-const (
-	traceAttached = "attached"
-	traceKilled   = "killed" // and the number of the stop, the number of the system call, and whether it was made: entry, exit
-	tracePassed   = "passed" // and how many stops there were until the tracer's input was closed
-)
-
 // traceIfAsked has to be called early in main. It returns, unless this process is to be a tracer.
 func traceIfAsked() {
 	if os.Getenv(traceVariable) == "" {

@@ -42,7 +42,7 @@ func (c *Cluster) StartOperator(ctx context.Context, as *User, args ...string) (
 	if err != nil {
 		return nil, err
 	}
-	metrics, probes, err := FreeAddresses()
+	metrics, probes, err := freeAddresses()
 	if err != nil {
 		return nil, err
 	}
@@ -61,9 +61,9 @@ func (c *Cluster) StartOperator(ctx context.Context, as *User, args ...string) (
 	return operator, process.AwaitOK(ctx, "http://"+probes+"/readyz")
 }
 
-// FreeAddresses finds two loopback addresses that nobody listens on. Somebody else may take one in the next moment; then the
+// freeAddresses finds two loopback addresses that nobody listens on. Somebody else may take one in the next moment; then the
 // operator says so and ends.
-func FreeAddresses() (first, second string, err error) {
+func freeAddresses() (first, second string, err error) {
 	var addresses [2]string
 	for i := range addresses {
 		listener, err := net.Listen("tcp", "127.0.0.1:0")
