@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
 	"time"
 
 	"k8s.io/client-go/rest"
@@ -32,7 +33,9 @@ type Cluster struct {
 	// Kubectl is the path of kubectl.
 	Kubectl string
 
-	env       *envtest.Environment
+	env *envtest.Environment
+
+	mu        sync.Mutex // guards processes: chaos starts them from several goroutines
 	processes []*Process
 }
 
@@ -138,10 +141,13 @@ func (c *Cluster) logPath(name string) string { return filepath.Join(c.Dir, name
 // Stop stops everything that was started here, the newest first, and removes the directory. It may be called again.
 func (c *Cluster) Stop() error {
 	var errs []error
-	for _, process := range slices.Backward(c.processes) {
+	c.mu.Lock()
+	processes := c.processes
+	c.processes = nil
+	c.mu.Unlock()
+	for _, process := range slices.Backward(processes) {
 		errs = append(errs, process.Stop())
 	}
-	c.processes = nil
 	if c.env != nil {
 		_ = c.env.Stop() // an error says that it had to be killed, which is as good
 		c.env = nil

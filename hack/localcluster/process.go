@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -33,6 +34,7 @@ type program struct {
 	args        []string
 	environment []string // beside our own
 	stdout      *os.File // nil: the log
+	atExec      func(pid int) error
 }
 
 // launch starts a program. Its output goes to a log file.
@@ -48,15 +50,22 @@ func (c *Cluster) launch(program program) (*Process, error) {
 	if program.stdout != nil {
 		process.cmd.Stdout = program.stdout
 	}
-	if err := onLauncher(process.cmd.Start); err != nil {
+	if err := onLauncher(func() error { return startStopped(process.cmd, program.atExec) }); err != nil {
 		return nil, fmt.Errorf("%s does not start: %w", program.name, err)
 	}
 	go func() {
 		process.err = process.cmd.Wait()
 		close(process.done)
 	}()
-	c.processes = append(c.processes, process)
+	c.keep(process)
 	return process, nil
+}
+
+// keep remembers a process for Stop, and forgets those that are over.
+func (c *Cluster) keep(process *Process) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.processes = append(slices.DeleteFunc(c.processes, (*Process).over), process)
 }
 
 // PID is the process's number.

@@ -24,5 +24,5 @@ func (c *Cluster) StartPrometheus(ctx context.Context, binary, config string) (*
 	if err != nil {
 		return nil, err
 	}
-	return &Prometheus{Process: process, URL: "http://" + listen}, process.awaitOK(ctx, "http://"+listen+"/-/ready")
+	return &Prometheus{Process: process, URL: "http://" + listen}, process.AwaitOK(ctx, "http://"+listen+"/-/ready")
 }

@@ -1,0 +1,198 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/fluent-credential/operator/hack/authsim"
+	"github.com/fluent-credential/operator/internal/journal"
+)
+
+// killedEverywhere kills at one stop after another: every system call stops before and after. The work is dealt out to several
+// stages, of which each takes every n-th stop.
+func killedEverywhere(quick bool) []scenario {
+	const dealers = 4
+	step := 1
+	if quick {
+		step = 23 // 23 stops apart: another one of each kind of call
+	}
+	var cases []scenario
+	for first := range dealers {
+		cases = append(cases, scenario{
+			name: fmt.Sprintf("stops %d, %d, …", 1+first*step, 1+(first+dealers)*step), quick: true, most: 40 * time.Minute,
+			run: func(ctx context.Context, s *stage) error {
+				return killedFrom(ctx, s, 1+first*step, dealers*step)
+			},
+		})
+	}
+	return cases
+}
+
+// Parts of a rotation, as they can be told from without.
+const (
+	beforeClaim   = "before the claim reached the API server"
+	claimed       = "between the claim and the first byte"
+	inDoubt       = "between the first byte and the journal's seal"
+	sealed        = "between the seal and the commit"
+	committedPart = "after the commit"
+)
+
+// through is how many rotations in a row have to be over before their stop comes, to say that there are no more stops. Two
+// rotations do not make the same number of system calls.
+const through = 3
+
+// killedFrom kills at every stop from first on, so many apart, until rotations are over before.
+func killedFrom(ctx context.Context, s *stage, first, apart int) error {
+	over := 0
+	for stop := first; over < through; stop += apart {
+		part, struck, err := s.killedAtStop(ctx, stop)
+		if err != nil {
+			return fmt.Errorf("stop %d: %w", stop, err)
+		}
+		if struck == nil {
+			over++
+			continue
+		}
+		over = 0
+		lost, err := s.recoverFrom(ctx, part, struck)
+		if err != nil {
+			return fmt.Errorf("stop %d (%s): %w", stop, part, err)
+		}
+		outcome := "chain kept"
+		if lost {
+			outcome = "chain given up"
+		}
+		s.count("SIGKILL "+part+", "+outcome, 1)
+		if (stop-first)/apart%50 == 0 {
+			s.say("stop %d, %s of call %d: %s", stop, struck.phase, struck.number, part)
+		}
+	}
+	return nil
+}
+
+// killedAtStop makes one rotation with a SIGKILL at a stop of it, and tells which part of the rotation it struck.
+func (s *stage) killedAtStop(ctx context.Context, stop int) (part string, struck *blow, err error) {
+	progress := s.observe()
+	defer progress.end()
+	tracing, err := killAtStop(s.replicas[0].pid(), stop)
+	if err != nil {
+		return "", nil, err
+	}
+	if err := s.creds[0].rotate(ctx); err != nil {
+		return "", nil, firstError(err, tracing.end())
+	}
+	settled, ctxEnd := context.WithCancel(ctx)
+	defer ctxEnd()
+	done := make(chan error, 1)
+	go func() {
+		if err := s.creds[0].settled(settled); settled.Err() == nil {
+			done <- err
+		}
+	}()
+	struck, err = tracing.outcome(ctx, done)
+	if err != nil || struck == nil {
+		return "", nil, err
+	}
+	<-s.replicas[0].current().Done()
+	part, err = progress.part(ctx)
+	return part, struck, err
+}
+
+// recoverFrom starts the operator again and tells whether the chain was given up, which it may be in some parts only.
+func (s *stage) recoverFrom(ctx context.Context, part string, struck *blow) (lost bool, err error) {
+	before := s.sim.Ledger().RequestsOf(authsim.GrantPassword)
+	if err := s.replicas[0].start(ctx); err != nil {
+		return false, err
+	}
+	if err := s.settled(ctx); err != nil {
+		return false, err
+	}
+	if s.sim.Ledger().RequestsOf(authsim.GrantPassword) == before {
+		return false, nil
+	}
+	if part == inDoubt || part == claimed {
+		s.mayLose++
+	} else {
+		s.find("SIGKILL at stop %d (%s of call %d), %s, cost the chain", struck.stop, struck.phase, struck.number, part)
+	}
+	return true, nil
+}
+
+// progress is how far a rotation has come, as the proxies and the disk show it.
+type progress struct {
+	stage              *stage
+	sent               int
+	claim, commit      *trap
+	claimed, committed bool
+}
+
+// observe looks at the rotation that comes next.
+func (s *stage) observe() *progress {
+	p := &progress{stage: s, sent: len(s.tokens.sendings())}
+	note := func(seen *bool) func(*passage) fate {
+		return func(*passage) fate {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			*seen = true
+			return fate{}
+		}
+	}
+	p.claim = s.replicas[0].api.add(answered, -1, isClaim, note(&p.claimed))
+	p.commit = s.replicas[0].api.add(answered, -1, isCommit, note(&p.committed))
+	return p
+}
+
+func (p *progress) end() {
+	p.stage.replicas[0].api.remove(p.claim)
+	p.stage.replicas[0].api.remove(p.commit)
+}
+
+// part tells where the process was killed. What is on its way through a proxy arrives yet, so it looks at the cluster, too.
+func (p *progress) part(ctx context.Context) (string, error) {
+	entries, err := p.stage.sealedReplies(ctx)
+	if err != nil {
+		return "", err
+	}
+	state, err := p.stage.creds[0].readState(ctx)
+	if err != nil {
+		return "", err
+	}
+	p.stage.mu.Lock()
+	defer p.stage.mu.Unlock()
+	switch {
+	case p.committed:
+		return committedPart, nil
+	case entries > 0:
+		return sealed, nil
+	case len(p.stage.tokens.sendings()) > p.sent:
+		return inDoubt, nil
+	case p.claimed || state.claimed:
+		return claimed, nil
+	}
+	return beforeClaim, nil
+}
+
+// sealedReplies counts the whole replies in the journal of the first replica, read as the operator reads them.
+func (s *stage) sealedReplies(ctx context.Context) (int, error) {
+	opened, err := s.openJournal(ctx, s.replicas[0].journal)
+	if err != nil {
+		return 0, err
+	}
+	entries, _, err := opened.Scan()
+	return len(entries), err
+}
+
+// journalKeySecret is where the operator keeps the journal's key.
+const journalKeySecret = "fluent-credential-operator-journal-key"
+
+func (s *stage) openJournal(ctx context.Context, dir string) (*journal.Journal, error) {
+	var secret corev1.Secret
+	if err := s.plant.admin.Get(ctx, types.NamespacedName{Namespace: s.namespace, Name: journalKeySecret}, &secret); err != nil {
+		return nil, err
+	}
+	return journal.Open(dir, secret.Data["key"])
+}
