@@ -151,9 +151,9 @@ func TestHistoryTellsWhatAProcessThatIsGoneDid(t *testing.T) {
 		after bool
 		want  []v1alpha1.ExchangeStatus
 	}{
-		"after the claim": {"its reply is lost, and the login helps", claim, true, []v1alpha1.ExchangeStatus{
-			{Grant: byPassword, Verdict: wasGranted, Serial: 2},
-			{Grant: byRefresh, Verdict: "Unknown", Reason: v1alpha1.ReasonReplyLost, Serial: 1}, first,
+		"after the claim": {"nothing was sent, and the token is as good as before", claim, true, []v1alpha1.ExchangeStatus{
+			{Grant: byRefresh, Verdict: wasGranted, Serial: 2},
+			{Grant: byRefresh, Verdict: "Unsent", Reason: v1alpha1.ReasonProviderUnavailable, Serial: 1}, first,
 		}},
 		"before the commit": {"its reply was in the journal", commit, false, []v1alpha1.ExchangeStatus{
 			{Grant: byRefresh, Verdict: wasGranted, Serial: 2}, first,

@@ -14,6 +14,7 @@ import (
 	"github.com/fluent-credential/operator/api/v1alpha1"
 	"github.com/fluent-credential/operator/internal/binding"
 	"github.com/fluent-credential/operator/internal/custody"
+	"github.com/fluent-credential/operator/internal/loginguard"
 	"github.com/fluent-credential/operator/internal/provider"
 	"github.com/fluent-credential/operator/internal/token"
 )
@@ -122,29 +123,63 @@ func (o *observation) keeps() string {
 	return ""
 }
 
-// isShared looks for another FluentCredential that lives on the same refresh token, or that took the chain over. Only those with the
-// same credentials Secret can: for all others there is the login guard.
+// isShared looks for another FluentCredential that lives on the same refresh token, or that took the chain over. Who spent it as a
+// seed is known to the login guard. To look at all others would cost a large cluster seconds: only those count that share the
+// credentials Secret, or have no token yet and may be about to take it.
 func (r *Reconciler) isShared(ctx context.Context, seen *observation) string {
 	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
-	var all v1alpha1.FluentCredentialList
-	err := r.Client.List(ctx, &all, client.InNamespace(seen.cred.Namespace))
-	for i := range all.Items {
-		other := &all.Items[i]
-		if err != nil || other.UID == seen.cred.UID || !other.DeletionTimestamp.IsZero() ||
-			other.Spec.CredentialsSecretRef.Name != seen.cred.Spec.CredentialsSecretRef.Name {
-			continue
-		}
-		var uses bool
-		if uses, err = r.uses(ctx, other, seen); uses {
-			return fmt.Sprintf("FluentCredential %s in namespace %s uses it", other.Name, other.Namespace)
-		}
-	}
-	if err != nil {
+	heir, err := r.heir(ctx, seen)
+	switch {
+	case err != nil:
 		ctrl.LoggerFrom(ctx).Info("Who else uses the refresh token cannot be found out", "because", err.Error())
 		return "whether another FluentCredential uses it could not be found out"
+	case heir != nil:
+		return fmt.Sprintf("FluentCredential %s in namespace %s uses it", heir.Name, heir.Namespace)
 	}
 	return ""
+}
+
+// heir is another FluentCredential that uses the refresh token or is going to; nil where there is none.
+func (r *Reconciler) heir(ctx context.Context, seen *observation) (*types.NamespacedName, error) {
+	if r.Guard != nil {
+		login := seen.guarded()
+		login.Seed = seen.record.Chain.Refresh
+		owner, err := r.Guard.OwnerOf(ctx, login)
+		if err != nil || owner != nil && owner.UID != string(seen.cred.UID) {
+			return named(owner), err
+		}
+	}
+	var all v1alpha1.FluentCredentialList
+	if err := r.Client.List(ctx, &all); err != nil {
+		return nil, err
+	}
+	for i := range all.Items {
+		other := &all.Items[i]
+		if !mayInherit(other, seen.cred) {
+			continue
+		}
+		if uses, err := r.uses(ctx, other, seen); uses || err != nil {
+			key := client.ObjectKeyFromObject(other)
+			return &key, err
+		}
+	}
+	return nil, nil
+}
+
+func named(owner *loginguard.Owner) *types.NamespacedName {
+	if owner == nil {
+		return nil
+	}
+	return &types.NamespacedName{Namespace: owner.Namespace, Name: owner.Name}
+}
+
+func mayInherit(other, gone *v1alpha1.FluentCredential) bool {
+	if other.UID == gone.UID || !other.DeletionTimestamp.IsZero() {
+		return false
+	}
+	shares := other.Namespace == gone.Namespace && other.Spec.CredentialsSecretRef.Name == gone.Spec.CredentialsSecretRef.Name
+	return shares || other.Status.Token == nil
 }
 
 // uses tells whether another FluentCredential of the same API has the refresh token, spent it as its seed, or is going to.

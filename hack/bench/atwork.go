@@ -75,7 +75,7 @@ func (b *bench) measureThroughput(ctx context.Context) error {
 		}
 		b.results.Rounds = append(b.results.Rounds, round{Operator: operator, Bare: bare})
 	}
-	return nil
+	return b.measureCost(ctx, client)
 }
 
 // untilWarm waits until there were as many refreshes as there are credentials: after a start each is read afresh once, which is a

@@ -101,7 +101,7 @@ func (c *bareClient) work(ctx context.Context) error {
 				return nil
 			case next := <-c.idle:
 				// What was begun is finished: a refresh token is spent by it.
-				if err := c.rotate(context.WithoutCancel(ctx), next); err != nil {
+				if err := c.rotate(context.WithoutCancel(ctx), next, func(string) {}); err != nil {
 					return err
 				}
 				c.idle <- next
@@ -110,22 +110,26 @@ func (c *bareClient) work(ctx context.Context) error {
 	})
 }
 
-// rotate is one rotation: read, claim, exchange, commit, publish, tell.
-func (c *bareClient) rotate(ctx context.Context, cred *bareCredential) error {
+// rotate is one rotation: read, claim, exchange, commit, publish, tell. Each step is announced when it is done.
+func (c *bareClient) rotate(ctx context.Context, cred *bareCredential, done func(step string)) error {
 	var state corev1.Secret
 	if err := c.kubernetes.Get(ctx, cred.state, &state); err != nil {
 		return err
 	}
+	done(stepRead)
 	if err := c.store(ctx, &state); err != nil {
 		return err
 	}
+	done(stepClaim)
 	access, err := c.exchange(ctx, cred)
 	if err != nil {
 		return err
 	}
+	done(stepExchange)
 	if err := c.store(ctx, &state); err != nil {
 		return err
 	}
+	done(stepCommit)
 	cred.status.Token.Serial++
 	cred.workload.Annotations[v1alpha1.SerialAnnotation] = fmt.Sprint(cred.status.Token.Serial)
 	cred.workload.Data[v1alpha1.AccessTokenKey] = []byte(access)
@@ -133,7 +137,10 @@ func (c *bareClient) rotate(ctx context.Context, cred *bareCredential) error {
 	if err := publish(ctx, c.kubernetes, cred.workload); err != nil {
 		return err
 	}
-	return c.tell(ctx, cred)
+	done(stepPublish)
+	err = c.tell(ctx, cred)
+	done(stepStatus)
+	return err
 }
 
 // store updates a state Secret with something of the same size.

@@ -79,15 +79,15 @@ func parse(args []string) (options, error) {
 // pace is how long and how hard is measured.
 type pace struct {
 	idle, steady, round time.Duration // windows
-	rounds              int
-	rate                int // rotations a second while steady
+	rounds, timed       int           // rotations whose steps are timed
+	rate                int           // rotations a second while steady
 }
 
 func (o options) pace() pace {
 	if o.quick {
-		return pace{idle: 30 * time.Second, steady: 20 * time.Second, round: 10 * time.Second, rounds: 1, rate: 20}
+		return pace{idle: 30 * time.Second, steady: 20 * time.Second, round: 10 * time.Second, rounds: 1, timed: 100, rate: 20}
 	}
-	return pace{idle: time.Minute, steady: time.Minute, round: 20 * time.Second, rounds: 2, rate: 20}
+	return pace{idle: time.Minute, steady: time.Minute, round: 20 * time.Second, rounds: 2, timed: 500, rate: 20}
 }
 
 // Lives of the tokens of the three servers. A token is refreshed after 45 to 50 % of its life, because the lead of 90 s is cut to

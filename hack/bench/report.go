@@ -18,6 +18,7 @@ func (r *results) print(out io.Writer) {
 	r.printRequests(out)
 	r.printPublished(out)
 	r.printThroughput(out)
+	r.Cost.print(out)
 	r.printMemory(out)
 	r.printIdle(out)
 	r.printRestart(out)

@@ -26,6 +26,7 @@ type results struct {
 	Restart restart `json:"restartWithNothingDue"`
 	Steady  steady  `json:"steady"`
 	Rounds  []round `json:"saturatedRounds"`
+	Cost    cost    `json:"cost"`
 
 	// What must never happen. A credential logs in once at each server; a login again means that a refresh token was given up.
 	Reuses            int `json:"refreshTokensReused"`

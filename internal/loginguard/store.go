@@ -80,6 +80,21 @@ func (g *Guard) Take(ctx context.Context, login Login) (*Refusal, error) {
 	return refusal, err
 }
 
+// OwnerOf tells who has a login or spent a seed; nil: nobody.
+func (g *Guard) OwnerOf(ctx context.Context, login Login) (*Owner, error) {
+	var secret corev1.Secret
+	err := g.Reader.Get(ctx, types.NamespacedName{Namespace: g.Namespace, Name: secretName(login)}, &secret)
+	if err != nil {
+		return nil, client.IgnoreNotFound(err)
+	}
+	for _, use := range g.decode(secret.Data[stateKey]).Uses {
+		if use.Client == login.Use.Client && use.Scope == login.Use.Scope {
+			return &use.Owner, nil
+		}
+	}
+	return nil, nil
+}
+
 // Return gives a seed back that was not spent after all.
 func (g *Guard) Return(ctx context.Context, login Login) error {
 	return g.change(ctx, login, func(state State) (State, error) { return state.Unclaimed(login.Use), nil })
