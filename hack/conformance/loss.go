@@ -71,7 +71,7 @@ func (s *subject) fateOfLost(ctx context.Context, first int) (string, error) {
 
 // loseReply has the server work on a refresh and its reply lost.
 func (c *credential) loseReply(ctx context.Context) error {
-	c.proxy.loseNext()
+	c.proxy.loseNext(refreshGrant)
 	return c.ask(ctx)
 }
 
@@ -132,6 +132,19 @@ func (s *subject) unharmed(ctx context.Context, after *credential) error {
 		return fmt.Errorf("the bystander's chain: %w", err)
 	}
 	return nil
+}
+
+// lostLogin loses the reply to a first login. It may have been a refusal, so it counts as one; there is one more to be had.
+func (s *subject) lostLogin(ctx context.Context) (string, error) {
+	s.proxy.loseNext(passwordGrant)
+	cred, err := s.logIn(ctx, "lost-login", s.server.right())
+	if err != nil {
+		return "", err
+	}
+	if err := cred.asked(tally{logins: 2}); err != nil {
+		return "", err
+	}
+	return "", cred.rotate(ctx)
 }
 
 // wrongPolicySeed loses a reply where there is no password: a person is asked, and a new seed is all it takes.

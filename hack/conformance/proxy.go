@@ -23,8 +23,9 @@ type proxy struct {
 	fault    *fault
 }
 
-// fault is what to do with the reply to the next refresh.
+// fault is what to do with the reply to the next request for a grant.
 type fault struct {
+	grant   string
 	arrived chan struct{} // closed when the server has answered
 	release chan struct{} // the reply is kept until this is closed
 	lose    bool          // then the connection is closed, and the reply is gone
@@ -48,16 +49,16 @@ func newProxy(target string) (*proxy, error) {
 
 func (p *proxy) Close() error { return p.server.Close() }
 
-// loseNext has the reply to the next refresh lost.
-func (p *proxy) loseNext() {
+// loseNext has the reply to the next request for a grant lost.
+func (p *proxy) loseNext(grant string) {
 	now := make(chan struct{})
 	close(now)
-	p.arm(&fault{arrived: make(chan struct{}), release: now, lose: true})
+	p.arm(&fault{grant: grant, arrived: make(chan struct{}), release: now, lose: true})
 }
 
 // holdNext keeps the reply to the next refresh until it is released.
 func (p *proxy) holdNext() *fault {
-	held := &fault{arrived: make(chan struct{}), release: make(chan struct{})}
+	held := &fault{grant: refreshGrant, arrived: make(chan struct{}), release: make(chan struct{})}
 	p.arm(held)
 	return held
 }
@@ -134,7 +135,7 @@ func (p *proxy) note(noted request) *fault {
 	for _, secret := range noted.secrets() {
 		p.secrets[secret] = true
 	}
-	if p.fault == nil || noted.grant != refreshGrant {
+	if p.fault == nil || noted.grant != p.fault.grant {
 		return nil
 	}
 	armed := p.fault

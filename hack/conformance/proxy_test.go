@@ -81,7 +81,7 @@ func TestTheProxyReadsEveryDialect(t *testing.T) {
 
 func TestALostReplyIsLostAfterTheServerWorked(t *testing.T) {
 	front, asked := answering(t)
-	front.loseNext()
+	front.loseNext(refreshGrant)
 	if _, err := post(t, front.URL+"/token", form, "grant_type=password", false); err != nil {
 		t.Errorf("a login's reply is lost, which nobody wanted: %v", err)
 	}

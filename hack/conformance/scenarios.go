@@ -25,6 +25,7 @@ var scenarios = []scenario{
 	{"rotate", "rotations one after another, every token used; a restart with a reply under way in the middle", (*subject).rotateMany},
 	{"kill", "SIGKILL with a reply under way: the policy, and nothing beyond it", (*subject).kill},
 	{"lost-reply", "the server worked and the operator never hears of it, under the policy that fits the server", (*subject).lostReply},
+	{"lost-login", "the reply to a first login is lost: one more login, and no lockout", (*subject).lostLogin},
 	{"wrong-policy", "the same under a policy that does not fit", (*subject).wrongPolicy},
 	{"wrong-policy-seed", "the same with nothing but a refresh token: ends with a person, who is heard", (*subject).wrongPolicySeed},
 	{"seed", "a refresh token as a seed, applied again, then replaced", (*subject).seed},

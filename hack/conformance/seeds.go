@@ -47,6 +47,9 @@ func (s *subject) plant(ctx context.Context, name, grant string, give func() (ma
 	if err := cred.obtained(ctx, 1, grant); err != nil {
 		return "", err
 	}
+	if err := s.refuseTwin(ctx, name, login); err != nil {
+		return "", err
+	}
 	if err := cred.applyAgain(ctx, login); err != nil {
 		return "", err
 	}
@@ -68,6 +71,21 @@ func (s *subject) plant(ctx context.Context, name, grant string, give func() (ma
 		want = tally{refreshes: 1, codes: 2, most: 1}
 	}
 	return "", cred.asked(want)
+}
+
+// refuseTwin gives the same seed to another FluentCredential, which has to leave it alone.
+func (s *subject) refuseTwin(ctx context.Context, name string, login map[string]string) error {
+	twin, err := s.create(ctx, name+"-twin", s.server.right(), login)
+	if err != nil {
+		return err
+	}
+	_, err = twin.await(ctx, "the seed is known to be another's", func(now seen) bool {
+		return now.reason(v1alpha1.ConditionReady) == v1alpha1.ReasonLoginInUse
+	})
+	if err != nil {
+		return err
+	}
+	return twin.remove(ctx)
 }
 
 // applyAgain deletes the login and creates it anew, as a person does who applies a manifest twice.
