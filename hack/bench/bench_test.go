@@ -185,6 +185,9 @@ func measured() *results {
 		{work{Rotations: 80, Seconds: 1, Users: 990, Waiting: 5, requests: count(80, 160)}, work{Rotations: 100, Seconds: 1, requests: count(100, 200)}},
 		{work{Rotations: 60, Seconds: 1, Users: 1000, requests: count(60, 123)}, work{Rotations: 100, Seconds: 1, requests: count(100, 200)}},
 	}
+	r.Cost = cost{Rotations: 500, Steps: map[string]float64{
+		stepRead: 2, stepReserve: 1, stepClaim: 3, stepExchange: 2, stepSeal: 0.5, stepCommit: 3, stepPublish: 4, stepRemove: 0.5, stepStatus: 4,
+	}}
 	return r
 }
 
@@ -208,6 +211,18 @@ Rotations per second, 16 at a time
   all            70.0     100.0      0.70
   in round 1 the operator came round to 990 of the 1000 credentials
   in round 2 the operator had no work left in the end, so its limit is higher than this
+
+What each step of a rotation takes, one at a time (median of 500)
+  live read                           2.00 ms   10.0 %
+  journal: room for the reply         1.00 ms    5.0 %
+  claim                               3.00 ms   15.0 %
+  exchange                            2.00 ms   10.0 %
+  journal: the reply, synced          0.50 ms    2.5 %
+  commit                              3.00 ms   15.0 %
+  publish                             4.00 ms   20.0 %
+  journal: removed                    0.50 ms    2.5 %
+  status                              4.00 ms   20.0 %
+  so the journal is 10.0 % of a rotation, and the claim 15.0 %
 
 Memory of the operator
   resident      50.0 MiB with none,   60.0 MiB with all:  10.2 KiB per credential
