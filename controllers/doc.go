@@ -33,7 +33,8 @@
 //	step       what is durable then                        what the next process does
 //	reserve    journal: an empty file                      removes it
 //	dial       nothing changed                             starts over
-//	claim      state: claim {token hash, attempt, holder}  waits until the holder is gone, then counts the reply as lost
+//	claim      state: claim {token hash, attempt, holder}  finds no mark in the journal: nothing was sent, the token is intact
+//	mark       journal: the request is about to be sent    waits until the holder is gone, then counts the reply as lost
 //	send       the same; the token may be spent            the same: it cannot be told from the line above
 //	read       journal: the reply                          stores it, 0 calls
 //	commit     state: serial+1, new tokens, no claim       publishes, 0 calls
