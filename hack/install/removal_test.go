@@ -149,3 +149,49 @@ func (c *cluster) ask(name string, provider v1alpha1.ProviderSpec) *v1alpha1.Flu
 		},
 	}
 }
+
+// TestUninstall removes everything in the rude order: the CRD goes while there are FluentCredentials, and the operator, held by the
+// policies, still lets all of it go.
+func TestUninstall(t *testing.T) {
+	c, err := newCluster(func() (string, error) { return kustomize("config", "default") })
+	if err != nil {
+		t.Fatal(err)
+	}
+	namespace := c.namespace(t, "leaving")
+	_, url := server(t, time.Hour, namespace)
+	operator := c.run(t)
+	c.rotated(t, c.credential(t, namespace, url, nil), 1)
+	const crd = "crd/fluentcredentials.auth.fluent-credential.dev"
+	if out, err := c.kubectl(c.config, "", "delete", "--timeout=60s", crd); err != nil {
+		t.Fatalf("the CRD hangs: %v: %s", err, out)
+	}
+	var left corev1.SecretList
+	if err := c.admin.List(t.Context(), &left, client.InNamespace(namespace)); err != nil {
+		t.Fatal(err)
+	}
+	if len(left.Items) != 1 || left.Items[0].Name != "orders-login" {
+		t.Errorf("%d Secrets are left, want the login only", len(left.Items))
+	}
+	operator.end(t)
+	all, err := kustomize("config", "default")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if out, err := c.kubectl(c.config, all, "delete", "--ignore-not-found", "--wait=false", "-f", "-"); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	for id := range objectsOf(t, all) {
+		kind, rest, _ := strings.Cut(id, " ")
+		in, name, _ := strings.Cut(rest, " ")
+		if kind == "Namespace" {
+			continue // a controller that is not here removes it
+		}
+		arguments := []string{"get", kind, name, "--ignore-not-found", "-o", "name"}
+		if in != "" {
+			arguments = append(arguments, "-n", in)
+		}
+		if out, err := c.kubectl(c.config, "", arguments...); kind != "CustomResourceDefinition" && (err != nil || out != "") {
+			t.Errorf("%s is left: %s %v", id, out, err)
+		}
+	}
+}
