@@ -120,7 +120,9 @@ func TestAllowedHosts(t *testing.T) {
 		"a name that ends so": {"a dot is a dot", oauth2("https://evilapi.fluentretail.com/oauth/token"), true},
 		"a name that begins":  {"the whole name counts", oauth2("https://auth.commercelayer.io.example.com/oauth/token"), true},
 		"a dot is no letter":  {"a dot is a dot", oauth2("https://authXcommercelayer.io/oauth/token"), true},
-		"an address":          {"no pattern matches it", oauth2("https://192.0.2.1/oauth/token"), true},
+		"revoked elsewhere": {"the refresh token would go there", v1alpha1.ProviderSpec{OAuth2: &v1alpha1.OAuth2Provider{
+			TokenURL: "https://auth.commercelayer.io/oauth/token", RevocationURL: "https://evil.example.com/revoke"}}, true},
+		"an address": {"no pattern matches it", oauth2("https://192.0.2.1/oauth/token"), true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			err := c.admin.Create(t.Context(), c.ask("orders", test.provider), client.DryRunAll)
