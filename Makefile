@@ -203,7 +203,7 @@ dashboards: ## Write the Grafana dashboards of config/grafana
 	cd hack/dashboards && $(GO) run -buildvcs=false .
 
 .PHONY: build-installer
-build-installer: $(KUSTOMIZE) bin/deploy/kustomization.yaml ## Write dist/install.yaml, the operator in one file
+build-installer: chart-files $(KUSTOMIZE) bin/deploy/kustomization.yaml ## Write dist/install.yaml, the operator in one file, and the chart's copies
 	@mkdir -p dist
 	$(KUSTOMIZE) build bin/deploy -o dist/install.yaml
 
@@ -225,7 +225,7 @@ chart: chart-files $(HELM) $(KUSTOMIZE) ## Bring the Helm chart in dist/chart up
 verify: ## Check that what is generated is what is committed
 	@mkdir -p bin && touch bin/.verify
 	@$(GO) mod tidy -diff || { echo 'verify: go.mod or go.sum is not tidy: run "make tidy" and commit the result'; exit 1; }
-	@$(MAKE) --no-print-directory generate manifests build-installer chart-files
+	@$(MAKE) --no-print-directory generate manifests build-installer
 	@stale=$$( { git diff --name-only -- $(GENERATED); \
 		git ls-files --others --exclude-standard -- $(GENERATED); \
 		find api config/crd/bases config/rbac/role.yaml config/rbac/delivery_role.yaml dist/install.yaml dist/chart/files -type f ! -newer bin/.verify \
@@ -233,7 +233,7 @@ verify: ## Check that what is generated is what is committed
 	if [ -n "$$stale" ]; then \
 		git --no-pager diff -- $(GENERATED); \
 		echo; echo "verify: stale, or not committed:"; echo "$$stale" | sed 's/^/  /'; \
-		echo "Run \"make generate manifests build-installer chart-files\" and commit the result; delete a file that is left over."; \
+		echo "Run \"make generate manifests build-installer\" and commit the result; delete a file that is left over."; \
 		exit 1; \
 	fi; \
 	echo "verify: what is generated is what is committed"

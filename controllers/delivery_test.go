@@ -133,9 +133,13 @@ func TestManyPodsAreNudged(t *testing.T) {
 
 func TestNudgingCanBeTurnedOff(t *testing.T) {
 	t.Parallel()
-	r := startReady(t, longLived)
-	no := false
-	edit(t, r.cred, func(cred *v1alpha1.FluentCredential) { cred.Spec.Delivery.NudgePods = &no })
+	sim, namespace := newServer(t, longLived), newNamespace(t)
+	cred := credential(namespace, "orders", sim)
+	cred.Spec.Delivery.NudgePods = new(bool)
+	r := &running{server: sim, operator: startOperator(t, namespace), namespace: namespace, cred: cred}
+	create(t, loginSecret(namespace, "orders-login"))
+	create(t, cred)
+	eventually(t, "Ready", ready(t, cred))
 	quiet, other := podOn(r.namespace, "quiet", mountOf("orders-token")), podOn(r.namespace, "other", mountOf("stock-token"))
 	create(t, quiet)
 	create(t, other)

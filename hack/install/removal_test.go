@@ -120,7 +120,9 @@ func TestAllowedHosts(t *testing.T) {
 		"a name that ends so": {"a dot is a dot", oauth2("https://evilapi.fluentretail.com/oauth/token"), true},
 		"a name that begins":  {"the whole name counts", oauth2("https://auth.commercelayer.io.example.com/oauth/token"), true},
 		"a dot is no letter":  {"a dot is a dot", oauth2("https://authXcommercelayer.io/oauth/token"), true},
-		"an address":          {"no pattern matches it", oauth2("https://192.0.2.1/oauth/token"), true},
+		"revoked elsewhere": {"the refresh token would go there", v1alpha1.ProviderSpec{OAuth2: &v1alpha1.OAuth2Provider{
+			TokenURL: "https://auth.commercelayer.io/oauth/token", RevocationURL: "https://evil.example.com/revoke"}}, true},
+		"an address": {"no pattern matches it", oauth2("https://192.0.2.1/oauth/token"), true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			err := c.admin.Create(t.Context(), c.ask("orders", test.provider), client.DryRunAll)
@@ -147,5 +149,51 @@ func (c *cluster) ask(name string, provider v1alpha1.ProviderSpec) *v1alpha1.Flu
 			Provider: provider, CredentialsSecretRef: v1alpha1.CredentialsSecretReference{Name: "login"},
 			Target: v1alpha1.TargetSpec{Name: name + "-token"},
 		},
+	}
+}
+
+// TestUninstall removes everything in the rude order: the CRD goes while there are FluentCredentials, and the operator, held by the
+// policies, still lets all of it go.
+func TestUninstall(t *testing.T) {
+	c, err := newCluster(func() (string, error) { return kustomize("config", "default") })
+	if err != nil {
+		t.Fatal(err)
+	}
+	namespace := c.namespace(t, "leaving")
+	_, url := server(t, time.Hour, namespace)
+	operator := c.run(t)
+	c.rotated(t, c.credential(t, namespace, url, nil), 1)
+	const crd = "crd/fluentcredentials.auth.fluent-credential.dev"
+	if out, err := c.kubectl(c.config, "", "delete", "--timeout=60s", crd); err != nil {
+		t.Fatalf("the CRD hangs: %v: %s", err, out)
+	}
+	var left corev1.SecretList
+	if err := c.admin.List(t.Context(), &left, client.InNamespace(namespace)); err != nil {
+		t.Fatal(err)
+	}
+	if len(left.Items) != 1 || left.Items[0].Name != "orders-login" {
+		t.Errorf("%d Secrets are left, want the login only", len(left.Items))
+	}
+	operator.end(t)
+	all, err := kustomize("config", "default")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if out, err := c.kubectl(c.config, all, "delete", "--ignore-not-found", "--wait=false", "-f", "-"); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	for id := range objectsOf(t, all) {
+		kind, rest, _ := strings.Cut(id, " ")
+		in, name, _ := strings.Cut(rest, " ")
+		if kind == "Namespace" {
+			continue // a controller that is not here removes it
+		}
+		arguments := []string{"get", kind, name, "--ignore-not-found", "-o", "name"}
+		if in != "" {
+			arguments = append(arguments, "-n", in)
+		}
+		if out, err := c.kubectl(c.config, "", arguments...); kind != "CustomResourceDefinition" && (err != nil || out != "") {
+			t.Errorf("%s is left: %s %v", id, out, err)
+		}
 	}
 }

@@ -65,8 +65,8 @@ func newCluster(manifests func() (string, error)) (*cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &cluster{env: &envtest.Environment{}}
-	if c.config, err = c.env.Start(); err != nil {
+	c := &cluster{}
+	if err := c.start(); err != nil {
 		return nil, fmt.Errorf("the control plane does not start; did \"make k8s\" run? %w", err)
 	}
 	started = append(started, c)
@@ -77,7 +77,19 @@ func newCluster(manifests func() (string, error)) (*cluster, error) {
 	return c, c.apply(text)
 }
 
-// apply applies manifests, and again once the CRD is served: as the documentation says.
+// start starts the control plane. Its ports are chosen before they are bound, and on a busy machine somebody else can take one; envtest
+// itself would try the same port again.
+func (c *cluster) start() (err error) {
+	for range 3 {
+		c.env = &envtest.Environment{}
+		if c.config, err = c.env.Start(); err == nil {
+			return nil
+		}
+	}
+	return err
+}
+
+// apply applies manifests and waits until the CRD is served.
 func (c *cluster) apply(text string) error {
 	out, err := c.kubectl(c.config, text, "apply", "--server-side", "-f", "-")
 	if err != nil {
