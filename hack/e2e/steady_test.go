@@ -80,7 +80,7 @@ func publicationLags(report consumer.Report, ledger authsim.Ledger) []time.Durat
 		issued[consumer.Fingerprint(token.Value)] = token.Issued
 	}
 	var lags []time.Duration
-	for _, sighting := range report.Tokens[min(1, len(report.Tokens)):] {
+	for _, sighting := range refreshed(report) {
 		if at, known := issued[sighting.Fingerprint]; known {
 			lags = append(lags, sighting.Seen.Sub(at).Round(time.Millisecond))
 		}

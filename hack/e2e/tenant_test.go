@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"testing"
@@ -47,6 +48,11 @@ func newTenant(t *testing.T, c *cluster, name string, serverFlags ...string) *te
 		"pod-security.kubernetes.io/enforce": "restricted",
 	}}}
 	must(t, c.Create(t.Context(), namespace))
+	t.Cleanup(func() {
+		if !t.Failed() { // else somebody wants to look at it
+			_ = c.Delete(context.WithoutCancel(t.Context()), namespace)
+		}
+	})
 	tenant.startServer(t, serverFlags)
 	tenant.create(t, &corev1.Secret{ObjectMeta: tenant.meta(loginName), StringData: login})
 	return tenant
