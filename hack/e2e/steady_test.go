@@ -13,8 +13,8 @@ import (
 	"github.com/fluent-credential/operator/hack/e2e/consumer"
 )
 
-// steadyLife is the life of the steady workloads' tokens. Half of it is their lead, 100 s less a tenth at most: more than the kubelet takes to notice a
-// changed Secret by itself, so that a file is replaced before its token dies.
+// steadyLife is the life of the steady workloads' tokens. Their lead is 90 s, as long as the kubelet takes at most to notice a changed
+// Secret by itself, so that a file is replaced before its token dies.
 const steadyLife = 200 * time.Second
 
 // steadyConsumers mount the same token in every way there is.

@@ -115,19 +115,20 @@ func (s *tenant) ledger(t *testing.T) authsim.Ledger {
 	return ledger
 }
 
-// newCredential makes a FluentCredential and waits until its first token is published.
-func (s *tenant) newCredential(t *testing.T) {
+// newCredential makes a FluentCredential, with changes to its spec, and waits until its first token is published.
+func (s *tenant) newCredential(t *testing.T, changes ...func(*v1alpha1.FluentCredentialSpec)) {
 	t.Helper()
-	s.create(t, &v1alpha1.FluentCredential{
-		ObjectMeta: s.meta(credential),
-		Spec: v1alpha1.FluentCredentialSpec{
-			Provider: v1alpha1.ProviderSpec{Fluent: &v1alpha1.FluentProvider{
-				BaseURL: v1alpha1.BaseURL(s.url), EndpointOptions: v1alpha1.EndpointOptions{CABundle: string(s.ca)},
-			}},
-			CredentialsSecretRef: v1alpha1.CredentialsSecretReference{Name: loginName},
-			Target:               v1alpha1.TargetSpec{Name: target},
-		},
-	})
+	spec := v1alpha1.FluentCredentialSpec{
+		Provider: v1alpha1.ProviderSpec{Fluent: &v1alpha1.FluentProvider{
+			BaseURL: v1alpha1.BaseURL(s.url), EndpointOptions: v1alpha1.EndpointOptions{CABundle: string(s.ca)},
+		}},
+		CredentialsSecretRef: v1alpha1.CredentialsSecretReference{Name: loginName},
+		Target:               v1alpha1.TargetSpec{Name: target},
+	}
+	for _, change := range changes {
+		change(&spec)
+	}
+	s.create(t, &v1alpha1.FluentCredential{ObjectMeta: s.meta(credential), Spec: spec})
 	s.awaitSerial(t, 1)
 }
 
