@@ -1,3 +1,5 @@
+# The image for those who have a container engine. "make image" builds the same program, with the same flags, the same user
+# and root certificates in the same place, without one.
 FROM --platform=$BUILDPLATFORM golang:1.26 AS build
 ARG TARGETOS
 ARG TARGETARCH

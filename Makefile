@@ -25,7 +25,8 @@ BENCHFLAGS ?=
 ALERTFLAGS ?=
 # CONFORMANCEFLAGS is handed to the conformance run: make conformance CONFORMANCEFLAGS='--only fosite --quick'
 CONFORMANCEFLAGS ?=
-# E2EFLAGS is handed to the end-to-end tests: make e2e E2EFLAGS='-run /journal' or E2EFLAGS='-args -rotations=20'
+
+# E2EFLAGS is handed to the end-to-end tests: make e2e E2EFLAGS='-run TestE2E/journal' or E2EFLAGS=-rotations=20
 E2EFLAGS ?=
 
 # KUBEBUILDER_ASSETS is the directory of etcd, kube-apiserver and kubectl. Whoever has it set already keeps what is
@@ -38,7 +39,7 @@ override KUBEBUILDER_ASSETS := $(abspath $(KUBEBUILDER_ASSETS))
 GOBUILD := $(GO) build -buildvcs=false -ldflags '-X main.version=$(VERSION)'
 
 # The modules beside the main one that hold code of ours; those of hack/tools hold none.
-MODULES := hack/devcluster hack/dashboards hack/conformance/go-oauth2 hack/conformance/fosite
+MODULES := hack/devcluster hack/image hack/dashboards hack/conformance/go-oauth2 hack/conformance/fosite
 
 # What "generate", "manifests" and "build-installer" write, and nobody edits.
 GENERATED := ':(glob)api/**/zz_generated.*.go' ':(glob)api/**/applyconfiguration/**' \
@@ -148,6 +149,7 @@ test: k8s ## Run every test (GOTESTFLAGS adds flags)
 	KUBEBUILDER_ASSETS='$(KUBEBUILDER_ASSETS)' $(GO) test $(GOTESTFLAGS) ./...
 	cd hack/devcluster && $(GO) test $(GOTESTFLAGS) .
 	cd hack/dashboards && $(GO) test $(GOTESTFLAGS) .
+	cd hack/image && $(GO) test $(GOTESTFLAGS) .
 
 .PHONY: test-race
 test-race: k8s ## Run every test under the race detector (needs a C compiler)
@@ -170,7 +172,8 @@ alerts-e2e: k8s build $(PROMETHEUS) ## Stage an outage under a real Prometheus: 
 
 .PHONY: e2e
 e2e: node-programs e2e-images ## Install the operator on a real node and test it there, as root (E2EFLAGS adds flags)
-	KUBEBUILDER_ASSETS='$(KUBEBUILDER_ASSETS)' $(GO) test -tags e2e -count=1 -timeout=80m -v ./hack/nodecluster ./hack/e2e $(E2EFLAGS)
+	KUBEBUILDER_ASSETS='$(KUBEBUILDER_ASSETS)' $(GO) test -tags e2e -count=1 -timeout=10m -v ./hack/nodecluster
+	KUBEBUILDER_ASSETS='$(KUBEBUILDER_ASSETS)' $(GO) test -tags e2e -count=1 -timeout=80m -v ./hack/e2e $(E2EFLAGS)
 
 .PHONY: bench
 bench: k8s build ## Measure rotations against the control plane, some minutes (BENCHFLAGS=--quick: fewer)

@@ -66,10 +66,10 @@ func newCluster(t *testing.T) *cluster {
 		t.Fatal(err)
 	}
 	ctx, stop := localcluster.UntilInterrupted()
-	t.Cleanup(stop)
 	began := time.Now()
 	node, err := nodecluster.Start(ctx, nodecluster.Options{Assets: assets, PauseImage: filepath.Join(images, "pause.tar")})
 	if err != nil {
+		stop()
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
@@ -77,7 +77,8 @@ func newCluster(t *testing.T) *cluster {
 			t.Error(err)
 		}
 	})
-	context.AfterFunc(ctx, func() { _ = node.Stop(); os.Exit(1) }) // somebody interrupts the tests
+	disarm := context.AfterFunc(ctx, func() { _ = node.Stop(); os.Exit(1) }) // somebody interrupts the tests
+	t.Cleanup(func() { disarm(); stop() })
 	c := &cluster{node: node}
 	c.connect(t)
 	t.Logf("the node was ready after %s", time.Since(began).Round(time.Second))

@@ -3,35 +3,45 @@
 package e2e
 
 import (
+	"errors"
 	"fmt"
 	"testing"
 	"time"
 
+	"github.com/fluent-credential/operator/api/v1alpha1"
+	"github.com/fluent-credential/operator/hack/authsim"
 	"github.com/fluent-credential/operator/hack/e2e/consumer"
 )
 
 // killedTokens measures what a workload suffers where the server kills the old access token at the instant of the refresh, with
-// tokens that live for a minute: how many calls fail, and for how long.
+// tokens that live for a minute: how many calls fail, and for how long; with and without a nudge for the kubelet.
 func killedTokens(t *testing.T, c *cluster) {
-	s := newTenant(t, c, "killed", "--token-lifetime=60s", "--kill-on-refresh")
-	s.newCredential(t)
-	s.startConsumer(t, "orders", secretVolume(target))
-	first := s.ledger(t).RefreshGrants
-	eventuallyRotated(t, s, first+*rotations)
-	// The last token is in the file, and is accepted.
-	eventually(t, "the newest token opens the API", func() error {
-		report := s.report(t, "orders")
-		if last := report.Tokens[len(report.Tokens)-1]; last.Accepted == 0 {
-			return fmt.Errorf("refused %d times", last.Refused)
-		}
-		return nil
-	})
-	ledger, report := s.spentOnce(t), s.report(t, "orders")
-	rotated := ledger.RefreshGrants - first
-	outage := outage(report)
+	for name, nudge := range map[string]bool{"alone": false, "nudged": true} {
+		t.Run(name, func(t *testing.T) {
+			s := newTenant(t, c, "killed-tokens-"+name, "--token-lifetime=60s", "--kill-on-refresh")
+			s.newCredential(t, func(spec *v1alpha1.FluentCredentialSpec) { spec.Delivery.NudgePods = &nudge })
+			s.startConsumer(t, "orders", secretVolume(target))
+			first := s.ledger(t).RefreshGrants
+			eventuallyRotated(t, s, first+*rotations)
+			eventually(t, "a token that came by a refresh reaches the file and opens the API", func() error {
+				for _, sighting := range refreshed(s.report(t, "orders")) {
+					if sighting.Accepted > 0 {
+						return nil
+					}
+				}
+				return errors.New("none so far")
+			})
+			tellSuffering(t, s.report(t, "orders"), s.spentOnce(t), first)
+		})
+	}
+}
+
+func tellSuffering(t *testing.T, report consumer.Report, ledger authsim.Ledger, first int) {
+	t.Helper()
+	rotated, outage := ledger.RefreshGrants-first, outage(report)
 	least, median, most := spread(publicationLags(report, ledger))
 	t.Logf("%d rotations, %d of their tokens in the file; %d of %d calls refused; %s of failure, %s a rotation; from issue to file: %s at least, %s median, %s at most",
-		rotated, len(report.Tokens)-1, report.Refused, report.Calls, outage.Round(time.Millisecond),
+		rotated, len(refreshed(report)), report.Refused, report.Calls, outage.Round(time.Millisecond),
 		(outage / time.Duration(rotated)).Round(time.Millisecond), least, median, most)
 }
 
@@ -46,6 +56,11 @@ func eventuallyRotated(t *testing.T, s *tenant, want int) {
 			return nil
 		})
 	}
+}
+
+// refreshed are the tokens that came to the file after the one that it held at the start.
+func refreshed(report consumer.Report) []consumer.Sighting {
+	return report.Tokens[min(1, len(report.Tokens)):]
 }
 
 // outage is how long the file held a token that was refused.

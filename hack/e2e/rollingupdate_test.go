@@ -8,6 +8,10 @@ import (
 	"testing"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -27,14 +31,36 @@ func rollingUpdate(t *testing.T, c *cluster) {
 	})
 }
 
-// drain empties the node of the operator, and gives it back.
-func drain(t *testing.T, c *cluster) {
-	s := newTenant(t, c, "drain", "--token-lifetime=30m")
+// evicted takes the leader away as "kubectl drain" does, twice. The disruption budget keeps the standby meanwhile.
+func evicted(t *testing.T, c *cluster) {
+	s := newTenant(t, c, "evicted", "--token-lifetime=30m")
 	s.newCredential(t)
 	underLoad(t, s, func() {
-		c.kubectl(t, "drain", "node", "--pod-selector=app.kubernetes.io/name="+operatorName, "--delete-emptydir-data", "--timeout=4m")
-		c.kubectl(t, "uncordon", "node")
+		for range 2 {
+			c.awaitOperator(t)
+			leader := c.leader(t)
+			must(t, c.evict(t, leader.Name))
+			for _, pod := range c.operatorPods(t) {
+				if err := c.evict(t, pod.Name); pod.Name != leader.Name && !apierrors.IsTooManyRequests(err) {
+					t.Errorf("evicting %s too is answered with %v, want a refusal by the disruption budget", pod.Name, err)
+				}
+			}
+			eventually(t, leader.Name+" is gone", func() error {
+				err := c.Get(t.Context(), client.ObjectKeyFromObject(&leader), &corev1.Pod{})
+				if !apierrors.IsNotFound(err) {
+					return fmt.Errorf("getting it: %w", err)
+				}
+				return nil
+			})
+		}
 		c.awaitOperator(t)
+	})
+}
+
+func (c *cluster) evict(t *testing.T, pod string) error {
+	t.Helper()
+	return c.typed.PolicyV1().Evictions(operatorNamespace).Evict(t.Context(), &policyv1.Eviction{
+		ObjectMeta: metav1.ObjectMeta{Namespace: operatorNamespace, Name: pod},
 	})
 }
 

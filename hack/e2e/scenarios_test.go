@@ -21,7 +21,7 @@ var scenarios = []struct {
 	{"journal", journalOutlivesContainer},
 	{"operator-killed", operatorKilled},
 	{"rolling-update", rollingUpdate},
-	{"drain", drain},
+	{"evicted", evicted},
 	{"steady", steadyVerdict}, // the last that the steady workloads live through
 	{"uninstall", uninstall},  // there is no operator after it
 }

@@ -13,8 +13,8 @@ import (
 	"github.com/fluent-credential/operator/hack/e2e/consumer"
 )
 
-// steadyLife is the life of the steady workloads' tokens. Half of it is their lead, 100 s less a tenth at most: more than the kubelet takes to notice a
-// changed Secret by itself, so that a file is replaced before its token dies.
+// steadyLife is the life of the steady workloads' tokens. Their lead is 90 s, as long as the kubelet takes at most to notice a changed
+// Secret by itself, so that a file is replaced before its token dies.
 const steadyLife = 200 * time.Second
 
 // steadyConsumers mount the same token in every way there is.
@@ -80,7 +80,7 @@ func publicationLags(report consumer.Report, ledger authsim.Ledger) []time.Durat
 		issued[consumer.Fingerprint(token.Value)] = token.Issued
 	}
 	var lags []time.Duration
-	for _, sighting := range report.Tokens[min(1, len(report.Tokens)):] {
+	for _, sighting := range refreshed(report) {
 		if at, known := issued[sighting.Fingerprint]; known {
 			lags = append(lags, sighting.Seen.Sub(at).Round(time.Millisecond))
 		}

@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"testing"
@@ -47,6 +48,11 @@ func newTenant(t *testing.T, c *cluster, name string, serverFlags ...string) *te
 		"pod-security.kubernetes.io/enforce": "restricted",
 	}}}
 	must(t, c.Create(t.Context(), namespace))
+	t.Cleanup(func() {
+		if !t.Failed() { // else somebody wants to look at it
+			_ = c.Delete(context.WithoutCancel(t.Context()), namespace)
+		}
+	})
 	tenant.startServer(t, serverFlags)
 	tenant.create(t, &corev1.Secret{ObjectMeta: tenant.meta(loginName), StringData: login})
 	return tenant
@@ -109,19 +115,20 @@ func (s *tenant) ledger(t *testing.T) authsim.Ledger {
 	return ledger
 }
 
-// newCredential makes a FluentCredential and waits until its first token is published.
-func (s *tenant) newCredential(t *testing.T) {
+// newCredential makes a FluentCredential, with changes to its spec, and waits until its first token is published.
+func (s *tenant) newCredential(t *testing.T, changes ...func(*v1alpha1.FluentCredentialSpec)) {
 	t.Helper()
-	s.create(t, &v1alpha1.FluentCredential{
-		ObjectMeta: s.meta(credential),
-		Spec: v1alpha1.FluentCredentialSpec{
-			Provider: v1alpha1.ProviderSpec{Fluent: &v1alpha1.FluentProvider{
-				BaseURL: v1alpha1.BaseURL(s.url), EndpointOptions: v1alpha1.EndpointOptions{CABundle: string(s.ca)},
-			}},
-			CredentialsSecretRef: v1alpha1.CredentialsSecretReference{Name: loginName},
-			Target:               v1alpha1.TargetSpec{Name: target},
-		},
-	})
+	spec := v1alpha1.FluentCredentialSpec{
+		Provider: v1alpha1.ProviderSpec{Fluent: &v1alpha1.FluentProvider{
+			BaseURL: v1alpha1.BaseURL(s.url), EndpointOptions: v1alpha1.EndpointOptions{CABundle: string(s.ca)},
+		}},
+		CredentialsSecretRef: v1alpha1.CredentialsSecretReference{Name: loginName},
+		Target:               v1alpha1.TargetSpec{Name: target},
+	}
+	for _, change := range changes {
+		change(&spec)
+	}
+	s.create(t, &v1alpha1.FluentCredential{ObjectMeta: s.meta(credential), Spec: spec})
 	s.awaitSerial(t, 1)
 }
 
