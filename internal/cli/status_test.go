@@ -19,6 +19,7 @@ func TestStatusOfEachUrgency(t *testing.T) {
 		"fine":      {"nothing to do", 0, []string{"TokenPublished: ", "Nothing: the token is renewed by itself.", "plan", "refresh is due", "token expires"}},
 		"retrying":  {"the operator is at it", 0, []string{"ProviderUnavailable: connection refused", "kubectl fluent check retrying -n"}},
 		"ending":    {"the token still works, for now", exitAttention, []string{"ReauthorizationRequired", "kubectl fluent login ending -n"}},
+		"stopped":   {"a late refresh that is explained", exitAttention, []string{"ReauthorizationRequired: no refresh token is stored"}},
 		"suspended": {"somebody wants it so", 0, []string{"Suspended", "kubectl fluent resume suspended -n"}},
 		"down":      {"nothing works", exitAttention, []string{"CredentialsRejected: invalid_grant: Bad credentials", "Correct the Secret down-login", "token expired"}},
 		"unseen":    {"nobody looked", exitAttention, []string{"Unobserved: no operator has looked at it yet", "kubectl fluent doctor"}},
