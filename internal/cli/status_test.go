@@ -74,7 +74,7 @@ func TestStatusTellsTheStory(t *testing.T) {
 	})
 	told := must(t, exitAttention, "", "status", "orders", "-n", namespace).out
 	timeline := told[strings.Index(told, "Timeline"):strings.Index(told, "Cause")]
-	contains(t, timeline, "created", "exchange failed (1 in a row)", "Warning", "exchange is tried again")
+	contains(t, timeline, "created", "exchange by password failed: LoginRefused, CredentialsRejected", "Warning", "exchange is tried again")
 	if strings.Index(timeline, "created") > strings.Index(timeline, "exchange is tried again") {
 		t.Errorf("the timeline is not in order:\n%s", timeline)
 	}
