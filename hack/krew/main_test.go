@@ -85,7 +85,7 @@ func unpack(t *testing.T, path string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer file.Close()
+	defer file.Close() //nolint:errcheck // it was only read
 	packed, err := gzip.NewReader(file)
 	if err != nil {
 		t.Fatal(err)

@@ -6,26 +6,30 @@ import (
 
 	authorizationv1 "k8s.io/api/authorization/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/fluent-credential/operator/api/v1alpha1"
 )
 
 // access is something that the operator has to be allowed to do.
 type access struct {
 	group, resource, subresource string
 	verbs                        []string
+	name                         string // empty: any
 }
 
 // inEveryNamespace is what the operator does where it looks after FluentCredentials: the rules of config/rbac/role.yaml.
 var inEveryNamespace = []access{
-	{"", "secrets", "", []string{"get", "list", "watch", "create", "update", "patch", "delete"}},
-	{groupName, "fluentcredentials", "", []string{"get", "list", "watch", "patch"}},
-	{groupName, "fluentcredentials", "status", []string{"patch"}},
-	{groupName, "fluentcredentials", "finalizers", []string{"update"}},
-	{"events.k8s.io", "events", "", []string{"create", "patch"}},
+	{"", "secrets", "", []string{"get", "list", "watch", "create", "update", "patch", "delete"}, ""},
+	{groupName, "fluentcredentials", "", []string{"get", "list", "watch", "patch"}, ""},
+	{groupName, "fluentcredentials", "status", []string{"patch"}, ""},
+	{groupName, "fluentcredentials", "finalizers", []string{"update"}, ""},
+	{"events.k8s.io", "events", "", []string{"create", "patch"}, ""},
 }
 
 // inItsOwnNamespace is what it needs beside that to lead.
 var inItsOwnNamespace = []access{
-	{"coordination.k8s.io", "leases", "", []string{"get", "create", "update"}},
+	{"coordination.k8s.io", "leases", "", []string{"create"}, ""},
+	{"coordination.k8s.io", "leases", "", []string{"get", "update"}, v1alpha1.LeaderLease},
 }
 
 // denied are those of the accesses that a user does not have in a namespace (empty: in all).
@@ -54,6 +58,7 @@ func reviewOf(user, namespace string, wanted access, verb string) *authorization
 		User: user, Groups: groups,
 		ResourceAttributes: &authorizationv1.ResourceAttributes{
 			Namespace: namespace, Verb: verb, Group: wanted.group, Resource: wanted.resource, Subresource: wanted.subresource,
+			Name: wanted.name,
 		},
 	}}
 }

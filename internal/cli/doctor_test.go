@@ -67,7 +67,7 @@ func bindOperator(t *testing.T, namespace string) {
 		RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: namespace},
 	}
 	var leads rbacv1.Role
-	readRole(t, "leader_election_role.yaml", &leads)
+	readRole(t, filepath.Join("bindings", "leader_election_role.yaml"), &leads)
 	leads.Namespace = namespace
 	leading := &rbacv1.RoleBinding{
 		ObjectMeta: metav1.ObjectMeta{Name: leads.Name, Namespace: namespace}, Subjects: []rbacv1.Subject{subject},
@@ -139,7 +139,7 @@ func TestDoctor(t *testing.T) {
 	t.Cleanup(func() { remove(t, deployment) })
 	found = doctor(exitAttention)
 	finds(t, found, "operator", failure, "none of 2 replicas is available")
-	finds(t, found, "rbac", failure, "may not: get leases, create leases, update leases, get secrets")
+	finds(t, found, "rbac", failure, "may not: create leases, get leases, update leases, get secrets")
 	finds(t, found, "journal", failure, "does not exist")
 
 	install(t, home, deployment)

@@ -54,7 +54,7 @@ func (v *examination) hangs(cred *v1alpha1.FluentCredential) string {
 		return "was never looked at"
 	case working != nil && working.Reason == v1alpha1.ReasonProgressing && since(working.LastTransitionTime.Time):
 		return "has an exchange under way since " + stamp(working.LastTransitionTime) + ": its claim hangs"
-	case cred.Status.NextRefreshTime != nil && !cred.Spec.Suspend && working == nil && since(cred.Status.NextRefreshTime.Time):
+	case isNeglected(cred, v.serverTime, hanging):
 		return "was due for a refresh at " + stamp(*cred.Status.NextRefreshTime) + ", and nobody tried"
 	}
 	return ""

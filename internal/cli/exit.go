@@ -47,12 +47,12 @@ func outcome(err error) (code int, message string) {
 	switch {
 	case err == nil:
 		return exitOK, ""
+	case errors.Is(err, context.Canceled):
+		return exitInterrupted, "interrupted"
 	case errors.As(err, &known) && known.err == nil:
 		return known.code, ""
 	case errors.As(err, &known):
 		return known.code, explain(known.err)
-	case errors.Is(err, context.Canceled):
-		return exitInterrupted, "interrupted"
 	}
 	return exitFailed, explain(err)
 }

@@ -23,7 +23,7 @@ func stageAll(t *testing.T) string {
 }
 
 // mostUrgentFirst is the order of the scenes.
-var mostUrgentFirst = []string{"down", "unseen", "vanished", "ending", "retrying", "suspended", "fine"}
+var mostUrgentFirst = []string{"down", "unseen", "vanished", "ending", "stopped", "retrying", "suspended", "fine"}
 
 func TestListByUrgency(t *testing.T) {
 	t.Parallel()
@@ -44,6 +44,7 @@ func TestListByUrgency(t *testing.T) {
 		"unseen":    `False +Unobserved +- +- +unseen-token`,
 		"vanished":  `False +Unobserved +expired [6-9]\ds ago +due 10m ago`,
 		"ending":    `True +ReauthorizationRequired +(179m|2h59m|3h)`,
+		"stopped":   `True +ReauthorizationRequired +(299m|4h59m|5h) +due 60m ago`,
 		"suspended": `True +Suspended +9m\d+s +suspended`,
 		"fine":      `True +TokenPublished +59m +in 39m`,
 	} {

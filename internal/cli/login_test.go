@@ -132,6 +132,26 @@ func TestLoginMakesTheSecret(t *testing.T) {
 	tellsNoSecret(t, sim, shown.text())
 }
 
+// TestLoginStoresWhateverHappens: the Secret is removed while the password is typed; the refresh token is stored all the same.
+func TestLoginStoresWhateverHappens(t *testing.T) {
+	t.Parallel()
+	sim, namespace := newServer(t, nil), newNamespace(t)
+	secret := loginSecret(namespace, "orders-login", clientAlone())
+	create(t, secret)
+	create(t, credential(namespace, "orders", sim.URL))
+	shown := onTerminal(t, nil, "login", "orders", "-n", namespace, "--insecure-http", "--username", user)
+	shown.shows("Password for ")
+	shown.hides()
+	remove(t, secret)
+	shown.types(password + "\n")
+	shown.ends(0)
+	want := clientAlone()
+	want["refresh_token"] = sim.Ledger().RefreshTokens[0].Value
+	if !cmp.Equal(want, entries(t, namespace, "orders-login")) {
+		t.Error("the Secret does not hold the refresh token and the client")
+	}
+}
+
 func TestLoginFromAPipe(t *testing.T) {
 	t.Parallel()
 	sim, namespace := newServer(t, nil), newNamespace(t)

@@ -1,117 +1,94 @@
 package cli
 
 import (
-	"net/http"
-	"net/http/httptest"
 	"net/url"
 	"regexp"
-	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/fluent-credential/operator/api/v1alpha1"
+	"github.com/fluent-credential/operator/hack/authsim"
 )
 
-const (
-	authorizationCode = "an-authorization-code-that-is-long-enough-to-be-found"
-	firstRefresh      = "a-refresh-token-that-is-long-enough-to-be-found"
-	redirectURI       = "https://app.example.com/back"
-)
-
-// codeServer is a token endpoint that takes one authorization code, once, for the redirect URI that it was given to (RFC 6749
-// section 4.1.3).
-type codeServer struct {
-	mu    sync.Mutex
-	asked []url.Values
-}
-
-func (c *codeServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	_ = r.ParseForm()
-	c.asked = append(c.asked, r.PostForm)
-	w.Header().Set("Content-Type", "application/json")
-	asked := r.PostForm
-	if len(c.asked) > 1 || asked.Get("grant_type") != "authorization_code" || asked.Get("code") != authorizationCode || asked.Get("redirect_uri") != redirectURI {
-		w.WriteHeader(http.StatusBadRequest)
-		_, _ = w.Write([]byte(`{"error":"invalid_grant","error_description":"no such code"}`))
-		return
-	}
-	_, _ = w.Write([]byte(`{"access_token":"an-access-token","token_type":"Bearer","expires_in":3600,"refresh_token":"` + firstRefresh + `"}`))
-}
-
-func (c *codeServer) requests() int {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return len(c.asked)
-}
+const redirectURI = "https://app.example.com/back"
 
 // stageCode creates a credential of an API where a person authorizes in a browser.
-func stageCode(t *testing.T) (*codeServer, string) {
+func stageCode(t *testing.T, dialect authsim.Dialect) (*server, *v1alpha1.FluentCredential) {
 	t.Helper()
-	api, namespace := &codeServer{}, newNamespace(t)
-	listener := httptest.NewServer(api)
-	t.Cleanup(listener.Close)
-	cred := credential(namespace, "bank", "")
-	cred.Spec.Provider = v1alpha1.ProviderSpec{OAuth2: &v1alpha1.OAuth2Provider{TokenURL: v1alpha1.TokenURL(listener.URL + "/token")}}
-	create(t, loginSecret(namespace, "bank-login", map[string]string{"client_id": clientID}))
+	sim := newServer(t, func(config *authsim.Config) { config.Dialect = dialect })
+	cred := credential(newNamespace(t), "bank", "")
+	cred.Spec.Provider = v1alpha1.ProviderSpec{Nordea: &v1alpha1.NordeaProvider{BaseURL: v1alpha1.BaseURL(sim.URL)}}
+	if dialect == authsim.DialectOAuth2 {
+		cred.Spec.Provider = v1alpha1.ProviderSpec{OAuth2: &v1alpha1.OAuth2Provider{TokenURL: v1alpha1.TokenURL(sim.URL + "/oauth/token")}}
+	}
+	create(t, loginSecret(cred.Namespace, "bank-login", clientAlone()))
 	create(t, cred)
-	return api, namespace
+	return sim, cred
 }
 
 // TestLoginByBrowser: the link has a state, and the URL that the browser was sent to is taken only if it repeats it.
 func TestLoginByBrowser(t *testing.T) {
 	t.Parallel()
-	api, namespace := stageCode(t)
-	login := []string{"login", "bank", "-n", namespace, "--insecure-http", "--authorization-url", "https://login.example.com/authorize", "--redirect-uri", redirectURI}
+	sim, cred := stageCode(t, authsim.DialectNordea)
+	startOperator(t, cred.Namespace)
+	code := sim.IssueCode(user, clientID, redirectURI)
+	login := []string{"login", "bank", "-n", cred.Namespace, "--insecure-http", "--wait",
+		"--authorization-url", "https://login.example.com/authorize", "--redirect-uri", redirectURI}
 
 	shown := onTerminal(t, nil, login...)
 	shown.shows("Code, or the URL that the browser was sent to: ")
 	shown.hides()
-	shown.types(redirectURI + "?state=forged&code=" + authorizationCode + "\n")
+	shown.types(redirectURI + "?state=forged&code=" + code + "\n")
 	shown.ends(exitFailed)
 	contains(t, shown.text(), "the URL's state is not the one of this request")
-	if api.requests() != 0 {
-		t.Fatal("a code with a forged state was spent")
+	if requests := sim.Ledger().Requests; requests != 0 {
+		t.Fatalf("%d requests were made for a forged state", requests)
 	}
 
 	shown = onTerminal(t, nil, login...)
 	shown.shows("Code, or the URL that the browser was sent to: ")
 	shown.hides()
-	link, err := url.Parse(regexp.MustCompile(`https://login\.example\.com/authorize\S+`).FindString(shown.text()))
+	shown.types(redirectURI + "?code=" + code + "&state=" + stateOf(t, shown.text()) + "\n")
+	shown.ends(0)
+	contains(t, shown.text(), "refresh token stored", "renewed: token 1 by refresh_token")
+	tellsNoSecret(t, sim, shown.text())
+	if held := entries(t, cred.Namespace, "bank-login"); held["code"] != "" || held["refresh_token"] == "" {
+		t.Error("the Secret holds the code, or no refresh token")
+	}
+}
+
+// stateOf reads the link that was shown, and its state.
+func stateOf(t *testing.T, text string) string {
+	t.Helper()
+	link, err := url.Parse(regexp.MustCompile(`https://login\.example\.com/authorize\S+`).FindString(text))
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := url.Values{"response_type": {"code"}, "client_id": {clientID}, "redirect_uri": {redirectURI}, "scope": {"api"}, "state": {link.Query().Get("state")}}
+	state := link.Query().Get("state")
+	want := url.Values{"response_type": {"code"}, "client_id": {clientID}, "redirect_uri": {redirectURI}, "scope": {"api"}, "state": {state}}
 	if diff := cmp.Diff(want, link.Query()); diff != "" {
 		t.Errorf("the link asks for (-want +got):\n%s", diff)
 	}
-	shown.types(redirectURI + "?code=" + authorizationCode + "&state=" + link.Query().Get("state") + "\n")
-	shown.ends(0)
-	if entries(t, namespace, "bank-login")["refresh_token"] != firstRefresh {
-		t.Error("the refresh token is not in the Secret")
-	}
-	for _, secret := range []string{authorizationCode, firstRefresh} {
-		if regexp.MustCompile(secret).MatchString(shown.text()) {
-			t.Error("a secret was shown")
-		}
-	}
+	return state
 }
 
 func TestLoginByCodeFromAPipe(t *testing.T) {
 	t.Parallel()
-	api, namespace := stageCode(t)
-	login := []string{"login", "bank", "-n", namespace, "--insecure-http", "--code-stdin"}
+	sim, cred := stageCode(t, authsim.DialectOAuth2)
+	answer := redirectURI + "?code=" + sim.IssueCode(user, clientID, redirectURI)
+	login := []string{"login", "bank", "-n", cred.Namespace, "--insecure-http", "--code-stdin"}
 	contains(t, must(t, exitRefused, redirectURI+"?error=access_denied", login...).err, "the API did not authorize: access_denied")
-	contains(t, must(t, exitFailed, redirectURI+"?code="+authorizationCode, append(login, "--state", "mine")...).err, "state is not the one")
-	if api.requests() != 0 {
-		t.Fatal("something was sent")
+	contains(t, must(t, exitFailed, answer, append(login, "--state", "mine")...).err, "state is not the one")
+	if requests := sim.Ledger().Requests; requests != 0 {
+		t.Fatalf("%d requests were made", requests)
 	}
-	must(t, 0, redirectURI+"?code="+authorizationCode, login...)
-	if entries(t, namespace, "bank-login")["refresh_token"] != firstRefresh {
+	must(t, 0, answer, login...)
+	if entries(t, cred.Namespace, "bank-login")["refresh_token"] != sim.Ledger().RefreshTokens[0].Value {
 		t.Error("the refresh token is not in the Secret")
 	}
-	contains(t, must(t, exitRefused, redirectURI+"?code="+authorizationCode, login...).err, "refused the code", "authorize again")
-	contains(t, must(t, exitUsage, "", "login", "bank", "-n", namespace, "--insecure-http", "--grant", "authorization_code").err, "--code-stdin")
+	again := must(t, exitRefused, answer, login...)
+	contains(t, again.err, "refused the code", "authorize again")
+	tellsNoSecret(t, sim, again.out, again.err)
+	contains(t, must(t, exitUsage, "", "login", "bank", "-n", cred.Namespace, "--insecure-http", "--grant", "authorization_code").err, "--code-stdin")
 }

@@ -3,11 +3,13 @@ package cli
 import (
 	"context"
 	"fmt"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/wait"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/fluent-credential/operator/api/v1alpha1"
@@ -82,26 +84,33 @@ type dryRun interface {
 	client.PatchOption
 }
 
-// storeTries is how often the refresh token is stored before it is given up: it exists nowhere else.
-const storeTries = 5
+// storing is how long the refresh token is tried to be stored before it is given up: half a minute. It exists nowhere else.
+var storing = wait.Backoff{Duration: 500 * time.Millisecond, Factor: 2, Steps: 7}
 
 // store keeps at it: a refresh token that is not stored is lost, and a person has to log in again.
 func (o *loginOptions) store(ctx context.Context, try *attempt) error {
+	var failed error
 	ctx = context.WithoutCancel(ctx) // Ctrl-C comes too late to undo the login
-	var err error
-	for range storeTries {
-		secret := try.secret.DeepCopy()
-		before := secret.DeepCopy()
-		try.seed(secret, try.login, o.removePassword)
-		if err = try.write(ctx, secret, before); err == nil {
-			o.remind(try)
-			return nil
-		}
-		if apierrors.IsAlreadyExists(err) || apierrors.IsNotFound(err) {
-			_ = try.reread(ctx) // somebody made it, or removed it, meanwhile
-		}
+	err := wait.ExponentialBackoffWithContext(ctx, storing, func(ctx context.Context) (bool, error) {
+		failed = o.storeOnce(ctx, try)
+		return failed == nil, nil
+	})
+	if err != nil {
+		return fmt.Errorf("the refresh token could not be stored and is lost; log in again when this is mended: %w", failed)
 	}
-	return fmt.Errorf("the refresh token could not be stored and is lost; log in again when this is mended: %w", err)
+	o.remind(try)
+	return nil
+}
+
+func (o *loginOptions) storeOnce(ctx context.Context, try *attempt) error {
+	secret := try.secret.DeepCopy()
+	before := secret.DeepCopy()
+	try.seed(secret, try.login, o.removePassword)
+	err := try.write(ctx, secret, before)
+	if apierrors.IsAlreadyExists(err) || apierrors.IsNotFound(err) {
+		_ = try.reread(ctx) // somebody made it, or removed it, meanwhile
+	}
+	return err
 }
 
 // reread reads the Secret anew and keeps the login.

@@ -49,7 +49,7 @@ func TestKubectlCompletes(t *testing.T) {
 		want []string
 	}{
 		"commands":        {"what can be done", []string{"s"}, []string{"status", "suspend"}},
-		"names":           {"of this namespace", []string{"status", "-n", namespace, "s"}, []string{"suspended"}},
+		"names":           {"of this namespace", []string{"status", "-n", namespace, "sus"}, []string{"suspended"}},
 		"another name":    {"each once", []string{"status", "-n", namespace, "fine", "f"}, nil},
 		"only one name":   {"login takes one", []string{"login", "-n", namespace, "fine", ""}, nil},
 		"name to check":   {"or a file", []string{"check", "-n", namespace, "ret"}, []string{"retrying"}},

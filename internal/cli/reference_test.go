@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 )
 
@@ -97,5 +98,18 @@ func TestExamplesParse(t *testing.T) {
 				t.Errorf("%s: %v", strings.TrimSpace(line), err)
 			}
 		}
+	}
+}
+
+// TestNoFlagTakesASecret: what is on a command line is seen by other users, and kept by the shell.
+func TestNoFlagTakesASecret(t *testing.T) {
+	for _, command := range commands() {
+		command.NonInheritedFlags().VisitAll(func(flag *pflag.Flag) {
+			for _, word := range []string{"password", "secret", "token", "code"} {
+				if strings.Contains(flag.Name, word) && flag.Value.Type() != "bool" {
+					t.Errorf("%s --%s takes a value", command.Name(), flag.Name)
+				}
+			}
+		})
 	}
 }

@@ -72,11 +72,7 @@ func args(check cobra.PositionalArgs) cobra.PositionalArgs {
 
 // Execute runs the command line and returns the exit code. What went wrong is told on the error stream.
 func Execute(ctx context.Context, root *cobra.Command) int {
-	err := root.ExecuteContext(ctx)
-	if err != nil && ctx.Err() != nil {
-		err = ctx.Err() // whatever the interruption broke
-	}
-	code, message := outcome(err)
+	code, message := outcome(root.ExecuteContext(ctx))
 	if message != "" {
 		fmt.Fprintln(root.ErrOrStderr(), "error:", message)
 	}

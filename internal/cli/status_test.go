@@ -19,6 +19,7 @@ func TestStatusOfEachUrgency(t *testing.T) {
 		"fine":      {"nothing to do", 0, []string{"TokenPublished: ", "Nothing: the token is renewed by itself.", "plan", "refresh is due", "token expires"}},
 		"retrying":  {"the operator is at it", 0, []string{"ProviderUnavailable: connection refused", "kubectl fluent check retrying -n"}},
 		"ending":    {"the token still works, for now", exitAttention, []string{"ReauthorizationRequired", "kubectl fluent login ending -n"}},
+		"stopped":   {"a late refresh that is explained", exitAttention, []string{"ReauthorizationRequired: no refresh token is stored"}},
 		"suspended": {"somebody wants it so", 0, []string{"Suspended", "kubectl fluent resume suspended -n"}},
 		"down":      {"nothing works", exitAttention, []string{"CredentialsRejected: invalid_grant: Bad credentials", "Correct the Secret down-login", "token expired"}},
 		"unseen":    {"nobody looked", exitAttention, []string{"Unobserved: no operator has looked at it yet", "kubectl fluent doctor"}},
@@ -73,7 +74,7 @@ func TestStatusTellsTheStory(t *testing.T) {
 	})
 	told := must(t, exitAttention, "", "status", "orders", "-n", namespace).out
 	timeline := told[strings.Index(told, "Timeline"):strings.Index(told, "Cause")]
-	contains(t, timeline, "created", "exchange failed (1 in a row)", "Warning", "exchange is tried again")
+	contains(t, timeline, "created", "exchange by password failed: LoginRefused, CredentialsRejected", "Warning", "exchange is tried again")
 	if strings.Index(timeline, "created") > strings.Index(timeline, "exchange is tried again") {
 		t.Errorf("the timeline is not in order:\n%s", timeline)
 	}

@@ -205,6 +205,7 @@ var (
 	dying       = condition(v1alpha1.ConditionRenewable, metav1.ConditionFalse, v1alpha1.ReasonReauthorizationRequired, "no refresh token is stored")
 	notReady    = condition(v1alpha1.ConditionReady, metav1.ConditionFalse, v1alpha1.ReasonCredentialsRejected, "invalid_grant: Bad credentials")
 	stalled     = condition(v1alpha1.ConditionStalled, metav1.ConditionTrue, v1alpha1.ReasonCredentialsRejected, "invalid_grant: Bad credentials")
+	halted      = condition(v1alpha1.ConditionStalled, metav1.ConditionTrue, v1alpha1.ReasonReauthorizationRequired, "no refresh token is stored")
 	reconciling = condition(v1alpha1.ConditionReconciling, metav1.ConditionTrue, v1alpha1.ReasonProviderUnavailable, "connection refused")
 	isSuspended = condition(v1alpha1.ConditionRenewable, metav1.ConditionFalse, v1alpha1.ReasonSuspended, "spec.suspend is true")
 )
@@ -217,5 +218,6 @@ var scenes = map[string]scene{
 	"suspended": {conditions: []metav1.Condition{ready, isSuspended}, expires: 10 * time.Minute, suspend: true},
 	"down":      {conditions: []metav1.Condition{notReady, stalled}, expires: -time.Hour},
 	"unseen":    {},
+	"stopped":   {conditions: []metav1.Condition{ready, dying, halted}, expires: 5 * time.Hour, next: -time.Hour},
 	"vanished":  {conditions: []metav1.Condition{ready, renewable}, expires: -time.Minute, next: -10 * time.Minute},
 }

@@ -46,11 +46,30 @@ func pastOf(cred *v1alpha1.FluentCredential) []moment {
 		moments = append(moments, moment{condition.LastTransitionTime, fromStatus,
 			fmt.Sprintf("%s became %s", condition.Type, condition.Status)})
 	}
+	if len(cred.Status.History) > 0 {
+		return append(moments, exchangesOf(cred)...)
+	}
 	if known := cred.Status.Token; known != nil {
 		moments = append(moments, moment{known.ObtainedTime, fromStatus, fmt.Sprintf("token %d obtained by %s", known.Serial, known.Grant)})
 	}
 	if failures := cred.Status.Failures; failures != nil {
 		moments = append(moments, moment{failures.LastTime, fromStatus, fmt.Sprintf("exchange failed (%d in a row)", failures.Count)})
+	}
+	return moments
+}
+
+// exchangesOf are the last exchanges, as the operator keeps them.
+func exchangesOf(cred *v1alpha1.FluentCredential) []moment {
+	var moments []moment
+	for _, each := range cred.Status.History {
+		what := fmt.Sprintf("token %d obtained by %s", each.Serial, each.Grant)
+		if each.Verdict != "Granted" {
+			what = fmt.Sprintf("exchange by %s failed: %s, %s", each.Grant, each.Verdict, each.Reason)
+		}
+		if each.Duration != nil {
+			what += " in " + each.Duration.Round(time.Millisecond).String()
+		}
+		moments = append(moments, moment{each.Time, fromStatus, what})
 	}
 	return moments
 }

@@ -64,6 +64,15 @@ func isLate(cred *v1alpha1.FluentCredential, now time.Time) bool {
 	return next != nil && !cred.Spec.Suspend && now.Sub(next.Time) > late
 }
 
+// isNeglected tells whether a refresh was due so long ago, and nothing in the status says why it was not made.
+func isNeglected(cred *v1alpha1.FluentCredential, now time.Time, long time.Duration) bool {
+	next := cred.Status.NextRefreshTime
+	explained := cred.Spec.Suspend || cred.Status.Failures != nil ||
+		isTrue(cred, v1alpha1.ConditionReconciling) || isTrue(cred, v1alpha1.ConditionStalled) ||
+		meta.IsStatusConditionFalse(cred.Status.Conditions, v1alpha1.ConditionRenewable)
+	return next != nil && !explained && now.Sub(next.Time) > long
+}
+
 // byUrgency sorts the most urgent first, and of equals the one that expires first.
 func byUrgency(creds []v1alpha1.FluentCredential, now time.Time) {
 	slices.SortStableFunc(creds, func(a, b v1alpha1.FluentCredential) int {
@@ -132,7 +141,7 @@ func unsaid(cred *v1alpha1.FluentCredential, now time.Time) (cause, bool) {
 	case ready.Status == metav1.ConditionTrue && isExpired(cred, now):
 		return cause{reasonUnobserved, "the token expired at " + stamp(cred.Status.Token.ExpirationTime) +
 			", and the operator has not said so"}, true
-	case isLate(cred, now) && !isTrue(cred, v1alpha1.ConditionReconciling) && cred.Status.Failures == nil:
+	case isNeglected(cred, now, late):
 		return cause{reasonUnobserved, "the refresh was due at " + stamp(*cred.Status.NextRefreshTime) +
 			", and the operator has not tried"}, true
 	}
