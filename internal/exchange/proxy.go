@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"strings"
 	"time"
 
 	"golang.org/x/net/http/httpproxy"
@@ -24,9 +25,12 @@ func ProxyFromEnvironment() (func(*url.URL) (*url.URL, error), error) {
 	if config.HTTPSProxy == "" {
 		return config.ProxyFunc(), nil
 	}
-	always := httpproxy.Config{HTTPSProxy: config.HTTPSProxy}
-	switch proxy, err := always.ProxyFunc()(&url.URL{Scheme: "https", Host: "any.invalid"}); {
-	case err != nil, proxy == nil: // it would be passed over in silence
+	text := config.HTTPSProxy
+	if !strings.Contains(text, "://") {
+		text = "http://" + text
+	}
+	switch proxy, err := url.Parse(text); { // httpproxy would make something of what cannot be parsed
+	case err != nil, proxy.Hostname() == "":
 		return nil, errProxyURL
 	case proxy.Scheme != "http" && proxy.Scheme != "https":
 		return nil, fmt.Errorf("HTTPS_PROXY: the scheme %s is not supported, only http and https are", proxy.Scheme)
