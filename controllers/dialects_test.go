@@ -15,6 +15,9 @@ func speaking(dialect authsim.Dialect, change func(*authsim.Config)) func(*auths
 	return func(config *authsim.Config) {
 		config.Dialect, config.AccessTokenLifetime, config.KillOnRefresh = dialect, 0, false
 		config.Clients[0].Scope = ""
+		if dialect == authsim.DialectCommerceLayer {
+			config.Clients[0].Scope = "market:1234"
+		}
 		if change != nil {
 			change(config)
 		}

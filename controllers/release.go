@@ -23,7 +23,11 @@ func (r *Reconciler) release(ctx context.Context, seen *observation) error {
 	if err := r.releaseWorkloads(ctx, seen); err != nil {
 		return err
 	}
-	if err := r.Custody.Release(ctx, seen.owner()); err != nil {
+	record := seen.record
+	if seen.unreadable {
+		record = nil
+	}
+	if err := r.Custody.Release(ctx, seen.owner(), record); err != nil {
 		return err
 	}
 	changed := seen.cred.DeepCopy()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math/rand/v2"
 	"net/http"
+	"net/url"
 	"time"
 
 	authorizationv1 "k8s.io/api/authorization/v1"
@@ -33,6 +34,8 @@ import (
 // Options are what the flags of the operator say.
 type Options struct {
 	Policy exchange.Policy
+	// Proxy chooses the proxy of an https endpoint; nil: none has one.
+	Proxy func(*url.URL) (*url.URL, error)
 	// MaxConcurrentExchanges bounds the exchanges in flight.
 	MaxConcurrentExchanges int
 	// HostRate bounds the requests a minute to one token host; zero: no bound.
@@ -67,7 +70,7 @@ func NewReconciler(mgr ctrl.Manager, options Options) *Reconciler {
 		Client:   mgr.GetClient(),
 		Live:     mgr.GetAPIReader(),
 		Custody:  &custody.Store{Reader: mgr.GetAPIReader(), Writer: mgr.GetClient()},
-		Dialer:   exchange.Dialer{Policy: options.Policy},
+		Dialer:   exchange.Dialer{Policy: options.Policy, Proxy: options.Proxy},
 		Hosts:    NewHosts(options.HostRate),
 		Metrics:  options.Metrics,
 		Recorder: mgr.GetEventRecorder(v1alpha1.OperatorName),

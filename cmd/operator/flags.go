@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"net/netip"
+	"net/url"
 	"os"
 	"path"
 	"strings"
@@ -38,6 +39,7 @@ type flags struct {
 	maxConcurrent   int
 	hostRate        int
 	journalDir      string
+	proxy           func(*url.URL) (*url.URL, error) // from the environment
 	zap             zap.Options
 }
 
@@ -87,7 +89,9 @@ func (f *flags) check() error {
 			return fmt.Errorf("--allowed-hosts: %q is not a pattern of host names: no scheme, port or path", pattern)
 		}
 	}
-	return nil
+	var err error
+	f.proxy, err = exchange.ProxyFromEnvironment()
+	return err
 }
 
 func isHostPattern(pattern string) bool {
@@ -122,6 +126,7 @@ func (f *flags) managerOptions() ctrl.Options {
 func (f *flags) controllerOptions() controllers.Options {
 	return controllers.Options{
 		Policy:                 exchange.Policy{AllowedHosts: f.allowedHosts, InsecureHTTP: f.insecureHTTP},
+		Proxy:                  f.proxy,
 		MaxConcurrentExchanges: f.maxConcurrent,
 		HostRate:               f.hostRate,
 		JournalDir:             f.journalDir,

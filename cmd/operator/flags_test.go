@@ -3,6 +3,7 @@ package main
 import (
 	"flag"
 	"maps"
+	"net/url"
 	"os"
 	"os/exec"
 	"slices"
@@ -244,5 +245,36 @@ func TestOwnNamespace(t *testing.T) {
 				t.Errorf("%q, want %q: %s", got, test.want, test.why)
 			}
 		})
+	}
+}
+
+// TestProxyOfTheEnvironment: the operator does not start with a proxy that it cannot use, and does not repeat what may be a password.
+func TestProxyOfTheEnvironment(t *testing.T) {
+	t.Setenv("NO_PROXY", "internal.example")
+	for value, wrong := range map[string]string{
+		"": "", "http://proxy.example:3128": "", "https://user:hidden@proxy.example": "", "proxy.example:3128": "",
+		"socks5://user:hidden@proxy.example": "the scheme socks5 is not supported",
+		"http://user:hidden@proxy.example:x": "HTTPS_PROXY is not the URL of a proxy",
+	} {
+		t.Setenv("HTTPS_PROXY", value)
+		f, err := parse(nil)
+		if wrong != "" {
+			if err == nil || !strings.Contains(err.Error(), wrong) || strings.Contains(err.Error(), "hidden") {
+				t.Errorf("HTTPS_PROXY=%s: %v, want %s", value, err, wrong)
+			}
+			continue
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		proxy := f.controllerOptions().Proxy
+		for endpoint, proxied := range map[string]bool{
+			"https://login.example/token": value != "", "https://internal.example/token": false, "https://127.0.0.1/token": false,
+		} {
+			target, _ := url.Parse(endpoint)
+			if chosen, err := proxy(target); err != nil || (chosen != nil) != proxied {
+				t.Errorf("HTTPS_PROXY=%s: %s is reached through %v, %v", value, endpoint, chosen != nil, err)
+			}
+		}
 	}
 }

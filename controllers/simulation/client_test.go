@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	applycorev1 "k8s.io/client-go/applyconfigurations/core/v1"
+	"k8s.io/utils/ptr"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/recorder"
@@ -153,12 +154,15 @@ func (c *apiClient) Update(ctx context.Context, object client.Object, _ ...clien
 func (c *apiClient) Delete(ctx context.Context, object client.Object, opts ...client.DeleteOption) error {
 	options := client.DeleteOptions{}
 	options.ApplyOptions(opts)
-	uid := types.UID("")
-	if options.Preconditions != nil && options.Preconditions.UID != nil {
-		uid = *options.Preconditions.UID
+	wanted := metav1.Preconditions{}
+	if options.Preconditions != nil {
+		wanted = *options.Preconditions
 	}
+	uid, version := ptr.Deref(wanted.UID, ""), ptr.Deref(wanted.ResourceVersion, "")
 	key := keyOf(object)
-	return c.request("delete", key, true, func() error { return c.replica.world.cluster.delete(c.replica.writer(), key, uid) })
+	return c.request("delete", key, true, func() error {
+		return c.replica.world.cluster.delete(c.replica.writer(), key, uid, version)
+	})
 }
 
 func (c *apiClient) Patch(ctx context.Context, object client.Object, patch client.Patch, _ ...client.PatchOption) error {

@@ -101,7 +101,7 @@ func (c *cluster) drop(key objectKey, by writer) {
 	}
 	for _, owned := range c.secrets() {
 		if owner := metav1.GetControllerOf(owned); owner != nil && owner.UID == gone.GetUID() {
-			_ = c.delete(people, keyOf(owned), "")
+			_ = c.delete(people, keyOf(owned), "", "")
 		}
 	}
 }
@@ -170,12 +170,12 @@ func mustMatch(key objectKey, found client.Object, version string, uid types.UID
 	return nil
 }
 
-func (c *cluster) delete(by writer, key objectKey, uid types.UID) error {
+func (c *cluster) delete(by writer, key objectKey, uid types.UID, version string) error {
 	found, err := c.find(key)
 	if err != nil {
 		return err
 	}
-	if err := mustMatch(key, found, "", uid); err != nil {
+	if err := mustMatch(key, found, version, uid); err != nil {
 		return err
 	}
 	if len(found.GetFinalizers()) == 0 {

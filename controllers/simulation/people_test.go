@@ -68,7 +68,7 @@ var acts = []act{
 	{"restore an old state Secret", (*world).restoreState},
 	{"tear the state Secret away", (*world).tearState},
 	{"delete the FluentCredential", func(w *world, key types.NamespacedName) {
-		_ = w.cluster.delete(people, objectKey{credentialKind, key}, "")
+		_ = w.cluster.delete(people, objectKey{credentialKind, key}, "", "")
 	}},
 	{"ask for a rotation", func(w *world, key types.NamespacedName) {
 		w.changeCredential(key, func(cred *v1alpha1.FluentCredential) {
@@ -92,7 +92,7 @@ var acts = []act{
 }
 
 func (w *world) remove(name string) {
-	_ = w.cluster.delete(people, objectKey{secretKind, types.NamespacedName{Namespace: namespace, Name: name}}, "")
+	_ = w.cluster.delete(people, objectKey{secretKind, types.NamespacedName{Namespace: namespace, Name: name}}, "", "")
 }
 
 func (w *world) secret(name string) *corev1.Secret {

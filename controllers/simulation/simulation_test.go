@@ -98,12 +98,29 @@ func (w *world) end() {
 	w.mustGoOn()
 }
 
-// endWithPerson is for a chain that may be lost: the status has to say so, and a new refresh token has to help.
+// endWithPerson is for a chain that may be lost: the status has to say so, and a new refresh token has to help. Who waited for a
+// login that another one had may be asked for one of its own only when that has come to rest: a person looks again.
 func (w *world) endWithPerson() {
-	for _, key := range w.setup.credentials {
-		if w.isWellOf(key) || w.isInUse(key) {
-			continue
+	w.counts.endedByPerson += min(1, len(w.unwell()))
+	for range w.setup.credentials {
+		w.help()
+		if w.isWell() || w.oracle.violation != nil || w.run(w.now+2*time.Hour, 5000, w.isWell) {
+			return
 		}
+	}
+	if w.oracle.violation == nil {
+		w.oracle.violated("a new refresh token helps", "%s", w.state(w.unwell()[0]))
+	}
+}
+
+// unwell are the credentials that cannot go on by themselves.
+func (w *world) unwell() []types.NamespacedName {
+	return slices.DeleteFunc(slices.Clone(w.setup.credentials), func(key types.NamespacedName) bool { return w.isWellOf(key) || w.isInUse(key) })
+}
+
+// help gives a new refresh token to those whose status asks for it.
+func (w *world) help() {
+	for _, key := range w.unwell() {
 		if about := w.oracle.about[key]; w.mustRenew() || about.mayLose == "" && !w.isSpent(key) {
 			w.oracle.violated("it ends well", "%s: %s", key.Name, w.state(key))
 			return
@@ -113,13 +130,6 @@ func (w *world) endWithPerson() {
 			return
 		}
 		w.reseed(key)
-	}
-	if w.isWell() {
-		return
-	}
-	w.counts.endedByPerson++
-	if !w.run(w.now+2*time.Hour, 5000, w.isWell) && w.oracle.violation == nil {
-		w.oracle.violated("a new refresh token helps", "%s", w.state(w.setup.credentials[0]))
 	}
 }
 

@@ -88,17 +88,18 @@ func (s *Store) letGo(ctx context.Context, secret *corev1.Secret) error {
 	return safely(client.IgnoreNotFound(s.Writer.Patch(ctx, changed, patch)))
 }
 
-// Release deletes the state for good: the FluentCredential is going.
-func (s *Store) Release(ctx context.Context, owner Owner) error {
+// Release deletes the state for good: the FluentCredential is going. It returns ErrConflict where somebody claimed or stored
+// something since the state was seen; nil stands for a state that nobody can read.
+func (s *Store) Release(ctx context.Context, owner Owner, seen *Record) error {
 	for _, name := range Names(owner.Name) {
-		if err := s.release(ctx, owner, name); err != nil {
+		if err := s.release(ctx, owner, name, seen); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (s *Store) release(ctx context.Context, owner Owner, name string) error {
+func (s *Store) release(ctx context.Context, owner Owner, name string, seen *Record) error {
 	var secret corev1.Secret
 	key := types.NamespacedName{Namespace: owner.Namespace, Name: name}
 	if err := s.Reader.Get(ctx, key, &secret); err != nil {
@@ -110,15 +111,23 @@ func (s *Store) release(ctx context.Context, owner Owner, name string) error {
 	if another, err := s.isAnothers(ctx, owner, &secret); another || err != nil {
 		return err
 	}
+	if seen != nil && !seen.isOf(&secret) {
+		return ErrConflict
+	}
 	uid := secret.UID
-	err := s.Writer.Delete(ctx, &secret, client.Preconditions{UID: &uid})
+	err := s.Writer.Delete(ctx, &secret, client.Preconditions{UID: &uid, ResourceVersion: &secret.ResourceVersion})
 	if err != nil && !apierrors.IsNotFound(err) {
-		return err
+		return writeError(err)
 	}
 	if err := s.Reader.Get(ctx, key, &secret); err != nil || secret.UID != uid {
 		return client.IgnoreNotFound(err)
 	}
 	return s.letGo(ctx, &secret)
+}
+
+// isOf tells whether the record was read from this version of the Secret, or from another Secret, which this one is a left-over of.
+func (r *Record) isOf(secret *corev1.Secret) bool {
+	return r.secret != nil && (r.secret.UID != secret.UID || r.secret.ResourceVersion == secret.ResourceVersion)
 }
 
 // isAnothers tells whether the state is that of a FluentCredential which was created anew under the same name. One that came out

@@ -8,6 +8,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/fluent-credential/operator/api/v1alpha1"
@@ -248,15 +249,63 @@ func TestRelease(t *testing.T) {
 			a := newAPI(t)
 			test.given(a)
 			a.writes = append(a.writes, test.write)
-			err := a.store().Release(t.Context(), owner)
+			seen, _ := a.store().Open(t.Context(), owner)
+			err := a.store().Release(t.Context(), owner, seen)
 			if (err != nil) != test.err {
 				t.Fatalf("error %v: %s", err, test.why)
 			}
 			a.writes = nil
-			if again := a.store().Release(t.Context(), owner); again != nil {
+			seen, _ = a.store().Open(t.Context(), owner)
+			if again := a.store().Release(t.Context(), owner, seen); again != nil {
 				t.Errorf("made again: %v", again)
 			}
 			mustBe(t, test.why, test.left, a.names())
+		})
+	}
+}
+
+func TestReleaseOfWhatOthersAreAtWorkOn(t *testing.T) {
+	tests := map[string]struct {
+		why   string
+		after func(a *api, seen *Record) // it was seen
+		want  error
+	}{
+		"a claim": {"its reply needs a place: the deletion looks again", func(a *api, seen *Record) {
+			_, err := a.store().Put(t.Context(), owner, seen, seen.Claimed(Claim{ID: "1"}, ""))
+			mustBe(t, "claimed", nil, err)
+		}, ErrConflict},
+		"a new object": {"its state is not the old one's to delete", func(a *api, seen *Record) {
+			reborn := owner
+			reborn.UID = "reborn"
+			_, err := a.store().Put(t.Context(), reborn, seen, seen.State)
+			mustBe(t, "written by the new object", nil, err)
+			a.behind(func(c client.Client) error {
+				cred := &v1alpha1.FluentCredential{}
+				if err := c.Get(t.Context(), client.ObjectKey{Namespace: owner.Namespace, Name: owner.Name}, cred); err != nil {
+					return err
+				}
+				if err := c.Delete(t.Context(), cred); err != nil {
+					return err
+				}
+				let := client.RawPatch(types.MergePatchType, []byte(`{"metadata":{"finalizers":null}}`))
+				if err := c.Patch(t.Context(), cred, let); err != nil {
+					return err
+				}
+				return c.Create(t.Context(), &v1alpha1.FluentCredential{
+					ObjectMeta: metav1.ObjectMeta{Namespace: owner.Namespace, Name: owner.Name, UID: reborn.UID}})
+			})
+		}, nil},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			a := newAPI(t)
+			a.born(first)
+			seen := a.open()
+			test.after(a, seen)
+			if err := a.store().Release(t.Context(), owner, seen); !errors.Is(err, test.want) {
+				t.Errorf("error %v, want %v: %s", err, test.want, test.why)
+			}
+			mustBe(t, test.why, []string{first}, a.names())
 		})
 	}
 }

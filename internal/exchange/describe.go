@@ -20,7 +20,13 @@ import (
 func describeDial(err error) string {
 	var name *net.DNSError
 	var operation *net.OpError
+	var proxy *proxyError
+	var lookup *lookupError
 	switch {
+	case errors.As(err, &proxy):
+		return proxy.describe()
+	case errors.As(err, &lookup):
+		return lookup.Error()
 	case errors.As(err, &name) && name.IsNotFound:
 		return "the host " + name.Name + " does not exist"
 	case errors.As(err, &name):

@@ -18,6 +18,8 @@ import (
 // Dialer opens the connections on which tokens are spent.
 type Dialer struct {
 	Policy Policy
+	// Proxy is the HTTP proxy through which an https endpoint is reached; nil, or a nil URL: none.
+	Proxy func(*url.URL) (*url.URL, error)
 	// DialTimeout and ReplyTimeout replace the constants of these names; zero does not.
 	DialTimeout, ReplyTimeout time.Duration
 	// Connect replaces the operating system's network, in a simulation; the Policy does not see its addresses.
@@ -90,7 +92,7 @@ func (d Dialer) dial(ctx context.Context, endpoint *url.URL, caBundle string) (*
 	if err := d.Policy.Check(endpoint); err != nil {
 		return nil, err
 	}
-	raw, err := d.connector(endpoint.Hostname())(ctx, "tcp", address(endpoint))
+	raw, err := d.connect(ctx, endpoint)
 	if err != nil {
 		return nil, err
 	}
@@ -104,6 +106,21 @@ func (d Dialer) dial(ctx context.Context, endpoint *url.URL, caBundle string) (*
 	return &Conn{Conn: secured, sent: counting, replyTimeout: cmp.Or(d.ReplyTimeout, ReplyTimeout)}, nil
 }
 
+// connect makes the TCP connection, or has the proxy make it.
+func (d Dialer) connect(ctx context.Context, endpoint *url.URL) (net.Conn, error) {
+	if endpoint.Scheme != "https" || d.Proxy == nil {
+		return d.connector(endpoint.Hostname())(ctx, "tcp", address(endpoint))
+	}
+	proxy, err := d.Proxy(endpoint)
+	if err != nil {
+		return nil, &proxyError{cause: errProxyURL}
+	}
+	if proxy == nil {
+		return d.connector(endpoint.Hostname())(ctx, "tcp", address(endpoint))
+	}
+	return d.through(ctx, proxy, endpoint)
+}
+
 func (d Dialer) connector(host string) func(context.Context, string, string) (net.Conn, error) {
 	if d.Connect != nil {
 		return d.Connect
@@ -113,15 +130,17 @@ func (d Dialer) connector(host string) func(context.Context, string, string) (ne
 }
 
 func address(endpoint *url.URL) string {
-	port := endpoint.Port()
-	switch {
+	return net.JoinHostPort(endpoint.Hostname(), portOf(endpoint))
+}
+
+func portOf(endpoint *url.URL) string {
+	switch port := endpoint.Port(); {
 	case port != "":
+		return port
 	case endpoint.Scheme == "http":
-		port = "80"
-	default:
-		port = "443"
+		return "80"
 	}
-	return net.JoinHostPort(endpoint.Hostname(), port)
+	return "443"
 }
 
 func secure(ctx context.Context, conn net.Conn, endpoint *url.URL, caBundle string) (net.Conn, error) {
