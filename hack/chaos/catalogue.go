@@ -19,6 +19,8 @@ type scenario struct {
 	setting
 	most time.Duration // how long it may take; zero: a few minutes
 	run  func(ctx context.Context, s *stage) error
+	// waits is for a scenario that does little but wait: many of them are played beside the others.
+	waits bool
 	// alone is for a scenario that needs a control plane of its own.
 	alone bool
 }
