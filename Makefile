@@ -27,6 +27,8 @@ ALERTFLAGS ?=
 CONFORMANCEFLAGS ?=
 # E2EFLAGS is handed to the end-to-end tests: make e2e E2EFLAGS='-run /journal' or E2EFLAGS='-args -rotations=20'
 E2EFLAGS ?=
+# CHAOSFLAGS is handed to the chaos run: make chaos CHAOSFLAGS='--only F5,F7 --rounds 3'
+CHAOSFLAGS ?=
 
 # KUBEBUILDER_ASSETS is the directory of etcd, kube-apiserver and kubectl. Whoever has it set already keeps what is
 # there, and nothing is built.
@@ -181,6 +183,11 @@ bench: k8s build ## Measure rotations against the control plane, some minutes (B
 conformance: k8s build ## Hold the operator against third-party authorization servers (CONFORMANCEFLAGS=--quick: a short pass)
 	@$(GO) build -buildvcs=false -o bin/conformance ./hack/conformance
 	@exec env KUBEBUILDER_ASSETS='$(KUBEBUILDER_ASSETS)' GO='$(GO)' bin/conformance $(CONFORMANCEFLAGS)
+
+.PHONY: chaos
+chaos: k8s build ## Play every fault against the operator, a quarter of an hour; root (CHAOSFLAGS='--only F5,F7', --quick)
+	@$(GO) build -buildvcs=false -o bin/chaos ./hack/chaos
+	@exec env KUBEBUILDER_ASSETS='$(KUBEBUILDER_ASSETS)' bin/chaos $(CHAOSFLAGS)
 
 ##@ Develop
 

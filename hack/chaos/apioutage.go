@@ -13,10 +13,10 @@ func awayBeforeTheClaim() []scenario {
 	// Due after 45 to 50 % of its life.
 	const life, away = 40 * time.Second, 30 * time.Second
 	return []scenario{
-		{name: "refused while a token comes due", quick: true, setting: setting{life: life}, run: func(ctx context.Context, s *stage) error {
+		{name: "refused while a token comes due", quick: true, waits: true, setting: setting{life: life}, run: func(ctx context.Context, s *stage) error {
 			return dueWithoutAPI(ctx, s, away)
 		}},
-		{name: "refused while a token comes due, two replicas that elect", setting: setting{life: life, replicas: 2, elects: true},
+		{name: "refused while a token comes due, two replicas that elect", waits: true, setting: setting{life: life, replicas: 2, elects: true},
 			run: func(ctx context.Context, s *stage) error { return dueWithoutAPI(ctx, s, away) }},
 		{name: "the claim is swallowed", quick: true, run: claimSwallowed},
 	}
@@ -73,10 +73,10 @@ func claimSwallowed(ctx context.Context, s *stage) error {
 func awayBeforeTheCommit(away time.Duration) []scenario {
 	length := away.String()
 	return []scenario{
-		{name: "away for " + length, quick: true, most: 2*away + 3*time.Minute, run: func(ctx context.Context, s *stage) error {
+		{name: "away for " + length, quick: true, most: 2*away + 3*time.Minute, waits: true, run: func(ctx context.Context, s *stage) error {
 			return replyWithoutAPI(ctx, s, away, false)
 		}},
-		{name: "away for " + length + ", with a SIGKILL in it", quick: true, most: 2*away + 3*time.Minute,
+		{name: "away for " + length + ", with a SIGKILL in it", quick: true, most: 2*away + 3*time.Minute, waits: true,
 			run: func(ctx context.Context, s *stage) error { return replyWithoutAPI(ctx, s, away, true) }},
 	}
 }

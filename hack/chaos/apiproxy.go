@@ -25,7 +25,6 @@ type apiProxy struct {
 	server *http.Server
 	target *url.URL
 	onward http.RoundTripper
-	seen   func(*passage)
 }
 
 // connKey is the key of a request's connection in its context.
@@ -61,7 +60,7 @@ func (p *apiProxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		panic(http.ErrAbortHandler)
 	}
-	travel := &passage{method: r.Method, path: r.URL.Path, body: body, gone: r.Context().Done()}
+	travel := &passage{method: r.Method, path: r.URL.Path, body: body}
 	if p.meet(arrived, travel).cut {
 		p.breakOff(r)
 	}
@@ -89,10 +88,6 @@ func (p *apiProxy) breakOff(r *http.Request) {
 }
 
 // The writes of one rotation, as the API server sees them. The state Secret is a JSON document, which protobuf carries as it is.
-
-func isSecretWrite(p *passage, name string) bool {
-	return p.method != http.MethodGet && strings.HasSuffix(p.path, "/secrets/"+name)
-}
 
 func isStateWrite(p *passage) bool {
 	return (p.method == http.MethodPut || p.method == http.MethodPost) && bytes.Contains(p.body, []byte(stateMark))

@@ -18,7 +18,7 @@ func dueTogether(quick bool) []scenario {
 	turn := time.Minute / time.Duration(rate)
 	life := func(number int) time.Duration { return 50*time.Second + 2*time.Duration(number)*turn }
 	return []scenario{{
-		name: fmt.Sprintf("%d due together, %d a minute", count, rate), quick: true, most: 10 * time.Minute,
+		name: fmt.Sprintf("%d due together, %d a minute", count, rate), quick: true, most: 12 * time.Minute, waits: true,
 		setting: setting{credentials: count, client: numberedClient, tenant: func(config *authsim.Config) {
 			config.KillOnRefresh = false
 			for number := range count {

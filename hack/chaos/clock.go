@@ -19,10 +19,10 @@ func clockJumps() []scenario {
 	} {
 		wanted := setting{idle: true, life: jumpLife}
 		cases = append(cases,
-			scenario{name: each.name, quick: each.quick, setting: wanted, run: func(ctx context.Context, s *stage) error {
+			scenario{name: each.name, quick: each.quick, waits: true, setting: wanted, run: func(ctx context.Context, s *stage) error {
 				return jumped(ctx, s, each.jump, false)
 			}},
-			scenario{name: each.name + ", and the operator killed", setting: wanted, run: func(ctx context.Context, s *stage) error {
+			scenario{name: each.name + ", and the operator killed", waits: true, setting: wanted, run: func(ctx context.Context, s *stage) error {
 				return jumped(ctx, s, each.jump, true)
 			}},
 			scenario{name: each.name + " with a request on its way", quick: each.quick, setting: setting{idle: true},

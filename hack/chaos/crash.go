@@ -93,7 +93,7 @@ func lostReply(policy string, seeded, quick bool) scenario {
 	if seeded {
 		wanted.life = 20 * time.Second // a late presentation comes near the token's end
 	}
-	return scenario{name: policy + " with " + login, quick: quick, setting: wanted, run: func(ctx context.Context, s *stage) error {
+	return scenario{name: policy + " with " + login, quick: quick, waits: seeded, setting: wanted, run: func(ctx context.Context, s *stage) error {
 		trap := s.tokens.hold(answered, 1, isRefresh)
 		if err := s.creds[0].rotate(ctx); err != nil {
 			return err

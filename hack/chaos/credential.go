@@ -137,7 +137,7 @@ func (s *stage) whyInvalid(value string) string {
 
 // settled waits until the credential has come to rest.
 func (c *credential) settled(ctx context.Context) error {
-	return c.settledIn(ctx, 2*time.Minute)
+	return c.settledIn(ctx, 4*time.Minute)
 }
 
 func (c *credential) settledIn(ctx context.Context, most time.Duration) error {
@@ -159,8 +159,8 @@ func (c *credential) reaches(ctx context.Context, most time.Duration, kind, reas
 }
 
 // says waits until a condition, or the line that kubectl prints, has a reason.
-func (c *credential) says(ctx context.Context, most time.Duration, reason string) error {
-	return until(ctx, most, c.name+" says "+reason, func(ctx context.Context) (string, error) {
+func (c *credential) says(ctx context.Context, reason string) error {
+	return until(ctx, time.Minute, c.name+" says "+reason, func(ctx context.Context) (string, error) {
 		cred, err := c.get(ctx)
 		if err != nil {
 			return "", err

@@ -15,12 +15,12 @@ import (
 func deafEndpoint() []scenario {
 	return []scenario{
 		{name: "refuses connections", quick: true, run: endpointRefuses},
-		{name: "swallows the request", quick: true, setting: setting{mayLose: 1}, run: func(ctx context.Context, s *stage) error {
+		{name: "swallows the request", quick: true, waits: true, setting: setting{mayLose: 1}, run: func(ctx context.Context, s *stage) error {
 			trap := s.tokens.hold(arrived, 1, isRefresh)
 			defer trap.release()
 			return rotated(ctx, s)
 		}},
-		{name: "swallows the connection", setting: setting{mayLose: 1}, run: func(ctx context.Context, s *stage) error {
+		{name: "swallows the connection", waits: true, setting: setting{mayLose: 1}, run: func(ctx context.Context, s *stage) error {
 			trap := s.tokens.hold(accepted, 1, anything)
 			defer trap.release()
 			return rotated(ctx, s)
@@ -79,7 +79,7 @@ func brokenReplies(quick bool) []scenario {
 		spoilt("reset", fate{cut: true, reset: true}),
 		spoilt("reset in its middle", fate{cut: true, reset: true, keep: 200}),
 		spoilt("replaced by a 502", fate{instead: []byte(badGateway)}),
-		{name: fmt.Sprintf("cut at every %s", ordinalByte(step)), quick: true, most: 12 * time.Minute, setting: setting{credentials: 40},
+		{name: fmt.Sprintf("cut at every %s", ordinalByte(step)), quick: true, most: 12 * time.Minute, setting: setting{credentials: 20},
 			run: func(ctx context.Context, s *stage) error { return cutEverywhere(ctx, s, step) }},
 	}
 }

@@ -35,7 +35,7 @@ func frozenLeader() []scenario {
 		{name: "the status on its way", at: arrived, wants: isStatus, late: true},
 	} {
 		cases = append(cases, scenario{
-			name: each.name, quick: each.quick, most: 5 * time.Minute,
+			name: each.name, quick: each.quick, most: 9 * time.Minute, waits: true,
 			setting: setting{replicas: 2, elects: true, mayLose: each.lost},
 			run:     func(ctx context.Context, s *stage) error { return frozen(ctx, s, each) },
 		})
@@ -81,7 +81,7 @@ func frozen(ctx context.Context, s *stage, moment freezing) error {
 // takenOver waits until another replica leads, or has brought everything into order.
 func (s *stage) takenOver(ctx context.Context, moment freezing) error {
 	if !moment.early {
-		return s.creds[0].settledIn(ctx, 3*time.Minute)
+		return s.creds[0].settledIn(ctx, 5*time.Minute)
 	}
 	return until(ctx, time.Minute, "another replica leads", func(ctx context.Context) (string, error) {
 		leads, err := s.replicas[1].counter(ctx, fmt.Sprintf(`leader_election_master_status{name=%q}`, leaseName))

@@ -82,7 +82,7 @@ func (s *stage) judgePresentations(result *tally, ledger authsim.Ledger, sent []
 func (s *stage) permitted(ledger authsim.Ledger) map[string]int {
 	permitted, values := map[string]int{}, map[string]string{}
 	for _, token := range ledger.RefreshTokens {
-		permitted[token.Value], values[token.ID] = max(1, s.mayPresent)+s.excused[token.Value], token.Value
+		permitted[token.Value], values[token.ID] = max(1, s.mayPresent), token.Value
 	}
 	for _, request := range ledger.TokenRequests {
 		if request.Outcome == authsim.OutcomeUnprocessed && slices.Contains(untouched, request.Status) {
@@ -133,7 +133,7 @@ func (s *stage) judgePublications(result *tally, ledger authsim.Ledger) {
 			switch {
 			case each.access == "":
 				continue
-			case !issued && !s.forged(each.access):
+			case !issued && each.access != forgery:
 				s.find("%s was published with a token that was never issued", name)
 			case issued && each.at.Sub(token.Expires) > time.Second:
 				s.find("%s was published with a token that had expired %s before", name, each.at.Sub(token.Expires))
@@ -147,8 +147,6 @@ func (s *stage) judgePublications(result *tally, ledger authsim.Ledger) {
 
 // forgery is what a case puts into a workload Secret itself.
 const forgery = "forged-by-the-case"
-
-func (s *stage) forged(access string) bool { return access == forgery }
 
 // The login guard's budget: so many refusals of one user, in so long.
 const (

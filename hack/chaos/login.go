@@ -21,7 +21,7 @@ func refusedLogins(quick bool) []scenario {
 	}
 	lockout := func(config *authsim.Config) { config.Lockout = true }
 	return []scenario{
-		{name: "wrong password, SIGKILL at any moment for " + length.String(), quick: true, most: length + 3*time.Minute,
+		{name: "wrong password, SIGKILL at any moment for " + length.String(), quick: true, most: length + 6*time.Minute, waits: true,
 			setting: setting{idle: true, tenant: lockout, password: wrongPassword},
 			run:     func(ctx context.Context, s *stage) error { return crashLoop(ctx, s, length) }},
 		{name: "SIGKILL in the login, again and again", quick: true, setting: setting{idle: true, tenant: lockout, password: wrongPassword},
@@ -93,7 +93,7 @@ func mendedAfterCrashes(ctx context.Context, s *stage) error {
 	if err := s.createCredentials(ctx); err != nil {
 		return err
 	}
-	if err := s.creds[0].says(ctx, time.Minute, v1alpha1.ReasonCredentialsRejected); err != nil {
+	if err := s.creds[0].says(ctx, v1alpha1.ReasonCredentialsRejected); err != nil {
 		return err
 	}
 	for range 5 {
@@ -125,7 +125,7 @@ func passwordChanged(ctx context.Context, s *stage) error {
 	if err := s.creds[0].rotate(ctx); err != nil {
 		return err
 	}
-	if err := s.creds[0].says(ctx, time.Minute, v1alpha1.ReasonCredentialsRejected); err != nil {
+	if err := s.creds[0].says(ctx, v1alpha1.ReasonCredentialsRejected); err != nil {
 		return err
 	}
 	if err := s.replicas[0].restart(ctx); err != nil {
@@ -151,7 +151,7 @@ func lockedAccount(ctx context.Context, s *stage) error {
 	if err := s.createCredentials(ctx); err != nil {
 		return err
 	}
-	if err := s.creds[0].says(ctx, time.Minute, v1alpha1.ReasonCredentialsRejected); err != nil {
+	if err := s.creds[0].says(ctx, v1alpha1.ReasonCredentialsRejected); err != nil {
 		return err
 	}
 	for range 3 {

@@ -92,7 +92,7 @@ func parse(args []string) (options, error) {
 	flags.StringVar(&only, "only", "", "comma list of faults, such as F5,F7; all by default")
 	flags.BoolVar(&chosen.quick, "quick", false, "the short pass: some minutes, not every variant of every fault")
 	flags.IntVar(&chosen.rounds, "rounds", 1, "how often each scenario is played")
-	flags.IntVar(&chosen.parallel, "parallel", 6, "how many scenarios are played at a time; most of their time is waiting")
+	flags.IntVar(&chosen.parallel, "parallel", 3, "how many scenarios are played at a time, beside those that only wait")
 	flags.BoolVar(&chosen.list, "list", false, "list the scenarios and end")
 	flags.StringVar(&chosen.json, "json", "", "a file to write the table to as well, as JSON")
 	flags.StringVar(&chosen.markdown, "markdown", "", "a file to write the table to as well, as Markdown")

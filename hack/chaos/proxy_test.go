@@ -23,7 +23,7 @@ import (
 // newServer is a stage without a control plane: a token server with one user, and the proxy before it.
 func newServer(t *testing.T) *stage {
 	t.Helper()
-	s := &stage{counts: map[string]int{}, excused: map[string]int{}}
+	s := &stage{counts: map[string]int{}}
 	s.watch = newPublications(nil, "none")
 	if err := s.openServer(); err != nil {
 		t.Fatal(err)

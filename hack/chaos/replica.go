@@ -94,7 +94,14 @@ func (r *replica) start(ctx context.Context) error {
 	if err := r.launch(); err != nil {
 		return err
 	}
-	return r.current().AwaitOK(ctx, r.probes)
+	process := r.current()
+	return until(ctx, 3*time.Minute, r.name+" is ready", func(ctx context.Context) (string, error) {
+		if !r.isAlive() {
+			return "", process.Ended()
+		}
+		_, err := localcluster.Get(ctx, r.probes)
+		return "", err
+	})
 }
 
 func (r *replica) current() *localcluster.Process {

@@ -55,11 +55,28 @@ func (r *runner) run(ctx context.Context, faults []fault) []row {
 			}
 		}
 	}
-	// The longest first, so that nothing long is left over at the end.
+	// The longest first, so that nothing long is left over at the end; what waits before what works.
 	slices.SortStableFunc(jobs, func(a, b job) int { return int(b.scenario.most - a.scenario.most) })
+	slices.SortStableFunc(jobs, func(a, b job) int { return weight(a) - weight(b) })
+	at := slices.IndexFunc(jobs, func(j job) bool { return !j.scenario.waits })
+	if at < 0 {
+		at = len(jobs)
+	}
+	var group sync.WaitGroup
+	group.Go(func() { r.playAll(ctx, jobs[:at], waitingAtOnce) })
+	group.Go(func() { r.playAll(ctx, jobs[at:], r.pass.parallel) })
+	group.Wait()
+	return r.rows
+}
+
+// waitingAtOnce is how many scenarios are played at a time that do little but wait.
+const waitingAtOnce = 12
+
+// playAll plays so many at a time.
+func (r *runner) playAll(ctx context.Context, jobs []job, atOnce int) {
 	queue := make(chan job)
 	var group sync.WaitGroup
-	for range r.pass.parallel {
+	for range atOnce {
 		group.Go(func() {
 			for next := range queue {
 				r.play(ctx, next)
@@ -71,7 +88,13 @@ func (r *runner) run(ctx context.Context, faults []fault) []row {
 	}
 	close(queue)
 	group.Wait()
-	return r.rows
+}
+
+func weight(j job) int {
+	if j.scenario.waits {
+		return 0
+	}
+	return 1
 }
 
 func (r *runner) roundsOf(scenario scenario) int {
@@ -82,7 +105,7 @@ func (r *runner) roundsOf(scenario scenario) int {
 }
 
 // usualMost is how long a scenario may take that does not say it.
-const usualMost = 4 * time.Minute
+const usualMost = 8 * time.Minute
 
 // play runs one round and enters what came of it.
 func (r *runner) play(ctx context.Context, next job) {

@@ -48,7 +48,6 @@ type stage struct {
 	say       func(format string, args ...any)
 
 	sim    *authsim.Server
-	http   *http.Server
 	tokens *tokenProxy
 
 	replicas []*replica
@@ -56,9 +55,8 @@ type stage struct {
 	watch    *publications
 
 	mu       sync.Mutex
-	findings []string // what must not have happened
-	lost     int      // chains that were given up and that the ledger does not show: a person is asked
-	excused  map[string]int
+	findings []string       // what must not have happened
+	lost     int            // chains that were given up and that the ledger does not show: a person is asked
 	counts   map[string]int // figures of the case's own, for the notes
 	cleanups []func() error
 }
@@ -66,7 +64,7 @@ type stage struct {
 // newStage puts a stage up; nothing of the operator runs yet.
 func newStage(ctx context.Context, plant *plant, namespace string, wanted setting, say func(string, ...any)) (_ *stage, err error) {
 	s := &stage{setting: wanted, plant: plant, namespace: namespace, dir: filepath.Join(plant.cluster.Dir, namespace), say: say}
-	s.excused, s.counts = map[string]int{}, map[string]int{}
+	s.counts = map[string]int{}
 	if err := os.Mkdir(s.dir, 0o700); err != nil {
 		return nil, err
 	}
@@ -114,7 +112,7 @@ func (s *stage) openServer() error {
 	if s.life > 0 {
 		config.AccessTokenLifetime = s.life
 	}
-	for number := range max(1, s.setting.credentials) {
+	for number := range max(1, s.credentials) {
 		config.Users = append(config.Users, authsim.User{
 			Username: userName(number), Password: password, RetailerID: 1, FirstName: "Fluent", LastName: "Commerce",
 		})
@@ -172,7 +170,7 @@ func startAll(ctx context.Context, replicas []*replica) error {
 }
 
 func (s *stage) createCredentials(ctx context.Context) error {
-	return inParallel(ctx, max(1, s.setting.credentials), func(ctx context.Context, number int) error {
+	return inParallel(ctx, max(1, s.credentials), func(ctx context.Context, number int) error {
 		added, err := s.createCredential(ctx, number)
 		s.mu.Lock()
 		defer s.mu.Unlock()

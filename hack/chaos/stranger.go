@@ -101,7 +101,7 @@ func sharedLogin(ctx context.Context, s *stage) error {
 		return err
 	}
 	other := &credential{stage: s, name: second.Name}
-	if err := other.says(ctx, time.Minute, v1alpha1.ReasonLoginInUse); err != nil {
+	if err := other.says(ctx, v1alpha1.ReasonLoginInUse); err != nil {
 		return err
 	}
 	pause(ctx, silence)

@@ -29,7 +29,6 @@ type sending struct {
 	user      string
 	spends    string // the refresh token, in the clear
 	forwarded int    // how often the server got it
-	replica   string
 }
 
 func newTokenProxy(server string) (*tokenProxy, error) {

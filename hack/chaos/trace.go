@@ -64,7 +64,7 @@ func (t *trace) read(output io.Reader) {
 // end lets the process go, and waits until the tracer has ended.
 func (t *trace) end() error {
 	_ = t.input.Close()
-	for range t.lines { //nolint:revive // what it says now is of no interest
+	for range t.lines { // what it says now is of no interest
 	}
 	return t.cmd.Wait()
 }

@@ -22,9 +22,8 @@ type passage struct {
 	grant        string // of a token request
 	spends       string // the refresh token that it presents; empty: none
 	user         string
-	reply        []byte          // at answered, of a token request: all of it, header included
-	partly       func(n int)     // sends the first n bytes of the reply now; the rest follows, or not, as the fate says
-	gone         <-chan struct{} // closed when the client has let go of its connection
+	reply        []byte      // at answered, of a token request: all of it, header included
+	partly       func(n int) // sends the first n bytes of the reply now; the rest follows, or not, as the fate says
 }
 
 // fate is what becomes of a passage. The zero fate lets it go on.
