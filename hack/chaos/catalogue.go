@@ -28,11 +28,11 @@ type scenario struct {
 // catalogue is every fault, in the order of the table.
 func catalogue(pass pass) []fault {
 	return []fault{
-		{name: "F1", title: "SIGKILL before the send", cases: killedBeforeTheSend(), notes: []string{claimNote}},
+		{name: "F1", title: "SIGKILL before the send", cases: killedBeforeTheSend()},
 		{name: "F2", title: "SIGKILL while the reply is on the wire", cases: killedBeforeTheReply()},
 		{name: "F3", title: "SIGKILL between reply and commit", cases: killedBeforeTheCommit()},
 		{name: "F4", title: "SIGKILL between commit and publish, or after", cases: killedAfterTheCommit()},
-		{name: "F5", title: "SIGKILL at every system call of one rotation", cases: killedEverywhere(pass.quick), notes: []string{claimNote}},
+		{name: "F5", title: "SIGKILL at every system call of one rotation", cases: killedEverywhere(pass.quick)},
 		{name: "F6", title: "journal file torn at any byte, bits flipped", cases: tornJournal(pass.quick)},
 		{name: "F7", title: "leader frozen, another takes over, thawed", cases: frozenLeader()},
 		{name: "F8", title: "several leaders forced", cases: twoLeaders(pass.quick)},
@@ -55,9 +55,6 @@ func catalogue(pass pass) []fault {
 		{name: "F25", title: "odd replies", cases: oddReplies()},
 	}
 }
-
-// claimNote explains a permitted loss that the two-generals bound does not ask for.
-const claimNote = "a SIGKILL between the claim and the first byte costs the chain: the claim counts as sent, and the token is never presented"
 
 // outage is how long the Kubernetes API is away.
 func (p pass) outage() time.Duration {

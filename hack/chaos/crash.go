@@ -35,20 +35,16 @@ func killedThenRestarted(ctx context.Context, s *stage, trap *held, then fate) e
 }
 
 func killedBeforeTheSend() []scenario {
-	at := func(name string, point point, lost int) scenario {
-		return scenario{name: name, quick: true, setting: setting{mayLose: lost}, run: func(ctx context.Context, s *stage) error {
+	at := func(name string, point point) scenario {
+		return scenario{name: name, quick: true, run: func(ctx context.Context, s *stage) error {
 			return killedThenRestarted(ctx, s, s.replicas[0].api.hold(point, 1, isClaim), fate{cut: true})
 		}}
 	}
 	return []scenario{
-		at("the claim on its way to the API server", arrived, 0),
-		at("the claim written, its answer on the way back", answered, lostByClaim),
+		at("the claim on its way to the API server", arrived),
+		at("the claim written, its answer on the way back", answered),
 	}
 }
-
-// lostByClaim: a claim that is written counts as sent, because nothing durable tells the next process that the send did not begin.
-// The chain is given up then, though its token was not presented.
-const lostByClaim = 1
 
 func killedBeforeTheReply() []scenario {
 	quickly := map[string]bool{"Auto": true, "Retry": true}

@@ -35,8 +35,8 @@ func killedEverywhere(quick bool) []scenario {
 // Parts of a rotation, as they can be told from without.
 const (
 	beforeClaim   = "before the claim reached the API server"
-	claimed       = "between the claim and the first byte"
-	inDoubt       = "between the first byte and the journal's seal"
+	claimed       = "between the claim and the journal's word that the request is being sent"
+	inDoubt       = "between that word and the journal's seal"
 	sealed        = "between the seal and the commit"
 	committedPart = "after the commit"
 )
@@ -114,7 +114,7 @@ func (s *stage) recoverFrom(ctx context.Context, part string, struck *blow) (los
 	if s.sim.Ledger().RequestsOf(authsim.GrantPassword) == before {
 		return false, nil
 	}
-	if part == inDoubt || part == claimed {
+	if part == inDoubt {
 		s.mayLose++
 	} else {
 		s.find("SIGKILL at stop %d (%s of call %d), %s, cost the chain", struck.stop, struck.phase, struck.number, part)
@@ -153,7 +153,7 @@ func (p *progress) end() {
 
 // part tells where the process was killed. What is on its way through a proxy arrives yet, so it looks at the cluster, too.
 func (p *progress) part(ctx context.Context) (string, error) {
-	entries, err := p.stage.sealedReplies(ctx)
+	sealedFiles, markedFiles, err := p.stage.journalShows(ctx)
 	if err != nil {
 		return "", err
 	}
@@ -166,9 +166,9 @@ func (p *progress) part(ctx context.Context) (string, error) {
 	switch {
 	case p.committed:
 		return committedPart, nil
-	case entries > 0:
+	case sealedFiles > 0:
 		return sealed, nil
-	case len(p.stage.tokens.sendings()) > p.sent:
+	case markedFiles > 0, len(p.stage.tokens.sendings()) > p.sent:
 		return inDoubt, nil
 	case p.claimed || state.claimed:
 		return claimed, nil
@@ -176,14 +176,20 @@ func (p *progress) part(ctx context.Context) (string, error) {
 	return beforeClaim, nil
 }
 
-// sealedReplies counts the whole replies in the journal of the first replica, read as the operator reads them.
-func (s *stage) sealedReplies(ctx context.Context) (int, error) {
+// journalShows counts the whole replies in the journal of the first replica, and the files whose request was about to be sent; read
+// as the operator reads them.
+func (s *stage) journalShows(ctx context.Context) (whole, sending int, err error) {
 	opened, err := s.openJournal(ctx, s.replicas[0].journal)
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
-	entries, _, err := opened.Scan()
-	return len(entries), err
+	entries, defects, err := opened.Scan()
+	for _, defect := range defects {
+		if !defect.Unsent {
+			sending++
+		}
+	}
+	return len(entries), sending, err
 }
 
 // journalKeySecret is where the operator keeps the journal's key.
