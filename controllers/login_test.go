@@ -126,6 +126,27 @@ func TestSeedIsSpentOnce(t *testing.T) {
 	}
 }
 
+// TestMendedLoginIsTriedAtOnce: the chain is dead and the password refused, long before the token is due; the new password is not
+// kept waiting until then.
+func TestMendedLoginIsTriedAtOnce(t *testing.T) {
+	t.Parallel()
+	r := startWith(t, "password", password, longLived)
+	r.eventuallyReason(t, v1alpha1.ConditionReady, v1alpha1.ReasonTokenPublished)
+	const changed = "a-changed-password-that-is-long-enough-to-be-found"
+	r.server.SetPassword(user, changed)
+	r.server.AddFault(authsim.Fault{At: 1, Grant: authsim.GrantRefreshToken, Kind: authsim.FaultRefuse})
+	r.rotate(t, "now")
+	r.eventuallyReason(t, v1alpha1.ConditionRenewable, v1alpha1.ReasonCredentialsRejected)
+	r.setLogin(t, "password", changed)
+	eventually(t, "a token by the new password", func() (bool, any) {
+		status := reread(t, r.cred).Status
+		return status.Token != nil && status.Token.Serial == 2, status
+	})
+	if refused := r.server.Ledger().LoginsRefused; refused != 1 {
+		t.Errorf("%d logins were refused, want the one with the old password", refused)
+	}
+}
+
 func TestRotateAnnotation(t *testing.T) {
 	t.Parallel()
 	r := startReady(t, longLived)

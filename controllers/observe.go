@@ -163,6 +163,7 @@ func (r *Reconciler) refresh(seen *observation) {
 		Login:        seen.loginFact(),
 		OnLostReply:  plan.Policy(cred.Spec.Refresh.OnLostReply),
 		Failure:      seen.failureFact(),
+		Mended:       seen.isMended(),
 		Revocable:    seen.isRevocable(),
 	}
 	if seen.api != nil {
@@ -215,6 +216,12 @@ func (o *observation) chainFact() plan.Chain {
 // isRolledBack: others have seen a higher serial than the state's.
 func (o *observation) isRolledBack() bool {
 	return max(o.workload.serial, o.statusSerial()) > o.record.Serial
+}
+
+// isMended: what failed is tried at once with what a person changed, due or not. The chain may be gone by then, and with it the token
+// that is published.
+func (o *observation) isMended() bool {
+	return o.record.Failure != nil && o.record.Failure.Login != o.attempted()
 }
 
 // failureFact forgets a failure that another login or spec had.

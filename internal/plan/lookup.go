@@ -30,7 +30,7 @@ func (o Observed) hasLastTry(now time.Time) bool {
 
 // wanted tells whether a new token is wanted before the old one is due.
 func (o Observed) wanted(now time.Time) bool {
-	return o.stale() || o.early(now) || o.doubtful() || o.Rotate || o.Login.Seed || o.Failure != nil
+	return o.stale() || o.early(now) || o.doubtful() || o.Rotate || o.Login.Seed || o.Failure != nil || o.Mended
 }
 
 // expiryAfter is the token's expiry while it is ahead: a wait ends there, because the conditions change there.

@@ -26,6 +26,7 @@ type Observed struct {
 	Login       Login
 	OnLostReply Policy
 	Failure     *Failure
+	Mended      bool      // the last exchange failed, and a person has changed the login or the spec since
 	HostFree    time.Time // when the token host may be asked again (--host-rate); zero: now
 }
 
