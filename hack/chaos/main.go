@@ -50,7 +50,7 @@ func run(args []string) error {
 		return err
 	}
 	faults := catalogue(chosen.pass)
-	if err := known(chosen.only, faults); err != nil {
+	if err := known(append(chosen.only, chosen.except...), faults); err != nil {
 		return err
 	}
 	if chosen.list {
@@ -87,9 +87,10 @@ func play(ctx context.Context, chosen options, faults []fault) (err error) {
 
 func parse(args []string) (options, error) {
 	var chosen options
-	var only string
+	var only, except string
 	flags := flag.NewFlagSet("chaos", flag.ContinueOnError)
 	flags.StringVar(&only, "only", "", "comma list of faults, such as F5,F7; all by default")
+	flags.StringVar(&except, "except", "", "comma list of faults to leave out")
 	flags.BoolVar(&chosen.quick, "quick", false, "the short pass: some minutes, not every variant of every fault")
 	flags.IntVar(&chosen.rounds, "rounds", 1, "how often each scenario is played")
 	flags.IntVar(&chosen.parallel, "parallel", 3, "how many scenarios are played at a time, beside those that only wait")
@@ -99,9 +100,7 @@ func parse(args []string) (options, error) {
 	if err := flags.Parse(args); err != nil {
 		return chosen, err
 	}
-	if only != "" {
-		chosen.only = strings.Split(strings.ToUpper(only), ",")
-	}
+	chosen.only, chosen.except = names(only), names(except)
 	switch {
 	case flags.NArg() > 0:
 		return chosen, fmt.Errorf("unexpected argument %q", flags.Arg(0))
@@ -111,11 +110,16 @@ func parse(args []string) (options, error) {
 	return chosen, nil
 }
 
+// names splits a comma list of faults.
+func names(text string) []string {
+	return strings.FieldsFunc(strings.ToUpper(text), func(r rune) bool { return r == ',' || r == ' ' })
+}
+
 // known refuses the name of a fault that there is not.
-func known(only []string, faults []fault) error {
-	for _, name := range only {
+func known(named []string, faults []fault) error {
+	for _, name := range named {
 		if !slices.ContainsFunc(faults, func(f fault) bool { return f.name == name }) {
-			return fmt.Errorf("--only: there is no fault %q", name)
+			return fmt.Errorf("there is no fault %q", name)
 		}
 	}
 	return nil

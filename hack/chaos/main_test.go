@@ -69,10 +69,11 @@ func TestParse(t *testing.T) {
 		"no rounds":                   {"--rounds 0", "1 or more"},
 		"nobody to play":              {"--parallel 0", "1 or more"},
 		"a fault that there is not":   {"--only F26", `no fault "F26"`},
+		"nor one to leave out":        {"--except F5,F0", `no fault "F0"`},
 	} {
 		chosen, err := parse(strings.Fields(test.args))
 		if err == nil {
-			err = known(chosen.only, catalogue(chosen.pass))
+			err = known(append(chosen.only, chosen.except...), catalogue(chosen.pass))
 		}
 		if got := fmt.Sprint(err); test.want == "" && err != nil || !strings.Contains(got, test.want) {
 			t.Errorf("%s: %s gives %v, want %q", why, test.args, err, test.want)
@@ -83,6 +84,9 @@ func TestParse(t *testing.T) {
 func TestPassesOfOnePass(t *testing.T) {
 	if p := (pass{only: []string{"F5"}}); !p.includes("F5") || p.includes("F50") || p.includes("F1") {
 		t.Error("--only F5 is not F5 alone")
+	}
+	if p := (pass{except: []string{"F5"}}); p.includes("F5") || !p.includes("F1") {
+		t.Error("--except F5 is not all but F5")
 	}
 	r := &runner{pass: pass{quick: true, rounds: 3}}
 	if r.roundsOf(scenario{quick: true}) != 3 || r.roundsOf(scenario{}) != 0 {

@@ -28,7 +28,7 @@ func oddReplies() []scenario {
 		"larger than 64 KiB":            {"oversized", 1},
 		"a page of HTML with 200":       {"html 200", 1},
 	} {
-		cases = append(cases, scenario{name: name, quick: true, setting: setting{mayLose: reply.lost}, run: func(ctx context.Context, s *stage) error {
+		cases = append(cases, scenario{name: name, quick: true, waits: true, setting: setting{mayLose: reply.lost}, run: func(ctx context.Context, s *stage) error {
 			return oddReply(ctx, s, reply.fault)
 		}})
 	}

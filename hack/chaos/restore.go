@@ -9,10 +9,10 @@ import (
 // restoredBackups are an etcd that comes back as it was some rotations before.
 func restoredBackups() []scenario {
 	return []scenario{
-		{name: "the operator lives on", quick: true, alone: true, setting: setting{mayLose: 1, restores: true}, run: func(ctx context.Context, s *stage) error {
+		{name: "the operator lives on", quick: true, alone: true, waits: true, setting: setting{mayLose: 1, restores: true}, run: func(ctx context.Context, s *stage) error {
 			return restored(ctx, s, false)
 		}},
-		{name: "the operator starts anew", alone: true, setting: setting{mayLose: 1, restores: true}, run: func(ctx context.Context, s *stage) error {
+		{name: "the operator starts anew", alone: true, waits: true, setting: setting{mayLose: 1, restores: true}, run: func(ctx context.Context, s *stage) error {
 			return restored(ctx, s, true)
 		}},
 	}

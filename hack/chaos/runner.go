@@ -14,13 +14,16 @@ import (
 // pass is how much is done.
 type pass struct {
 	quick    bool
-	only     []string
+	only     []string // empty: all
+	except   []string
 	rounds   int
 	parallel int
 }
 
 // includes tells whether a fault was asked for.
-func (p pass) includes(name string) bool { return len(p.only) == 0 || slices.Contains(p.only, name) }
+func (p pass) includes(name string) bool {
+	return (len(p.only) == 0 || slices.Contains(p.only, name)) && !slices.Contains(p.except, name)
+}
 
 // runner runs scenarios, several at a time, and sums up.
 type runner struct {
