@@ -182,9 +182,9 @@ func TestAProcessThatDiesIsNotWaitedFor(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	err = process.awaitOK(t.Context(), "http://127.0.0.1:1/readyz")
+	err = process.AwaitOK(t.Context(), "http://127.0.0.1:1/readyz")
 	if want := "sh has ended by itself: exit status 1\nno"; err == nil || err.Error() != want {
-		t.Errorf("awaitOK says %v, want %s", err, want)
+		t.Errorf("AwaitOK says %v, want %s", err, want)
 	}
 }
 

@@ -58,7 +58,7 @@ func (c *Cluster) StartOperator(ctx context.Context, as *User, args ...string) (
 		return nil, err
 	}
 	operator := &Operator{Process: process, MetricsURL: "http://" + metrics + "/metrics"}
-	return operator, process.awaitOK(ctx, "http://"+probes+"/readyz")
+	return operator, process.AwaitOK(ctx, "http://"+probes+"/readyz")
 }
 
 // freeAddresses finds two loopback addresses that nobody listens on. Somebody else may take one in the next moment; then the
@@ -76,8 +76,8 @@ func freeAddresses() (first, second string, err error) {
 	return addresses[0], addresses[1], nil
 }
 
-// awaitOK asks until the URL answers 200.
-func (p *Process) awaitOK(ctx context.Context, target string) error {
+// AwaitOK asks until the URL answers 200.
+func (p *Process) AwaitOK(ctx context.Context, target string) error {
 	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
 	defer cancel()
 	ticker := time.NewTicker(50 * time.Millisecond)
