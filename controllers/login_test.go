@@ -133,8 +133,8 @@ func TestMendedLoginIsTriedAtOnce(t *testing.T) {
 	r := startWith(t, "password", password, longLived)
 	r.eventuallyReason(t, v1alpha1.ConditionReady, v1alpha1.ReasonTokenPublished)
 	const changed = "a-changed-password-that-is-long-enough-to-be-found"
-	r.server.SetPassword(user, changed)
-	r.server.AddFault(authsim.Fault{At: 1, Grant: authsim.GrantRefreshToken, Kind: authsim.FaultRefuse})
+	r.SetPassword(user, changed)
+	r.AddFault(authsim.Fault{At: 1, Grant: authsim.GrantRefreshToken, Kind: authsim.FaultRefuse})
 	r.rotate(t, "now")
 	r.eventuallyReason(t, v1alpha1.ConditionRenewable, v1alpha1.ReasonCredentialsRejected)
 	r.setLogin(t, "password", changed)

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -71,6 +72,7 @@ func killedFrom(ctx context.Context, s *stage, first, apart int) error {
 			s.say("stop %d, %s of call %d: %s", stop, struck.phase, struck.number, part)
 		}
 	}
+	s.count("journal files left over", len(s.replicas[0].journaled()))
 	return nil
 }
 
@@ -126,13 +128,14 @@ func (s *stage) recoverFrom(ctx context.Context, part string, struck *blow) (los
 type progress struct {
 	stage              *stage
 	sent               int
+	before             []string // files in the journal, of rotations that are over
 	claim, commit      *trap
 	claimed, committed bool
 }
 
 // observe looks at the rotation that comes next.
 func (s *stage) observe() *progress {
-	p := &progress{stage: s, sent: len(s.tokens.sendings())}
+	p := &progress{stage: s, sent: len(s.tokens.sendings()), before: s.replicas[0].journaled()}
 	note := func(seen *bool) func(*passage) fate {
 		return func(*passage) fate {
 			s.mu.Lock()
@@ -153,7 +156,7 @@ func (p *progress) end() {
 
 // part tells where the process was killed. What is on its way through a proxy arrives yet, so it looks at the cluster, too.
 func (p *progress) part(ctx context.Context) (string, error) {
-	sealedFiles, markedFiles, err := p.stage.journalShows(ctx)
+	sealedFiles, markedFiles, err := p.stage.journalShows(ctx, p.before)
 	if err != nil {
 		return "", err
 	}
@@ -176,16 +179,16 @@ func (p *progress) part(ctx context.Context) (string, error) {
 	return beforeClaim, nil
 }
 
-// journalShows counts the whole replies in the journal of the first replica, and the files whose request was about to be sent; read
-// as the operator reads them.
-func (s *stage) journalShows(ctx context.Context) (whole, sending int, err error) {
+// journalShows counts the whole replies in the journal of the first replica, and the files whose request was about to be sent, but
+// for those that were there before; read as the operator reads them.
+func (s *stage) journalShows(ctx context.Context, except []string) (whole, sending int, err error) {
 	opened, err := s.openJournal(ctx, s.replicas[0].journal)
 	if err != nil {
 		return 0, 0, err
 	}
 	entries, defects, err := opened.Scan()
 	for _, defect := range defects {
-		if !defect.Unsent {
+		if !defect.Unsent && defect.Kind == journal.Unsealed && !slices.Contains(except, defect.Path) {
 			sending++
 		}
 	}
