@@ -56,6 +56,8 @@ func (m *Metrics) begin() {
 		m.recovered: {"journal", "unsent", "lost"},
 		m.journal:   {"reserve", "write", "read", "remove"},
 		m.guard:     {Allowed, "Rejected", "Exhausted", "InUse", "Spent"},
+		m.nudges:    {"done", "gone", "forbidden", "failed", "dropped"},
+		m.restarts:  {"done", "gone", "forbidden", "failed"},
 	} {
 		for _, value := range values {
 			vec.WithLabelValues(value)
