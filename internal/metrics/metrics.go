@@ -70,6 +70,9 @@ func (m *Metrics) expect(api string) {
 	if _, known := m.expected.LoadOrStore(api, true); known || api == "" {
 		return
 	}
+	for _, result := range []string{"revoked", "failed", "kept"} {
+		m.revocations.WithLabelValues(api, result)
+	}
 	for _, grant := range []token.Grant{token.Password, token.RefreshToken, token.AuthorizationCode, token.ClientCredentials} {
 		for _, verdict := range token.Verdicts() {
 			m.exchanges.WithLabelValues(api, string(grant), string(verdict))

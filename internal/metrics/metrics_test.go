@@ -207,6 +207,7 @@ func TestCountersOfAnAPIBeginAtZero(t *testing.T) {
 	for _, want := range []string{
 		"exchanges_total{api=fluent,grant=refresh_token,verdict=Unknown} 1.000",
 		"exchanges_total{api=fluent,grant=password,verdict=LoginRefused} 0.000",
+		"revocations_total{api=fluent,result=kept} 0.000",
 	} {
 		if !slices.Contains(lines, want) {
 			t.Errorf("there is no %s in\n%s", want, strings.Join(lines, "\n"))
@@ -249,7 +250,7 @@ func TestNoLabelIsUnbounded(t *testing.T) {
 	if got := len(scraped(t, registry)); got != most {
 		t.Errorf("%d series, and %d after a thousand credentials came and went", most, got)
 	}
-	if limit := 4*4*len(token.Verdicts()) + 4*4 + 26; most > limit {
+	if limit := 4*4*len(token.Verdicts()) + 4*4 + 29; most > limit {
 		t.Errorf("%d series for every api, grant and verdict, want %d at most", most, limit)
 	}
 	allowed := []string{
