@@ -36,8 +36,10 @@ func TestAlertsFireAndResolve(t *testing.T) {
 	for name, user := range map[string]string{"carts": "one", "parcels": "two", "refunds": "three"} {
 		s.apply(name, user, password, dead)
 	}
+	s.apply("gone", "five", password, fluent(healthy))
 	s.kubectl("wait", "--for=condition=Ready", "--timeout=120s", "fcred", "--all")
 	s.awaitSilence()
+	s.letGo("gone")
 	s.turn("trouble begins")
 
 	s.kubectl("patch", "fcred", "paused", "--type=merge", "-p", `{"spec":{"suspend":true}}`)
@@ -88,6 +90,15 @@ func TestAlertsFireAndResolve(t *testing.T) {
 	s.startOperator()
 	s.awaitSilence()
 	s.plot()
+}
+
+// letGo deletes a credential: its series go with it.
+func (s *stage) letGo(name string) {
+	s.t.Helper()
+	of := func() int { return len(now(s.t, s.prometheus, `{__name__=~"fluent_credential_.*", name="`+name+`"}`)) }
+	s.await(name+" has series", func() (bool, any) { count := of(); return count > 5, count })
+	s.kubectl("delete", "fcred", name)
+	s.await(name+" has none any more", func() (bool, any) { count := of(); return count == 0, count })
 }
 
 // logInWrongly is what a client does that has an old password.

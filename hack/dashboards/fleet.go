@@ -111,7 +111,11 @@ func apis(board *dashboard.DashboardBuilder) *dashboard.DashboardBuilder {
 			over(perSecond("decision", "login_guard_decisions_total"), "{{decision}}"))).
 		WithPanel(curve("Recovered and retried", "Claims whose process was gone; stores of a token that had to be tried again.", units.Short, third,
 			over("sum by (how) (increase(fluent_credential_claims_recovered_total[$__range]))", "recovered: {{how}}"),
-			over("sum(increase(fluent_credential_commit_retries_total[$__range]))", "stored late")))
+			over("sum(increase(fluent_credential_commit_retries_total[$__range]))", "stored late"))).
+		WithPanel(curve("Delivery", "Pods that were nudged to read their volumes, workloads that were restarted.", units.RequestsPerSecond, half,
+			over(perSecond("result", "nudges_total"), "nudged: {{result}}"), over(perSecond("result", "restarts_total"), "restarted: {{result}}"))).
+		WithPanel(curve("Revocations", "Refresh tokens of credentials that were deleted.", units.Short, half,
+			over("sum by (api, result) (increase(fluent_credential_revocations_total[$__range]))", "{{api}} {{result}}")))
 }
 
 func zeroLine() cog.Builder[common.GraphThresholdsStyleConfig] {

@@ -56,6 +56,8 @@ func (m *Metrics) begin() {
 		m.recovered: {"journal", "unsent", "lost"},
 		m.journal:   {"reserve", "write", "read", "remove"},
 		m.guard:     {Allowed, "Rejected", "Exhausted", "InUse", "Spent"},
+		m.nudges:    {"done", "gone", "forbidden", "failed", "dropped"},
+		m.restarts:  {"done", "gone", "forbidden", "failed"},
 	} {
 		for _, value := range values {
 			vec.WithLabelValues(value)
@@ -67,6 +69,9 @@ func (m *Metrics) begin() {
 func (m *Metrics) expect(api string) {
 	if _, known := m.expected.LoadOrStore(api, true); known || api == "" {
 		return
+	}
+	for _, result := range []string{"revoked", "failed", "kept"} {
+		m.revocations.WithLabelValues(api, result)
 	}
 	for _, grant := range []token.Grant{token.Password, token.RefreshToken, token.AuthorizationCode, token.ClientCredentials} {
 		for _, verdict := range token.Verdicts() {

@@ -180,7 +180,16 @@ func TestCountsOfExchanges(t *testing.T) {
 		"login_guard_decisions_total{decision=InUse} 0.000",
 		"login_guard_decisions_total{decision=Rejected} 0.000",
 		"login_guard_decisions_total{decision=Spent} 0.000",
+		"nudges_total{result=done} 0.000",
+		"nudges_total{result=dropped} 0.000",
+		"nudges_total{result=failed} 0.000",
+		"nudges_total{result=forbidden} 0.000",
+		"nudges_total{result=gone} 0.000",
 		"reply_to_published_seconds{} count 1",
+		"restarts_total{result=done} 0.000",
+		"restarts_total{result=failed} 0.000",
+		"restarts_total{result=forbidden} 0.000",
+		"restarts_total{result=gone} 0.000",
 	}
 	if diff := cmp.Diff(want, scraped(t, registry)); diff != "" {
 		t.Errorf("what was never sent took no time, and what was counted is not forgotten (-want +got)\n%s", diff)
@@ -198,6 +207,7 @@ func TestCountersOfAnAPIBeginAtZero(t *testing.T) {
 	for _, want := range []string{
 		"exchanges_total{api=fluent,grant=refresh_token,verdict=Unknown} 1.000",
 		"exchanges_total{api=fluent,grant=password,verdict=LoginRefused} 0.000",
+		"revocations_total{api=fluent,result=kept} 0.000",
 	} {
 		if !slices.Contains(lines, want) {
 			t.Errorf("there is no %s in\n%s", want, strings.Join(lines, "\n"))
@@ -240,7 +250,7 @@ func TestNoLabelIsUnbounded(t *testing.T) {
 	if got := len(scraped(t, registry)); got != most {
 		t.Errorf("%d series, and %d after a thousand credentials came and went", most, got)
 	}
-	if limit := 4*4*len(token.Verdicts()) + 4*4 + 17; most > limit {
+	if limit := 4*4*len(token.Verdicts()) + 4*4 + 29; most > limit {
 		t.Errorf("%d series for every api, grant and verdict, want %d at most", most, limit)
 	}
 	allowed := []string{
