@@ -87,8 +87,8 @@ func (r *Reconciler) raise(ctx context.Context, seen *observation) error {
 // publish writes the workload Secret. What the Kubernetes API says against it is kept in the observation: the token is safe, and
 // the status shall tell.
 func (r *Reconciler) publish(ctx context.Context, seen *observation) {
-	wanted := seen.workload.wanted
 	for range publishTries {
+		wanted := seen.workload.wanted // a look at what is there may have brought a newer token
 		version, err := r.write(ctx, wanted, seen.workload.version)
 		if err == nil {
 			r.deliver(seen)

@@ -64,11 +64,18 @@ func (r *Reconciler) recoverEntries(ctx context.Context, told map[string]bool) (
 // sweep removes a slot that nobody will write to or ask for any more, and tells whether it is still there. Its process is gone, or
 // was for as long as any exchange takes, and its claim is settled. Files of other kinds are left for a person to look at.
 func (r *Reconciler) sweep(ctx context.Context, defect *journal.Defect) (left bool) {
+	isOld := r.Clock.Now().Sub(defect.Written) >= claimLife
+	if defect.Kind == journal.Unbegun {
+		if isOld {
+			r.forgetSlot(ctx, custody.Claim{ID: defect.Claim})
+		}
+		return !isOld // its process is gone, or makes it right now
+	}
 	var claim custody.Claim
 	if defect.Head == nil || json.Unmarshal(defect.Head.Claim, &claim) != nil || claim.Holder == r.Holder {
 		return false // not a slot, or one of our own exchanges that began meanwhile
 	}
-	if !claim.Holder.Outlived(r.Holder) && r.Clock.Now().Sub(defect.Written) < claimLife {
+	if !claim.Holder.Outlived(r.Holder) && !isOld {
 		return true
 	}
 	owner := custody.Owner{Namespace: defect.Head.Namespace, Name: defect.Head.Name, UID: types.UID(defect.Head.UID)}

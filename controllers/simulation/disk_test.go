@@ -170,10 +170,11 @@ func (h *handle) WriteAt(part []byte, offset int64) (int, error) {
 	if err := h.disk.effect("write", syscall.EIO); err != nil {
 		return 0, &fs.PathError{Op: "write", Path: h.file.name, Err: err}
 	}
-	if missing := int(offset) - len(h.file.content); missing > 0 {
+	if missing := int(offset) + len(part) - len(h.file.content); missing > 0 {
 		h.file.content = append(h.file.content, make([]byte, missing)...)
 	}
-	h.file.content = append(h.file.content[:offset], part...)
+	h.file.content = slices.Clone(h.file.content) // what was synced stays as it was
+	copy(h.file.content[offset:], part)
 	h.file.size = max(h.file.size, len(h.file.content))
 	h.file.written = h.disk.replica.world.now
 	return len(part), nil

@@ -326,7 +326,7 @@ type markless struct {
 }
 
 func (f *markless) WriteAt(part []byte, offset int64) (int, error) {
-	if f.writes++; f.writes == 3 { // after the preamble and the head
+	if f.writes++; f.writes == 4 { // after the preamble, the head and what the mark takes the place of
 		return len(part), nil
 	}
 	return f.File.WriteAt(part, offset)

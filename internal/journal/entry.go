@@ -15,13 +15,14 @@ type Entry struct {
 	// Reply is what was read from the connection, byte for byte.
 	Reply token.Secret
 
-	sent bool // or about to be
+	unsent bool
 }
 
 // Defect is a file that cannot be used, and why. Its reply counts as lost.
 type Defect struct {
-	Path string
-	Kind DefectKind
+	Path  string
+	Claim string // that the file's name speaks of; empty where it speaks of none
+	Kind  DefectKind
 	// Head is that of an Unsealed file, whose beginning can be read.
 	Head *Head
 	// Unsent is true where an Unsealed file proves that its request was not sent.
@@ -38,6 +39,7 @@ const (
 	Foreign  DefectKind = "foreign"  // not written by a journal
 	OtherKey DefectKind = "otherkey" // written under a key that is not ours
 	Unsealed DefectKind = "unsealed" // the reply was not there, or not whole, when the process ended
+	Unbegun  DefectKind = "unbegun"  // the process ended while it made the file, before the claim
 	Damaged  DefectKind = "damaged"  // bytes were changed, or are missing
 )
 
@@ -66,16 +68,19 @@ func (j *Journal) read(path string) (*Entry, error) {
 	if kind == "" {
 		return entry, nil
 	}
-	defect := &Defect{Path: path, Kind: kind, Written: info.ModTime()}
+	defect := &Defect{Path: path, Claim: claim, Kind: kind, Written: info.ModTime()}
 	if entry != nil {
 		defect.Head = &entry.Head
-		defect.Unsent = !entry.sent && entry.Boot != "" && entry.Boot == j.disk.BootID()
+		defect.Unsent = entry.unsent && entry.Boot != "" && entry.Boot == j.disk.BootID()
 	}
 	return nil, defect
 }
 
 // decode returns what could be read together with Unsealed, and nothing with any other defect.
 func (j *Journal) decode(content []byte) (*Entry, DefectKind) {
+	if len(bytes.Trim(content, "\x00")) == 0 {
+		return nil, Unbegun
+	}
 	if len(content) < preambleSize || !bytes.HasPrefix(content, []byte(magic)) {
 		return nil, Foreign
 	}
@@ -90,12 +95,14 @@ func (j *Journal) decode(content []byte) (*Entry, DefectKind) {
 		switch {
 		case defect == Unsealed && number > 0:
 			return entry, Unsealed
+		case defect == Unsealed:
+			return nil, Unbegun
 		case defect != "":
 			return nil, defect
 		case number == 0 && (kind != kindHead || json.Unmarshal(payload, &entry.Head) != nil):
 			return nil, Damaged
-		case kind == kindSent:
-			entry.sent = true
+		case number == 1 && kind == kindUnsent:
+			entry.unsent = true
 		case kind == kindData:
 			reply = append(reply, payload...)
 		case kind == kindEnd:
@@ -118,6 +125,9 @@ func (j *Journal) frame(preamble, rest []byte, number uint32) (kind byte, payloa
 		return 0, nil, nil, Damaged
 	}
 	kind, sealed := rest[4], rest[frameHeader:frameHeader+length]
+	if kind == kindSent {
+		number = sentFrame
+	}
 	payload, err := j.aead.Open(nil, nonce(preamble, number), sealed, associated(preamble, number, kind))
 	if err != nil {
 		return 0, nil, nil, Damaged

@@ -91,7 +91,15 @@ func TestDefects(t *testing.T) {
 		}, 1, Unsealed, "the process ended before the reply came"},
 		"another key": {func(*testing.T, string, string) {}, 2, OtherKey, "the key's Secret was deleted and made anew"},
 		"foreign":     {func(t *testing.T, _, path string) { write(t, path, []byte("hello")) }, 1, Foreign, "nobody's file"},
-		"empty":       {func(t *testing.T, _, path string) { write(t, path, nil) }, 1, Foreign, "nobody's file"},
+		"empty":       {func(t *testing.T, _, path string) { write(t, path, nil) }, 1, Unbegun, "the process ended before it wrote"},
+		"only room":   {func(t *testing.T, _, path string) { write(t, path, make([]byte, Room)) }, 1, Unbegun, "the process ended before it wrote more"},
+		"no head": {func(t *testing.T, dir, path string) {
+			whole, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			write(t, path, append(whole[:preambleSize], make([]byte, Room)...))
+		}, 1, Unbegun, "the process ended between the preamble and the head"},
 		"renamed": {func(t *testing.T, dir, path string) {
 			if err := os.Rename(path, filepath.Join(dir, "ffffffffffffffffffffffffffffffff"+extension)); err != nil {
 				t.Fatal(err)

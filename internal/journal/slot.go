@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 )
 
 // Room is how much of the disk a slot takes up before its request is sent: a reply of 64 KiB, its header and the frames around.
@@ -23,11 +24,16 @@ const (
 
 // Kinds of frames.
 const (
-	kindHead byte = 'h'
-	kindSent byte = 's' // the request is about to be sent
-	kindData byte = 'd'
-	kindEnd  byte = 'e'
+	kindHead   byte = 'h'
+	kindUnsent byte = 'u' // nothing was sent yet
+	kindSent   byte = 's' // the request is about to be sent; it lies where kindUnsent was
+	kindData   byte = 'd'
+	kindEnd    byte = 'e'
 )
+
+// sentFrame is the number of the frame that takes the place of kindUnsent: one that no other frame of the file has, because a nonce
+// must not serve twice.
+const sentFrame = math.MaxUint32
 
 // Slot is a file that waits for one reply. It is written by one goroutine.
 type Slot struct {
@@ -37,6 +43,7 @@ type Slot struct {
 	preamble []byte
 	frames   uint32
 	size     int64
+	mark     int64 // where kindUnsent is
 	broken   error // the first error: what comes after it would be torn
 }
 
@@ -76,17 +83,22 @@ func (s *Slot) begin(head Head) error {
 	if err := s.append(kindHead, encoded); err != nil {
 		return err
 	}
+	s.mark = s.size
+	if err := s.append(kindUnsent, nil); err != nil {
+		return err
+	}
 	if err := s.file.Sync(); err != nil {
 		return err
 	}
 	return s.journal.disk.SyncDir(s.journal.dir)
 }
 
-// Sending says that the request is about to be sent. It is not synced, which would make every rotation wait for the disk once more:
-// what a process has written outlives it, and that the machine went down in between is told by the boot's id.
+// Sending says that the request is about to be sent, over the frame that says that it was not: damage to the file can make it say
+// nothing, but never that nothing was sent. It is not synced, which would make every rotation wait for the disk once more: what a
+// process has written outlives it, and that the machine went down in between is told by the boot's id.
 func (s *Slot) Sending() error {
 	if s.broken == nil {
-		s.broken = s.append(kindSent, nil)
+		_, s.broken = s.file.WriteAt(s.seal(sentFrame, kindSent, nil), s.mark)
 	}
 	return s.Err()
 }
@@ -128,16 +140,22 @@ func (s *Slot) Discard() error {
 func (s *Slot) Close() error { return s.file.Close() }
 
 func (s *Slot) append(kind byte, payload []byte) error {
-	sealed := s.journal.aead.Seal(nil, nonce(s.preamble, s.frames), payload, associated(s.preamble, s.frames, kind))
+	frame := s.seal(s.frames, kind, payload)
+	if _, err := s.file.WriteAt(frame, s.size); err != nil {
+		return err
+	}
+	s.size += int64(len(frame))
+	s.frames++
+	return nil
+}
+
+// seal makes a frame.
+func (s *Slot) seal(number uint32, kind byte, payload []byte) []byte {
+	sealed := s.journal.aead.Seal(nil, nonce(s.preamble, number), payload, associated(s.preamble, number, kind))
 	frame := make([]byte, frameHeader, frameHeader+len(sealed))
 	binary.BigEndian.PutUint32(frame, uint32(len(sealed)))
 	frame[4] = kind
-	if _, err := s.file.WriteAt(append(frame, sealed...), s.size); err != nil {
-		return err
-	}
-	s.size += int64(frameHeader + len(sealed))
-	s.frames++
-	return nil
+	return append(frame, sealed...)
 }
 
 func nonce(preamble []byte, number uint32) []byte {

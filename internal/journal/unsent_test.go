@@ -1,7 +1,9 @@
 package journal
 
 import (
+	"bytes"
 	"errors"
+	"os"
 	"testing"
 )
 
@@ -55,5 +57,36 @@ func TestUnsent(t *testing.T) {
 func TestMachineHasABootID(t *testing.T) {
 	if first := (osDisk{}).BootID(); first == "" || first != (osDisk{}).BootID() {
 		t.Errorf("%q is no name of a boot", first)
+	}
+}
+
+// TestDamageNeverSaysThatNothingWasSent: whatever of the file was zeroed, cut off or changed.
+func TestDamageNeverSaysThatNothingWasSent(t *testing.T) {
+	dir := t.TempDir()
+	opened := opened(t, dir, 1)
+	slot := reserved(t, opened)
+	if err := slot.Sending(); err != nil {
+		t.Fatal(err)
+	}
+	_ = slot.Close()
+	path := opened.path(claimID)
+	whole, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	written := len(bytes.TrimRight(whole, "\x00"))
+	for at := range written {
+		zeroed := append(bytes.Clone(whole[:at]), make([]byte, len(whole)-at)...)
+		flipped := bytes.Clone(whole)
+		flipped[at] ^= 0x13
+		hole := bytes.Clone(whole)
+		hole[at] = 0
+		for how, content := range map[string][]byte{"zeros from": zeroed, "cut off at": whole[:at], "changed at": flipped, "a zero at": hole} {
+			write(t, path, content)
+			var defect *Defect
+			if _, err := opened.Find(claimID); !errors.As(err, &defect) || defect.Unsent {
+				t.Fatalf("%s byte %d: %v, %+v; the request may have been sent", how, at, err, defect)
+			}
+		}
 	}
 }
