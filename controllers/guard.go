@@ -60,7 +60,7 @@ func explain(refusal *loginguard.Refusal) string {
 	case loginguard.Exhausted:
 		return "too many logins of this user were refused; the next one is tried at " + refusal.Until.UTC().Format(time.RFC3339)
 	case loginguard.Spent:
-		return fmt.Sprintf("FluentCredential %s in namespace %s, which is gone, spent this seed, and a seed works once: authorize anew",
+		return fmt.Sprintf("FluentCredential %s in namespace %s spent this seed before, and a seed works once: authorize anew",
 			refusal.By.Name, refusal.By.Namespace)
 	case loginguard.Rejected:
 	}
@@ -84,8 +84,11 @@ func (r *Reconciler) settleLogin(ctx context.Context, seen *observation, try *at
 	switch {
 	case try.claim.Grant == token.Password:
 		try.retryAt, err = r.Guard.Settle(ctx, seen.guarded(), try.claim.ID, try.answer.Verdict, r.Clock.Now())
-	case try.claim.Seed && isIntact(try.answer.Verdict) && !try.sent.IsZero(): // the claim was ours: nobody else is spending it
+	case !try.claim.Seed || try.sent.IsZero(): // or the claim was not ours: somebody else is spending it
+	case isIntact(try.answer.Verdict):
 		err = r.Guard.Return(ctx, seen.seeded(try))
+	default:
+		err = r.Guard.Spend(ctx, seen.seeded(try))
 	}
 	if err != nil {
 		ctrl.LoggerFrom(ctx).Error(err, "A login could not be settled; it counts as refused")

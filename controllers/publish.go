@@ -65,7 +65,7 @@ func (r *Reconciler) republish(ctx context.Context, seen *observation) error {
 	}
 	r.publish(ctx, seen)
 	status := seen.cred.Status
-	if seen.failed == nil && status.TargetName == seen.workload.wanted.Name && seen.statusSerial() == seen.record.Serial {
+	if seen.failed == nil && status.TargetName == seen.cred.TargetName() && seen.statusSerial() == seen.record.Serial {
 		r.sayRestored(seen)
 	}
 	return nil

@@ -27,15 +27,16 @@ func (r *Reconciler) RecoverJournal(ctx context.Context) {
 	if r.Journal == nil {
 		return
 	}
-	told := map[string]bool{}
-	for pace := journalPace; r.recoverEntries(ctx, told) && r.Custody.Wait(ctx, pace); {
+	defects := map[string]time.Time{}
+	for pace := journalPace; r.recoverEntries(ctx, defects) && r.Custody.Wait(ctx, pace); {
 		pace = min(2*pace, journalPaceMost)
 	}
 }
 
-// recoverEntries makes one round, and tells whether another one may find more to do. A file that cannot be used is told once and
-// left: it is no reason not to start.
-func (r *Reconciler) recoverEntries(ctx context.Context, told map[string]bool) (left bool) {
+// recoverEntries makes one round, and tells whether another one may find more to do. A file that cannot be used is told once: it is
+// no reason not to start. Since says when each was first seen, on this process's own monotonic clock: the file system's time and the
+// wall clock need not agree.
+func (r *Reconciler) recoverEntries(ctx context.Context, since map[string]time.Time) (left bool) {
 	log := ctrl.LoggerFrom(ctx)
 	entries, defects, err := r.Journal.Scan()
 	if err != nil {
@@ -44,12 +45,13 @@ func (r *Reconciler) recoverEntries(ctx context.Context, told map[string]bool) (
 		return true
 	}
 	for _, defect := range defects {
-		if !told[defect.Path] {
-			told[defect.Path] = true
+		if since[defect.Path].IsZero() {
+			since[defect.Path] = r.Clock.Now()
 			r.Metrics.JournalFailed(string(defect.Kind))
 			log.Info("A file of the journal cannot be used", "file", defect.Path, "because", defect.Kind, "nothingSent", defect.Unsent)
 		}
-		left = r.sweep(ctx, defect) || left
+		isOld := r.Clock.Now().Sub(since[defect.Path]) >= claimLife
+		left = r.sweep(ctx, defect, isOld) || left
 	}
 	for _, entry := range entries {
 		kept, err := r.recoverEntry(ctx, entry)
@@ -63,8 +65,7 @@ func (r *Reconciler) recoverEntries(ctx context.Context, told map[string]bool) (
 
 // sweep removes a slot that nobody will write to or ask for any more, and tells whether it is still there. Its process is gone, or
 // was for as long as any exchange takes, and its claim is settled. Files of other kinds are left for a person to look at.
-func (r *Reconciler) sweep(ctx context.Context, defect *journal.Defect) (left bool) {
-	isOld := r.Clock.Now().Sub(defect.Written) >= claimLife
+func (r *Reconciler) sweep(ctx context.Context, defect *journal.Defect, isOld bool) (left bool) {
 	if defect.Kind == journal.Unbegun {
 		if isOld {
 			r.forgetSlot(ctx, custody.Claim{ID: defect.Claim})

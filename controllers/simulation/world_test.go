@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"iter"
 	"regexp"
+	"runtime/debug"
 	"time"
 )
 
@@ -60,7 +61,7 @@ func (w *world) mourn(p *process) {
 	switch cause := recover().(type) {
 	case nil, killed:
 	default:
-		w.oracle.violated("no panic", "%v", cause)
+		w.oracle.violated("no panic", "%v\n%s", cause, debug.Stack())
 	}
 }
 

@@ -152,7 +152,7 @@ func askProxy(conn net.Conn, proxy *url.URL, target string) (said string, err er
 		return "", err
 	}
 	reader := bufio.NewReader(&bounded{conn, maxProxyReply})
-	response, err := http.ReadResponse(reader, request)
+	response, err := http.ReadResponse(reader, request) //nolint:bodyclose // what follows is the tunnel, and the caller closes it
 	var network net.Error
 	switch {
 	case errors.As(err, &network):

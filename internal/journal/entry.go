@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/binary"
 	"encoding/json"
-	"time"
 
 	"github.com/fluent-credential/operator/internal/token"
 )
@@ -27,8 +26,6 @@ type Defect struct {
 	Head *Head
 	// Unsent is true where an Unsealed file proves that its request was not sent.
 	Unsent bool
-	// Written is when the file was last written to, by the file system's clock.
-	Written time.Time
 }
 
 // DefectKind says why a file cannot be used.
@@ -68,7 +65,7 @@ func (j *Journal) read(path string) (*Entry, error) {
 	if kind == "" {
 		return entry, nil
 	}
-	defect := &Defect{Path: path, Claim: claim, Kind: kind, Written: info.ModTime()}
+	defect := &Defect{Path: path, Claim: claim, Kind: kind}
 	if entry != nil {
 		defect.Head = &entry.Head
 		defect.Unsent = entry.unsent && entry.Boot != "" && entry.Boot == j.disk.BootID()

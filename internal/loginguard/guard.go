@@ -49,7 +49,7 @@ const (
 	Rejected  Why = "Rejected"  // these very credentials were refused
 	Exhausted Why = "Exhausted" // too many logins of this user were refused
 	InUse     Why = "InUse"     // another FluentCredential has this login
-	Spent     Why = "Spent"     // a FluentCredential that is gone spent this seed
+	Spent     Why = "Spent"     // this seed was spent, by one that is gone or by the same one before its state was lost
 )
 
 // Refusal says that a login may not be tried now.

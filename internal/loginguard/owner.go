@@ -19,6 +19,7 @@ type Use struct {
 	Client string `json:"client"`
 	Scope  string `json:"scope,omitempty"`
 	Owner  Owner  `json:"owner"`
+	Spent  bool   `json:"spent,omitempty"` // it is a seed, and was sent
 }
 
 // Claimed is the state in which the owner uses the login, unless another one has it. The first to log in keeps it for as long as it
@@ -38,10 +39,26 @@ func (s State) Claimed(use Use, left func(Owner) bool) (State, *Refusal) {
 	return s, nil
 }
 
-// Unclaimed is the state in which the owner uses the login no more.
+// Unclaimed is the state in which the owner uses the login no more. A seed that was sent before stays taken.
 func (s State) Unclaimed(use Use) State {
-	s.Uses = slices.DeleteFunc(slices.Clone(s.Uses), func(u Use) bool {
-		return u.Client == use.Client && u.Scope == use.Scope && u.Owner.UID == use.Owner.UID
-	})
+	s.Uses = slices.DeleteFunc(slices.Clone(s.Uses), func(u Use) bool { return u.is(use) && !u.Spent })
 	return s
+}
+
+// Spending is the state in which the owner has sent the seed.
+func (s State) Spending(use Use) State {
+	s.Uses = slices.Clone(s.Uses)
+	for i := range s.Uses {
+		s.Uses[i].Spent = s.Uses[i].Spent || s.Uses[i].is(use)
+	}
+	return s
+}
+
+// isSpent tells whether the owner sent the seed before.
+func (s State) isSpent(use Use) bool {
+	return slices.ContainsFunc(s.Uses, func(u Use) bool { return u.is(use) && u.Spent })
+}
+
+func (u Use) is(other Use) bool {
+	return u.Client == other.Client && u.Scope == other.Scope && u.Owner.UID == other.Owner.UID
 }

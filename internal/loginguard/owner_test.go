@@ -47,3 +47,18 @@ func TestUnclaimedIsFreeForOthers(t *testing.T) {
 		t.Errorf("refused after it was given back: %+v", refusal)
 	}
 }
+
+func TestSeedThatWasSentIsNeverGivenBack(t *testing.T) {
+	use := Use{Client: "client", Owner: Owner{UID: "1"}}
+	state, _ := State{}.Claimed(use, nil)
+	if state.isSpent(use) {
+		t.Error("a seed counts as spent before it was sent")
+	}
+	state = state.Spending(use)
+	if !state.isSpent(use) || state.isSpent(Use{Client: "another", Owner: use.Owner}) {
+		t.Errorf("%+v: the seed was sent by this client", state.Uses)
+	}
+	if back := state.Unclaimed(use); !back.isSpent(use) {
+		t.Error("a later refusal made it good again")
+	}
+}

@@ -68,16 +68,24 @@ func (g *Guard) Take(ctx context.Context, login Login) (*Refusal, error) {
 	var refusal *Refusal
 	err := g.change(ctx, login, func(state State) (State, error) {
 		claimed, refused := state.Claimed(login.Use, func(Owner) bool { return false })
+		if state.isSpent(login.Use) {
+			refused = &Refusal{Why: Spent, By: login.Use.Owner}
+		}
 		refusal = refused
 		if refused != nil || slices.Equal(claimed.Uses, state.Uses) {
 			return state, errUnchanged
 		}
 		return claimed, nil
 	})
-	if refusal != nil && g.HasLeft(ctx, refusal.By, login) {
+	if refusal != nil && refusal.Why == InUse && g.HasLeft(ctx, refusal.By, login) {
 		refusal.Why = Spent
 	}
 	return refusal, err
+}
+
+// Spend records that a seed was sent.
+func (g *Guard) Spend(ctx context.Context, login Login) error {
+	return g.change(ctx, login, func(state State) (State, error) { return state.Spending(login.Use), nil })
 }
 
 // OwnerOf tells who has a login or spent a seed; nil: nobody.
