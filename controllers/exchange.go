@@ -79,7 +79,7 @@ func (r *Reconciler) finish(ctx context.Context, seen *observation, claimed *cus
 	if err == nil {
 		r.publishReply(ctx, seen, try)
 	}
-	if try.answer.Verdict != token.LoginRefused {
+	if try.answer.Verdict != token.LoginRefused && (err == nil || !try.claim.Seed) { // of a claim that was settled by others, they know the seed's fate
 		r.settleLogin(ctx, seen, try)
 	}
 	r.conclude(ctx, slot, try, claimed.Lost)

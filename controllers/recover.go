@@ -55,8 +55,8 @@ func (r *Reconciler) settle(ctx context.Context, seen *observation) error {
 		return err
 	}
 	seen.record = record
-	if failure.Verdict == token.Unsent {
-		r.settleUnsent(ctx, seen, claim)
+	if failure.Verdict == token.Unsent || claim.Seed {
+		r.settleForOther(ctx, seen, claim, failure.Verdict)
 	}
 	r.Metrics.Recovered(recoveredAs[failure.Verdict])
 	if seen.unsealed != nil {
@@ -72,10 +72,10 @@ func (r *Reconciler) settle(ctx context.Context, seen *observation) error {
 // recoveredAs says in a metric what became of a claim whose process is gone.
 var recoveredAs = map[token.Verdict]string{token.Unknown: "lost", token.Unsent: "unsent"}
 
-// settleUnsent tells the guard that a login, or a seed, was not used after all.
-func (r *Reconciler) settleUnsent(ctx context.Context, seen *observation, claim custody.Claim) {
+// settleForOther tells the guard what became of the login, or the seed, of a process that is gone.
+func (r *Reconciler) settleForOther(ctx context.Context, seen *observation, claim custody.Claim, verdict token.Verdict) {
 	try := &attempt{claim: claim, spends: seen.sentBy(claim), sent: claim.Started}
-	try.answer.Verdict = token.Unsent
+	try.answer.Verdict = verdict
 	if seen.api != nil && (claim.Grant == token.Password || !try.spends.IsZero()) {
 		r.settleLogin(ctx, seen, try)
 	}

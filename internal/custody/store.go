@@ -154,7 +154,17 @@ func (s *Store) createFirst(ctx context.Context, owner Owner, state State) (*Rec
 	case gone:
 		return nil, ErrGone
 	}
-	return s.create(ctx, owner, Names(owner.Name)[0], state)
+	made, err := s.create(ctx, owner, Names(owner.Name)[0], state)
+	if err != nil {
+		return nil, err
+	}
+	if found, err = s.Open(ctx, owner); err != nil {
+		return nil, err
+	}
+	if found.secret == nil || found.secret.Name != made.secret.Name {
+		return nil, ErrConflict // it had moved on to the other name before this one was made
+	}
+	return made, nil
 }
 
 func (s *Store) create(ctx context.Context, owner Owner, name string, state State) (*Record, error) {

@@ -325,3 +325,41 @@ func TestFirstWriteForAnOwnerThatIsGone(t *testing.T) {
 		t.Errorf("%v, want ErrGone: a cache can show an owner that was released, and nobody would remove its state", err)
 	}
 }
+
+// TestFirstWriteThatCameTooLate: the state was made and moved to its other name between this process's looks and its write.
+func TestFirstWriteThatCameTooLate(t *testing.T) {
+	a := newAPI(t)
+	claim := seeding(token.RefreshToken)
+	late := &lateWriter{api: a, before: func() {
+		record := a.born(first)
+		a.put(record, record.Claimed(claim, ""))
+		a.remove(first)
+		settle(t, a)
+	}}
+	store := &Store{Reader: a, Writer: late}
+	record, err := store.Open(t.Context(), owner)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := store.Put(t.Context(), owner, record, State{Salt: salt}.Claimed(loggingIn(token.Password), "")); !errors.Is(err, ErrConflict) {
+		t.Errorf("%v, want ErrConflict: nothing may be sent for this claim", err)
+	}
+	if found := a.open(); found.Claim == nil || found.Claim.Grant != claim.Grant {
+		t.Errorf("the truth is %+v, want the state that had moved", found.State)
+	}
+	mustBe(t, "the Secrets", []string{second}, a.names())
+}
+
+// lateWriter lets something happen right before its first write.
+type lateWriter struct {
+	*api
+	before func()
+}
+
+func (l *lateWriter) Create(ctx context.Context, object client.Object, options ...client.CreateOption) error {
+	if before := l.before; before != nil {
+		l.before = nil
+		before()
+	}
+	return l.api.Create(ctx, object, options...)
+}
