@@ -11,7 +11,6 @@ import (
 	"github.com/fluent-credential/operator/api/v1alpha1"
 	"github.com/fluent-credential/operator/hack/authsim"
 	"github.com/fluent-credential/operator/internal/custody"
-	"github.com/fluent-credential/operator/internal/journal"
 )
 
 // crashing is a client that ends the process, as far as the reconciler can tell, at one write of its custody.
@@ -63,11 +62,7 @@ func (d *driven) restart() {
 func newJournaled(t *testing.T) *driven {
 	t.Helper()
 	d := newDriven(t, nil)
-	opened, err := journal.Open(t.TempDir(), make([]byte, journal.KeySize))
-	if err != nil {
-		t.Fatal(err)
-	}
-	d.Journal, d.Holder.Pod = opened, "pod"
+	d.journalIn(t.TempDir())
 	return d
 }
 

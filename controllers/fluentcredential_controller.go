@@ -77,6 +77,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, cred *v1alpha1.FluentCredent
 	if err != nil {
 		seen.failed = err // people shall see it, and that a token expires meanwhile
 	}
+	r.mark(ctx, seen)
 	return r.report(ctx, seen, step)
 }
 

@@ -23,6 +23,7 @@ type remembered struct {
 	registered string         // the version in which our finalizer was written; the cache may not show it yet
 	login      rememberedRead // the credentials Secret
 	published  publication    // the workload Secret
+	mark       highWater      // the highest serial that was seen
 	claim      sighting       // a claim of another process
 	unsent     string         // a claim of this process for which nothing was sent
 	leaving    leaving        // what was done about a deletion
@@ -74,10 +75,16 @@ func (m *memory) of(key types.NamespacedName, uid types.UID) *remembered {
 	return entry
 }
 
-func (m *memory) forget(key types.NamespacedName) {
+// forget returns the UID of the object that is forgotten; empty where none was known.
+func (m *memory) forget(key types.NamespacedName) types.UID {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	entry, ok := m.entries[key]
 	delete(m.entries, key)
+	if !ok {
+		return ""
+	}
+	return entry.uid
 }
 
 // firstSeen is when the claim was first seen.

@@ -49,6 +49,7 @@ func (o *observation) owner() custody.Owner {
 // seem to be older than it is, or it would take a claim that was made meanwhile for one that it has known for long.
 func (r *Reconciler) observe(ctx context.Context, cred *v1alpha1.FluentCredential, memory *remembered) (*observation, error) {
 	seen := &observation{cred: cred, memory: memory}
+	r.recallMark(seen)
 	if err := r.observeState(ctx, seen); err != nil {
 		return nil, err
 	}
@@ -73,13 +74,13 @@ func (r *Reconciler) observeState(ctx context.Context, seen *observation) error 
 		return err
 	}
 	seen.record = record
-	if seen.statusSerial() > record.Serial {
+	if seen.witnessed() > record.Serial {
 		return r.lookForNewer(ctx, seen)
 	}
 	return nil
 }
 
-// lookForNewer looks under the state's other name, where the status has seen a higher serial than the state has.
+// lookForNewer looks under the state's other name, where the status or this machine has seen a higher serial than the state has.
 func (r *Reconciler) lookForNewer(ctx context.Context, seen *observation) error {
 	newest, err := r.Custody.Newest(ctx, seen.owner(), seen.record)
 	if err == nil {
@@ -200,7 +201,7 @@ func (o *observation) tokenFact() *plan.Token {
 	return &plan.Token{Obtained: stored.Obtained, Expires: stored.Expires, Refresh: stored.Refresh, Stale: stale}
 }
 
-// chainFact doubts a refresh token that the workload Secret or the status shows to be an old one: it is likely spent.
+// chainFact doubts a refresh token that the workload Secret, the status or the mark shows to be an old one: it is likely spent.
 func (o *observation) chainFact() plan.Chain {
 	chain := o.record.Chain
 	if chain == nil {
@@ -215,7 +216,7 @@ func (o *observation) chainFact() plan.Chain {
 
 // isRolledBack: others have seen a higher serial than the state's.
 func (o *observation) isRolledBack() bool {
-	return max(o.workload.serial, o.statusSerial()) > o.record.Serial
+	return max(o.workload.serial, o.witnessed()) > o.record.Serial
 }
 
 // isMended: what failed is tried at once with what a person changed, due or not. The chain may be gone by then, and with it the token

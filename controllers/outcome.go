@@ -21,7 +21,7 @@ const defaultLifetime = time.Hour
 // granted makes the transition of a granted reply. The draw is made once, so that a commit that is tried again stores the same.
 func (r *Reconciler) granted(seen *observation, try *attempt) func(custody.State) custody.State {
 	draw := r.Draw()
-	floor := max(seen.workload.serial, seen.workload.floor, seen.statusSerial())
+	floor := max(seen.workload.serial, seen.workload.floor, seen.witnessed())
 	return func(state custody.State) custody.State {
 		got := seen.tokenOf(try)
 		life := got.Expires.Sub(got.Obtained)

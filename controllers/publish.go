@@ -75,6 +75,9 @@ func (r *Reconciler) republish(ctx context.Context, seen *observation) error {
 // not count back, whoever wrote it. The next pass publishes.
 func (r *Reconciler) raise(ctx context.Context, seen *observation) error {
 	next := seen.record.State
+	if seen.isRolledBack() {
+		next = next.Doubted() // with the higher serial nothing else would tell
+	}
 	next.Serial = seen.workload.floor + 1
 	record, err := r.Custody.Put(ctx, seen.owner(), seen.record, next)
 	if err == nil {

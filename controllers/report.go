@@ -67,7 +67,7 @@ func untilNext(next plan.Step, now time.Time) time.Duration {
 // forget lets go of what this process keeps of an object that is gone.
 func (r *Reconciler) forget(key types.NamespacedName) {
 	r.Metrics.Forget(key)
-	r.memory.forget(key)
+	r.forgetMark(r.memory.forget(key))
 }
 
 // apply writes the status unless it is what was written last: status is a view, and each write costs more than a rotation's other

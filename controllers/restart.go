@@ -27,6 +27,7 @@ func (r *Reconciler) RecoverJournal(ctx context.Context) {
 	if r.Journal == nil {
 		return
 	}
+	r.sweepMarks(ctx)
 	defects := map[string]time.Time{}
 	for pace := journalPace; r.recoverEntries(ctx, defects) && r.Custody.Wait(ctx, pace); {
 		pace = min(2*pace, journalPaceMost)

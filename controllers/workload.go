@@ -96,14 +96,14 @@ func (r *Reconciler) readWorkload(ctx context.Context, seen *observation, key ty
 }
 
 // explainSerial looks why the workload Secret has a higher serial than the state. Another replica has published meanwhile: a live read
-// shows it, because the state is stored first. The state came out of a backup: the status has seen the higher serial too. Otherwise
-// somebody edited the annotation.
+// shows it, because the state is stored first. The state came out of a backup: the status or the mark has seen the higher serial too.
+// Otherwise somebody edited the annotation.
 func (r *Reconciler) explainSerial(ctx context.Context, seen *observation) error {
 	if err := r.observeState(ctx, seen); err != nil {
 		return err
 	}
 	seen.render()
-	if seen.workload.serial > max(seen.record.Serial, seen.statusSerial()) {
+	if seen.workload.serial > max(seen.record.Serial, seen.witnessed()) {
 		seen.workload.serial, seen.workload.floor = 0, seen.workload.serial
 	}
 	return nil

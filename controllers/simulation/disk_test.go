@@ -42,11 +42,30 @@ func (d *disk) effect(label string, ways ...error) error {
 	if len(ways) > 0 {
 		if pick := w.dice.choose("disk", len(ways)); pick != 0 {
 			w.tell("disk %s !! %v", label, ways[pick-1])
-			w.oracle.diskFailed(d.replica)
+			d.failed(label)
 			return ways[pick-1]
 		}
 	}
 	return nil
+}
+
+// failed: nothing is promised of a mark.
+func (d *disk) failed(label string) {
+	if strings.HasPrefix(label, "mark ") {
+		d.replica.world.oracle.unmarked[d.replica.writer()] = true
+	} else {
+		d.replica.world.oracle.diskFailed(d.replica)
+	}
+}
+
+const markExtension = ".serial"
+
+// labelOf names an effect on a file.
+func labelOf(path, what string) string {
+	if strings.HasSuffix(path, markExtension) {
+		return "mark " + what
+	}
+	return what
 }
 
 func (d *disk) find(path string) *file { return findFile(d.now, path) }
@@ -71,6 +90,19 @@ func (d *disk) Create(path string) (journal.File, error) {
 	return &handle{disk: d, file: made}, nil
 }
 
+// Open finds or makes a mark.
+func (d *disk) Open(path string) (journal.File, error) {
+	if err := d.effect(labelOf(path, "open"), syscall.ENOSPC, syscall.EROFS); err != nil {
+		return nil, &fs.PathError{Op: "open", Path: path, Err: err}
+	}
+	found := d.find(path)
+	if found == nil {
+		found = &file{name: filepath.Base(path)}
+		d.now = append(d.now, found)
+	}
+	return &handle{disk: d, file: found}, nil
+}
+
 func (d *disk) Lstat(path string) (fs.FileInfo, error) {
 	if found := d.find(path); found != nil {
 		return found, nil
@@ -79,7 +111,7 @@ func (d *disk) Lstat(path string) (fs.FileInfo, error) {
 }
 
 func (d *disk) ReadFile(path string) ([]byte, error) {
-	if err := d.effect("read", syscall.EIO); err != nil {
+	if err := d.effect(labelOf(path, "read"), syscall.EIO); err != nil {
 		return nil, &fs.PathError{Op: "read", Path: path, Err: err}
 	}
 	found := d.find(path)
@@ -102,7 +134,7 @@ func (d *disk) ReadDir(string) ([]fs.DirEntry, error) {
 }
 
 func (d *disk) Remove(path string) error {
-	if err := d.effect("remove"); err != nil {
+	if err := d.effect(labelOf(path, "remove")); err != nil {
 		return err
 	}
 	found := d.find(path)
@@ -167,7 +199,7 @@ func (h *handle) Write(zeros []byte) (int, error) {
 }
 
 func (h *handle) WriteAt(part []byte, offset int64) (int, error) {
-	if err := h.disk.effect("write", syscall.EIO); err != nil {
+	if err := h.disk.effect(labelOf(h.file.name, "write"), syscall.EIO); err != nil {
 		return 0, &fs.PathError{Op: "write", Path: h.file.name, Err: err}
 	}
 	if missing := int(offset) + len(part) - len(h.file.content); missing > 0 {

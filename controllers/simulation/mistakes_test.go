@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"io/fs"
 	"math"
 	"net"
 	"os"
@@ -76,6 +77,9 @@ var mistakes = []*mistake{
 	}},
 	{"journal not synced", "I3", "a power failure takes it", func(r *replica) {
 		r.reopen(func(d journal.Disk) journal.Disk { return unsynced{d} })
+	}},
+	{"marks ignored", "F22", "a process that starts anew takes a snapshot for the truth", func(r *replica) {
+		r.reopen(func(d journal.Disk) journal.Disk { return markBlind{d} })
 	}},
 	{"guard not shared", "I4", "each process has a budget of its own", func(r *replica) {
 		r.Guard.Namespace = operatorNamespace + r.writer().String()
@@ -330,6 +334,16 @@ func (f *markless) WriteAt(part []byte, offset int64) (int, error) {
 		return len(part), nil
 	}
 	return f.File.WriteAt(part, offset)
+}
+
+// markBlind reads no marks.
+type markBlind struct{ journal.Disk }
+
+func (d markBlind) Lstat(path string) (fs.FileInfo, error) {
+	if strings.HasSuffix(path, markExtension) {
+		return nil, fs.ErrNotExist
+	}
+	return d.Disk.Lstat(path)
 }
 
 // applying forgets to which version it applies.

@@ -34,6 +34,7 @@ type oracle struct {
 	stored      map[string]bool     // access tokens that a state Secret held
 	about       map[types.NamespacedName]*chronicle
 	broken      map[writer]bool // the disk failed this life: there may be no journal
+	unmarked    map[writer]bool // likewise, of a mark
 	clockJumped bool
 	doubled     bool // the network doubled or held back a login
 }
@@ -51,9 +52,11 @@ type claimed struct {
 	key   types.NamespacedName
 	by    writer
 	at    time.Duration
-	used  bool
-	last  bool // the login was refused, so the policy may try the token once more
-	moved bool // a state did not wait for it any more
+	// serial is that of the state which the claim was written into.
+	serial int64
+	used   bool
+	last   bool // the login was refused, so the policy may try the token once more
+	moved  bool // a state did not wait for it any more
 }
 
 // presentation is a refresh token or a login on its way.
@@ -68,6 +71,7 @@ type chronicle struct {
 	mayLose   string // why the chain may be lost
 	disturbed bool   // a token may be wanted before it is due
 	edited    bool   // the state was changed by people
+	putBack   bool   // the workload Secret is one that people put back, and the operator may not have seen it yet
 	reborn    bool   // the object is a new one, and a stale cache may show the old one
 	serial    int64  // the highest that was published
 	rotations int
@@ -76,7 +80,7 @@ type chronicle struct {
 func newOracle(w *world) *oracle {
 	o := &oracle{
 		world: w, claims: map[string]*claimed{}, presented: map[string]int{}, stored: map[string]bool{},
-		about: map[types.NamespacedName]*chronicle{}, broken: map[writer]bool{},
+		about: map[types.NamespacedName]*chronicle{}, broken: map[writer]bool{}, unmarked: map[writer]bool{},
 	}
 	for _, key := range w.setup.credentials {
 		o.about[key] = &chronicle{}
@@ -158,7 +162,7 @@ func (o *oracle) wroteWorkload(by writer, about *chronicle, before clientObject,
 	if before != nil && serialOf(before) > serial {
 		o.violated("I5 the serial never goes back", "%s wrote %d over %d", by, serial, serialOf(before))
 	}
-	about.serial = max(about.serial, serial)
+	about.serial, about.putBack = max(about.serial, serial), false
 }
 
 func serialOf(object clientObject) int64 {
@@ -236,7 +240,7 @@ func (o *oracle) stateIsClaimed(by writer, key types.NamespacedName, about *chro
 		o.violated("one exchange at a time", "%s claimed over a claim", by)
 	}
 	if o.claims[after.Claim.ID] == nil {
-		made := &claimed{Claim: *after.Claim, salt: after.Salt, owner: o.uidOf(key), key: key, by: by, at: o.world.now}
+		made := &claimed{Claim: *after.Claim, salt: after.Salt, owner: o.uidOf(key), key: key, by: by, at: o.world.now, serial: after.Serial}
 		made.last = before.Failure != nil && before.Failure.Barred
 		o.claims[after.Claim.ID], o.order = made, append(o.order, made)
 	}
@@ -395,7 +399,7 @@ func (o *oracle) diskFailed(r *replica) {
 }
 
 func (o *oracle) wiped(r *replica) {
-	if len(r.disk.now) > 0 {
+	if slices.ContainsFunc(r.disk.now, func(f *file) bool { return !strings.HasSuffix(f.name, markExtension) }) {
 		for _, about := range o.about {
 			about.loses("the journal was wiped")
 		}
@@ -440,6 +444,7 @@ func (o *oracle) presenting(r *replica, asked question, f fault) *presentation {
 		o.about[made.key].loses("the network: " + f.String())
 	}
 	o.count(r, made, asked)
+	o.isOfNow(r, made, asked)
 	return &presentation{claim: made, asked: asked, fault: f}
 }
 
@@ -457,6 +462,18 @@ func (o *oracle) count(r *replica, made *claimed, asked question) {
 	if o.presented[asked.refresh] > most && !o.about[made.key].edited && !o.about[made.key].reborn {
 		o.violated("presentations", "%s presents %s for the %d. time; the policy permits %d",
 			r.writer(), asked.refresh, o.presented[asked.refresh], most)
+	}
+}
+
+// isOfNow: a state that came out of a backup is known by the mark, whatever else came out of it, and its refresh token is not
+// presented where the policy has another way. A seed is nothing that a state had.
+func (o *oracle) isOfNow(r *replica, made *claimed, asked question) {
+	if asked.refresh == "" || made.Seed || made.last || o.presentsAgain() || r.Journal == nil || o.unmarked[r.writer()] {
+		return
+	}
+	if marked := r.disk.journalOf(r.disk.now).Marked(string(made.owner)); marked > made.serial {
+		o.violated("F22 a token of a backup is not presented", "%s presents %s out of a state with serial %d, and has seen %d",
+			r.writer(), asked.refresh, made.serial, marked)
 	}
 }
 
@@ -516,7 +533,8 @@ func (o *oracle) wroteStatus(by writer, cred *v1alpha1.FluentCredential) {
 		o.violated("no expired token is published as good", "%s says Ready %s after the expiry", by, expired)
 	}
 	access := ""
-	if secret := o.world.secret(cred.TargetName()); secret != nil {
+	about := o.about[types.NamespacedName{Namespace: cred.Namespace, Name: cred.Name}]
+	if secret := o.world.secret(cred.TargetName()); secret != nil && !about.putBack {
 		access = string(secret.Data[v1alpha1.AccessTokenKey])
 	}
 	if known := o.world.server.access[access]; known != nil && running.begun-known.expires > 30*time.Second {

@@ -66,6 +66,7 @@ var acts = []act{
 	}},
 	{"edit the state Secret", (*world).editState},
 	{"restore an old state Secret", (*world).restoreState},
+	{"restore all of it from a snapshot", (*world).restoreAll},
 	{"tear the state Secret away", (*world).tearState},
 	{"delete the FluentCredential", func(w *world, key types.NamespacedName) {
 		_ = w.cluster.delete(people, objectKey{credentialKind, key}, "", "")
@@ -163,15 +164,56 @@ func (w *world) restoreState(key types.NamespacedName) {
 	if secret == nil {
 		return
 	}
-	var old []*corev1.Secret
-	for _, past := range w.cluster.history {
-		if past.object != nil && past.key == keyOf(secret) && past.object.GetUID() == secret.UID {
-			old = append(old, past.object.(*corev1.Secret))
+	w.oracle.tampered(key)
+	w.restore(secret, w.momentOf(secret))
+}
+
+// momentOf is some version of an object that is there.
+func (w *world) momentOf(object clientObject) int {
+	var moments []int
+	for at, past := range w.cluster.history {
+		if past.object != nil && past.key == keyOf(object) && past.object.GetUID() == object.GetUID() {
+			moments = append(moments, at)
 		}
 	}
+	return moments[w.dice.among("backup", len(moments))]
+}
+
+// restore puts a Secret back as it was at a moment.
+func (w *world) restore(secret *corev1.Secret, at int) {
+	if old, ok := w.asOf(keyOf(secret), at).(*corev1.Secret); ok {
+		secret.Data, secret.Annotations = old.Data, old.Annotations
+		w.put(secret)
+	}
+}
+
+// asOf is an object at a moment; nil where there was none.
+func (w *world) asOf(key objectKey, at int) clientObject {
+	for ; at >= 0; at-- {
+		if past := w.cluster.history[at]; past.key == key {
+			return past.object
+		}
+	}
+	return nil
+}
+
+// restoreAll puts the state, the workload Secret and the status back together: nothing in the cluster shows that they are old.
+func (w *world) restoreAll(key types.NamespacedName) {
+	secret, cred := w.stateOf(key), w.credential(key)
+	if secret == nil || cred == nil {
+		return
+	}
+	at := w.momentOf(secret)
 	w.oracle.tampered(key)
-	secret.Data = old[w.dice.among("backup", len(old))].Data
-	w.put(secret)
+	w.restore(secret, at)
+	if workload := w.secret(targetOf(key)); workload != nil {
+		w.oracle.about[key].putBack = true
+		w.restore(workload, at)
+	}
+	if old, ok := w.asOf(keyOf(cred), at).(*v1alpha1.FluentCredential); ok && old.UID == cred.UID {
+		cred.Status = old.Status
+		w.put(cred)
+	}
 }
 
 // tearState removes the Secret and the finalizer that would have saved it.

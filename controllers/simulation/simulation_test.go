@@ -157,7 +157,7 @@ func (w *world) mustGoOn() {
 		return
 	}
 	for _, key := range w.setup.credentials {
-		mayEnd := w.isHonest(key) && w.oracle.about[key].mayLose != "" && !w.mustRenew()
+		mayEnd := w.isHonest(key) && (w.oracle.about[key].mayLose != "" || w.isSpent(key)) && !w.mustRenew()
 		if !w.isInUse(key) && !mayEnd && w.serial(key) <= before[key] {
 			w.oracle.violated("it goes on", "%s: %s", key.Name, w.state(key))
 		}

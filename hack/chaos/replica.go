@@ -184,9 +184,9 @@ func (r *replica) log() string {
 	return string(text)
 }
 
-// journaled lists the files in the journal.
+// journaled lists the replies in the journal.
 func (r *replica) journaled() []string {
-	files, _ := filepath.Glob(filepath.Join(r.journal, "*"))
+	files, _ := filepath.Glob(filepath.Join(r.journal, "*.reply"))
 	return files
 }
 

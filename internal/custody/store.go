@@ -83,17 +83,9 @@ func (s *Store) read(ctx context.Context, owner Owner, name string) (*Record, er
 		record.Salt, record.Forgotten = newSalt(), true
 	}
 	if !ownedBy(&secret, owner.UID) {
-		record.doubtBackup()
+		record.State = record.Doubted() // of a former object of the same name, out of a backup
 	}
 	return record, nil
-}
-
-// doubtBackup: a Secret of a former object of the same name came out of a backup, and its refresh token is likely spent. The doubt
-// is a part of the state from here on, and stays when the Secret is written.
-func (r *Record) doubtBackup() {
-	if r.Chain != nil {
-		r.Chain = &Chain{Refresh: r.Chain.Refresh, Presented: max(1, r.Chain.Presented)}
-	}
 }
 
 // Newest looks under the other name too, and returns the record with the higher serial. It is for a state that others show to be

@@ -101,6 +101,15 @@ func (s *State) doubt(claim Claim, sent token.Secret) {
 	s.Chain = &Chain{Refresh: sent, Presented: claim.Attempt}
 }
 
+// Doubted is a state that came out of a backup: its refresh token is likely spent. The doubt is a part of the state from here on, and
+// stays when the Secret is written.
+func (s State) Doubted() State {
+	if s.Chain != nil {
+		s.Chain = &Chain{Refresh: s.Chain.Refresh, Presented: max(1, s.Chain.Presented)}
+	}
+	return s
+}
+
 // maxLost bounds the memory of lost replies.
 const maxLost = 4
 

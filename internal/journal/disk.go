@@ -15,6 +15,8 @@ type Disk interface {
 	MkdirAll(dir string, mode fs.FileMode) error
 	// Create makes a file; it fails where one is there.
 	Create(path string) (File, error)
+	// Open opens a file to write to, as it is, and makes it where there is none.
+	Open(path string) (File, error)
 	// Lstat describes a file, and follows no link.
 	Lstat(path string) (fs.FileInfo, error)
 	// ReadFile reads a whole file.
@@ -44,6 +46,8 @@ func (osDisk) MkdirAll(dir string, mode fs.FileMode) error { return os.MkdirAll(
 func (osDisk) Create(path string) (File, error) {
 	return os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
 }
+
+func (osDisk) Open(path string) (File, error) { return os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600) }
 
 func (osDisk) Lstat(path string) (fs.FileInfo, error) { return os.Lstat(path) }
 

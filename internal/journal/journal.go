@@ -84,6 +84,9 @@ func (j *Journal) Scan() ([]*Entry, []*Defect, error) {
 	var entries []*Entry
 	var defects []*Defect
 	for _, file := range files {
+		if _, isMark := markOf(file.Name()); isMark {
+			continue
+		}
 		entry, err := j.read(filepath.Join(j.dir, file.Name()))
 		var defect *Defect
 		switch {
@@ -99,7 +102,7 @@ func (j *Journal) Scan() ([]*Entry, []*Defect, error) {
 	return entries, defects, nil
 }
 
-// Len is how many files there are: of replies that are not in the cluster yet, and of exchanges in flight.
+// Len is how many files of replies there are: of replies that are not in the cluster yet, and of exchanges in flight.
 func (j *Journal) Len() (int, error) {
 	files, err := j.disk.ReadDir(j.dir)
 	if err != nil {
