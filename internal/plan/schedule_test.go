@@ -14,6 +14,7 @@ func TestLead(t *testing.T) {
 		"default":             {"a third of the life", LeadSpec{}, 24 * time.Hour, 24 * time.Hour * 33 / 100},
 		"default, half hour":  {"a third of the life", LeadSpec{}, 30 * time.Minute, 594 * time.Second},
 		"default, short":      {"90 s at least, because a mounted volume follows late", LeadSpec{}, 4 * time.Minute, 90 * time.Second},
+		"default, 5 minutes":  {"a third of a token of Nordea's", LeadSpec{}, 5 * time.Minute, 99 * time.Second},
 		"default, very short": {"half of the life at most, or it would be refreshed all the time", LeadSpec{}, time.Minute, 30 * time.Second},
 		"default, a second":   {"half of the life at most", LeadSpec{}, time.Second, 500 * time.Millisecond},
 		"default, a year":     {"a third of a year does not overflow", LeadSpec{}, 365 * 24 * time.Hour, 365 * 24 * time.Hour * 33 / 100},
