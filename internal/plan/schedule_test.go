@@ -77,6 +77,35 @@ func TestRefreshAt(t *testing.T) {
 	}
 }
 
+// TestRenewalInAWindow: an API that gives the same token until shortly before its expiry is asked when the next one is to be had.
+func TestRenewalInAWindow(t *testing.T) {
+	const almostOne = 1 - 1e-12
+	for name, test := range map[string]struct {
+		why          string
+		life, window time.Duration
+		lead         LeadSpec
+		draw         float64
+		stagnant     int
+		repeats      bool
+		want         time.Duration // before the expiry
+	}{
+		"drawn earliest":    {"a clock may differ", 2 * time.Hour, 15 * time.Minute, LeadSpec{}, 0, 0, false, 810 * time.Second},
+		"drawn latest":      {"those born together part", 2 * time.Hour, 15 * time.Minute, LeadSpec{}, almostOne, 0, false, 12 * time.Minute},
+		"a longer lead":     {"it would bring the same token", 4 * time.Hour, 15 * time.Minute, LeadSpec{Before: time.Hour}, 0, 0, false, 810 * time.Second},
+		"a shorter lead":    {"it is the user's", 2 * time.Hour, 15 * time.Minute, LeadSpec{Before: 2 * time.Minute}, almostOne, 0, false, 2 * time.Minute},
+		"after an idle one": {"it came too early, and the window is still to come", time.Hour, 15 * time.Minute, LeadSpec{}, 0, 3, false, 810 * time.Second},
+		"idle in it":        {"the API does otherwise than documented", 14 * time.Minute, 15 * time.Minute, LeadSpec{}, 0, 1, true, -time.Second},
+		"short tokens":      {"there is no time before the window", 10 * time.Minute, 15 * time.Minute, LeadSpec{}, almostOne, 0, false, 198 * time.Second},
+	} {
+		renewal := Renewal{
+			Obtained: now, Expires: in(test.life), Lead: test.lead, Draw: test.draw, Stagnant: test.stagnant, Repeats: test.repeats, Window: test.window,
+		}
+		if got := renewal.Expires.Sub(renewal.RefreshAt()).Round(time.Millisecond); got != test.want {
+			t.Errorf("%s: due %s before the expiry, want %s: %s", name, got, test.want, test.why)
+		}
+	}
+}
+
 // TestIdleRepliesAreNoLoop asks an API again and again that gives a token without life, or the same token past its time.
 func TestIdleRepliesAreNoLoop(t *testing.T) {
 	for name, life := range map[string]time.Duration{"without life": 0, "a second of life": time.Second} {
