@@ -27,11 +27,12 @@ func (r *Reconciler) granted(seen *observation, try *attempt) func(custody.State
 		life := got.Expires.Sub(got.Obtained)
 		idle := life <= 0 || state.Token != nil && state.Token.Access.Equal(got.Access)
 		chained := !try.answer.Set.Refresh.IsZero() || try.claim.Grant == token.RefreshToken
-		repeats := !chained && (idle || state.Repeats || plan.TooShort(life))
+		window := seen.api.RenewalWindow(try.claim.Grant)
+		repeats := !chained && !plan.Windowed(life, window) && (idle || state.Repeats || plan.TooShort(life))
 		next := state.Repeated(idle, repeats)
 		got.Refresh = plan.Renewal{
 			Obtained: got.Obtained, Expires: got.Expires, Lead: leadOf(seen.cred.Spec.Refresh), Draw: draw,
-			Stagnant: next.Stagnant, Repeats: repeats, IdleLife: seen.idleLife(chained),
+			Stagnant: next.Stagnant, Repeats: repeats, IdleLife: seen.idleLife(chained), Window: window,
 		}.RefreshAt()
 		return next.Granted(try.claim, custody.Obtained{Token: got, Refresh: try.answer.Set.Refresh, Sent: try.spends, Floor: floor})
 	}

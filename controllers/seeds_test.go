@@ -242,3 +242,33 @@ func TestClientTokenThatRepeats(t *testing.T) {
 		t.Errorf("%d requests in two days, in which 24 tokens expired", got.Requests)
 	}
 }
+
+// TestClientTokenIsRenewedInItsLastMinutes: asked for when the next one is to be had, there is a good token at every moment, for one
+// request each.
+func TestClientTokenIsRenewedInItsLastMinutes(t *testing.T) {
+	t.Parallel()
+	for name, life := range map[string]time.Duration{"integration": 2 * time.Hour, "sales channel": 4 * time.Hour} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d := newSpeaking(t, apis["commerceLayer"], func(config *authsim.Config) { config.AccessTokenLifetime = life }, withoutUser)
+			wait := d.settle()
+			const rotations = 24
+			for range rotations {
+				d.sleep(wait - time.Millisecond)
+				d.mustBeAlive()
+				d.sleep(time.Millisecond)
+				wait = d.settle()
+				d.mustBeAlive()
+			}
+			d.mustHavePresented(apis["commerceLayer"], 1+rotations)
+			d.change(func(cred *v1alpha1.FluentCredential) {
+				cred.Annotations = map[string]string{v1alpha1.RotateAnnotation: "in vain"}
+			})
+			d.sleep(d.settle() - time.Millisecond)
+			d.mustBeAlive()
+			d.sleep(time.Millisecond)
+			d.settle()
+			d.mustHavePresented(apis["commerceLayer"], 1+rotations+2)
+		})
+	}
+}

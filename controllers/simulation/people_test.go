@@ -214,6 +214,11 @@ func (w *world) restoreAll(key types.NamespacedName) {
 		cred.Status = old.Status
 		w.put(cred)
 	}
+	for _, r := range w.replicas { // a restore of all of etcd takes the leases along, and many an operator with them
+		if !r.dead && w.dice.among("who", 2) == 0 {
+			r.deposedAt = w.now
+		}
+	}
 }
 
 // tearState removes the Secret and the finalizer that would have saved it.

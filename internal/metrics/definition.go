@@ -99,7 +99,7 @@ var (
 			"Spent (another one, which is gone, spent this seed).",
 		Question: "Does the guard hold logins back?"}
 	revocations = Definition{Name: "revocations_total", Kind: Counter, Labels: []string{"api", "result"},
-		Meaning:  "Refresh tokens of deleted credentials, by API and by what became of them: revoked, failed, or kept (docs/providers.md).",
+		Meaning:  "Refresh tokens of deleted credentials, by API and by what became of them: revoked, failed, or kept (docs/providers.md#revocation).",
 		Question: "Do tokens outlive their credentials?"}
 	nudges = Definition{Name: "nudges_total", Kind: Counter, Labels: []string{"result"},
 		Meaning:  "Touches of pods that mount a workload Secret, by result: done, gone, forbidden, failed, dropped.",

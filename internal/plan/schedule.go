@@ -55,7 +55,12 @@ type Renewal struct {
 	Repeats bool
 	// IdleLife is how long the refresh token lives that came with it, or was used for it; zero: for ever, or there is none.
 	IdleLife time.Duration
+	// Window is the last part of the token's life, in which alone the API gives another one; zero: it does at any time.
+	Window time.Duration
 }
+
+// Windowed tells whether a token of that life has a time in which it is given again, and one in which another one is to be had.
+func Windowed(life, window time.Duration) bool { return window > 0 && life > window }
 
 // RefreshAt is when the token is due, and before that when its refresh token would die of idleness.
 func (r Renewal) RefreshAt() time.Time {
@@ -73,11 +78,23 @@ func (r Renewal) refreshAt() time.Time {
 	switch {
 	case life <= 0:
 		return r.Obtained.Add(stagnantWait(r.Stagnant))
+	case Windowed(life, r.Window):
+		return latest(r.early(), r.windowed())
 	case r.Repeats || r.Stagnant > 0:
 		return r.Expires.Add(secondsFraction + stagnantWait(r.Stagnant-1))
 	}
-	early := float64(life-r.Lead.Lead(life)) * (earliestShare + (1-earliestShare)*r.Draw)
-	return r.Obtained.Add(time.Duration(early))
+	return r.early()
+}
+
+// early is the lead before the expiry, or somewhat earlier, so that those born together part.
+func (r Renewal) early() time.Time {
+	life := r.Expires.Sub(r.Obtained)
+	return r.Obtained.Add(time.Duration(float64(life-r.Lead.Lead(life)) * (earliestShare + (1-earliestShare)*r.Draw)))
+}
+
+// windowed is soon after the window opens: late enough for a clock that differs, and spread like any other moment.
+func (r Renewal) windowed() time.Time {
+	return r.Expires.Add(-r.Window + time.Duration(float64(r.Window)*(1-earliestShare)*(1+r.Draw)))
 }
 
 // TooShort tells whether a token of that life, which came without a refresh token, must be taken for the rest of one that was

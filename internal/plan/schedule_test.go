@@ -14,6 +14,7 @@ func TestLead(t *testing.T) {
 		"default":             {"a third of the life", LeadSpec{}, 24 * time.Hour, 24 * time.Hour * 33 / 100},
 		"default, half hour":  {"a third of the life", LeadSpec{}, 30 * time.Minute, 594 * time.Second},
 		"default, short":      {"90 s at least, because a mounted volume follows late", LeadSpec{}, 4 * time.Minute, 90 * time.Second},
+		"default, 5 minutes":  {"a third of a token of Nordea's", LeadSpec{}, 5 * time.Minute, 99 * time.Second},
 		"default, very short": {"half of the life at most, or it would be refreshed all the time", LeadSpec{}, time.Minute, 30 * time.Second},
 		"default, a second":   {"half of the life at most", LeadSpec{}, time.Second, 500 * time.Millisecond},
 		"default, a year":     {"a third of a year does not overflow", LeadSpec{}, 365 * 24 * time.Hour, 365 * 24 * time.Hour * 33 / 100},
@@ -73,6 +74,35 @@ func TestRefreshAt(t *testing.T) {
 				t.Errorf("due after %s, want %s: %s", got, test.want, test.why)
 			}
 		})
+	}
+}
+
+// TestRenewalInAWindow: an API that gives the same token until shortly before its expiry is asked when the next one is to be had.
+func TestRenewalInAWindow(t *testing.T) {
+	const almostOne = 1 - 1e-12
+	for name, test := range map[string]struct {
+		why          string
+		life, window time.Duration
+		lead         LeadSpec
+		draw         float64
+		stagnant     int
+		repeats      bool
+		want         time.Duration // before the expiry
+	}{
+		"drawn earliest":    {"a clock may differ", 2 * time.Hour, 15 * time.Minute, LeadSpec{}, 0, 0, false, 810 * time.Second},
+		"drawn latest":      {"those born together part", 2 * time.Hour, 15 * time.Minute, LeadSpec{}, almostOne, 0, false, 12 * time.Minute},
+		"a longer lead":     {"it would bring the same token", 4 * time.Hour, 15 * time.Minute, LeadSpec{Before: time.Hour}, 0, 0, false, 810 * time.Second},
+		"a shorter lead":    {"it is the user's", 2 * time.Hour, 15 * time.Minute, LeadSpec{Before: 2 * time.Minute}, almostOne, 0, false, 2 * time.Minute},
+		"after an idle one": {"it came too early, and the window is still to come", time.Hour, 15 * time.Minute, LeadSpec{}, 0, 3, false, 810 * time.Second},
+		"idle in it":        {"the API does otherwise than documented", 14 * time.Minute, 15 * time.Minute, LeadSpec{}, 0, 1, true, -time.Second},
+		"short tokens":      {"there is no time before the window", 10 * time.Minute, 15 * time.Minute, LeadSpec{}, almostOne, 0, false, 198 * time.Second},
+	} {
+		renewal := Renewal{
+			Obtained: now, Expires: in(test.life), Lead: test.lead, Draw: test.draw, Stagnant: test.stagnant, Repeats: test.repeats, Window: test.window,
+		}
+		if got := renewal.Expires.Sub(renewal.RefreshAt()).Round(time.Millisecond); got != test.want {
+			t.Errorf("%s: due %s before the expiry, want %s: %s", name, got, test.want, test.why)
+		}
 	}
 }
 

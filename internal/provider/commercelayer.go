@@ -67,6 +67,14 @@ func (c *CommerceLayer) Revocation(login token.Login) (Request, bool) {
 // IdleLife is that of the documentation: a refresh token lives for two weeks.
 func (c *CommerceLayer) IdleLife() time.Duration { return 14 * 24 * time.Hour }
 
+// RenewalWindow is that of the documentation: a client that asks earlier is given the token that lives already.
+func (c *CommerceLayer) RenewalWindow(grant token.Grant) time.Duration {
+	if grant != token.ClientCredentials {
+		return 0
+	}
+	return 15 * time.Minute
+}
+
 // Read adds the owner of the token, a customer for example.
 func (c *CommerceLayer) Read(grant token.Grant, reply Reply) Answer {
 	read := answer(grant, reply, standardProblem)

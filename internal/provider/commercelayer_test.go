@@ -48,7 +48,9 @@ func TestCommerceLayerReplies(t *testing.T) {
 		Extra: map[string]string{"created_at": "123456789", "owner_id": "zxcVBnMASd", "owner_type": "customer"},
 	}
 	testReplies(t, must(NewCommerceLayer(CommerceLayer{})), map[string]replyCase{
-		"granted": {"granted", token.RefreshToken, documented, "this is the documented reply"},
+		"granted":               {"granted", token.RefreshToken, documented, "this is the documented reply"},
+		"granted to a customer": {"granted", token.Password, documented, "a login is answered as a refresh is"},
+		"granted to a webapp":   {"granted", token.AuthorizationCode, documented, "a code is answered as a refresh is"},
 		"granted to an integration": {"granted-integration", token.ClientCredentials, meaning{
 			Verdict: token.Granted, Access: "your-access-token", Type: "bearer", Scope: "market:1234", Life: 2 * time.Hour,
 			Extra: map[string]string{"created_at": "123456789"},

@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/fluent-credential/operator/internal/token"
 )
@@ -84,6 +85,21 @@ func TestSecretsAreNamed(t *testing.T) {
 			}
 			if strings.Contains(sent, "hidden") || strings.Contains(sent, basic) {
 				t.Errorf("%s of %s sends a secret that is not named as one: %s", grant, api.Name(), sent)
+			}
+		}
+	}
+}
+
+// TestRenewalWindow: who asks Commerce Layer by client credentials early is given the same token.
+func TestRenewalWindow(t *testing.T) {
+	for _, api := range apis() {
+		for _, grant := range grants {
+			want := time.Duration(0)
+			if api.Name() == "commerceLayer" && grant == token.ClientCredentials {
+				want = 15 * time.Minute
+			}
+			if got := api.RenewalWindow(grant); got != want {
+				t.Errorf("%s by %s has a window of %s, want %s", api.Name(), grant, got, want)
 			}
 		}
 	}

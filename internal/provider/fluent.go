@@ -81,6 +81,9 @@ func (f *Fluent) Revocation(token.Login) (Request, bool) { return Request{}, fal
 // IdleLife is not documented by the API.
 func (f *Fluent) IdleLife() time.Duration { return 0 }
 
+// RenewalWindow is not documented by the API.
+func (f *Fluent) RenewalWindow(token.Grant) time.Duration { return 0 }
+
 // Read knows the API's two shapes of an error, and the code by which it refuses what was presented.
 func (f *Fluent) Read(grant token.Grant, reply Reply) Answer {
 	read := answer(grant, reply, fluentProblem)

@@ -7,9 +7,10 @@ import (
 	"github.com/fluent-credential/operator/internal/token"
 )
 
+// nordeaLogin has the placeholder of the examples in the API's announcement of refresh tokens, which calls a refresh token {CODE} too.
 var nordeaLogin = token.Login{
 	ClientID: "your-client-id", ClientSecret: token.NewSecret("your-client-secret"), Code: token.NewSecret("{CODE}"),
-	Refresh: token.NewSecret("{REFRESH_TOKEN}"), RedirectURI: "https://httpbin.org/get",
+	Refresh: token.NewSecret("{CODE}"), RedirectURI: "https://httpbin.org/get",
 }
 
 func TestNordeaRequests(t *testing.T) {
@@ -18,6 +19,7 @@ func TestNordeaRequests(t *testing.T) {
 	ready := nordeaLogin
 	ready.RedirectURI = ""
 	testRequests(t, map[string]requestCase{
+		"code-alone":        {redirect, token.AuthorizationCode, ready, "the announcement's example of the form has no redirect_uri, and an empty one would not be the same as none"},
 		"code-redirect":     {redirect, token.AuthorizationCode, nordeaLogin, "the redirect flow takes a form, and redirect_uri with the code"},
 		"refresh-redirect":  {redirect, token.RefreshToken, nordeaLogin, "a refresh has no redirect_uri"},
 		"code-decoupled":    {decoupled, token.AuthorizationCode, ready, "the decoupled flow takes JSON"},

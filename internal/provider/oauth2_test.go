@@ -21,7 +21,8 @@ func oauth2(style ParameterStyle, client ClientAuthentication) *OAuth2 {
 func TestOAuth2Requests(t *testing.T) {
 	reserved := standardLogin
 	reserved.ClientID, reserved.ClientSecret = "client:1", token.NewSecret("a b+c/d%e:ü")
-	scoped := standardLogin
+	inBody, scoped := standardLogin, standardLogin
+	inBody.ClientSecret = token.NewSecret("7Fjfp0ZBr1KtDRbnfVdmIw")
 	scoped.Scope = "orders:read orders:write"
 	own := must(NewOAuth2(OAuth2{TokenURL: "https://server.example.com/token?api-version=2&tenant=a%26b", ParameterStyle: Query}))
 	header := must(NewOAuth2(OAuth2{TokenURL: "https://server.example.com:8443/token", ClientAuthentication: ClientBasic, Options: Options{
@@ -32,7 +33,7 @@ func TestOAuth2Requests(t *testing.T) {
 		"code-basic":               {oauth2(Form, ClientBasic), token.AuthorizationCode, standardLogin, "this is the example of section 4.1.3"},
 		"refresh-basic":            {oauth2(Form, ClientBasic), token.RefreshToken, standardLogin, "this is the example of section 6"},
 		"client-credentials-basic": {oauth2(Form, ClientBasic), token.ClientCredentials, standardLogin, "this is the example of section 4.4.2"},
-		"refresh-body":             {oauth2("", ""), token.RefreshToken, standardLogin, "this is the example of section 2.3.1, and the default"},
+		"refresh-body":             {oauth2("", ""), token.RefreshToken, inBody, "this is the example of section 2.3.1, and the default"},
 		"refresh-none":             {oauth2(Form, ClientNone), token.RefreshToken, standardLogin, "a public client must not send a secret, but must name itself (section 3.2.1)"},
 		"refresh-json":             {oauth2(JSON, ClientBody), token.RefreshToken, scoped, "some servers take JSON only"},
 		"refresh-json-basic":       {oauth2(JSON, ClientBasic), token.RefreshToken, standardLogin, "the client may authenticate apart from the parameters"},
@@ -50,8 +51,10 @@ func TestOAuth2Revocations(t *testing.T) {
 			ParameterStyle: style, ClientAuthentication: client,
 		}))
 	}
+	revoked := standardLogin
+	revoked.Refresh = token.NewSecret("45ghiukldjahdnhzdauz")
 	testRevocations(t, map[string]revocationCase{
-		"revoke-basic": {revoking(Form, ClientBasic), standardLogin, "this is the example of RFC 7009 section 2.1"},
+		"revoke-basic": {revoking(Form, ClientBasic), revoked, "this is the example of RFC 7009 section 2.1"},
 		"revoke-query": {revoking(Query, ClientBody), standardLogin, "a token to be revoked never goes into the URL (RFC 7009 section 2.1)"},
 		"revoke-json":  {revoking(JSON, ClientBody), standardLogin, "who takes JSON only takes it here, too"},
 		"revoke-none":  {revoking(Form, ClientNone), standardLogin, "a public client names itself"},
@@ -92,9 +95,12 @@ func TestOAuth2Replies(t *testing.T) {
 		Verdict: token.Granted, Access: "2YotnFZFEjr1zCsicMWpAA", Refresh: "tGzv3JOkF0XG5Qx2TlKWIA", Type: "example", Life: time.Hour,
 		Extra: map[string]string{"example_parameter": "example_value"},
 	}
+	alone := granted
+	alone.Refresh = ""
 	elsewhere := "redirects to elsewhere.example, which is not followed"
 	testReplies(t, oauth2(Form, ClientBody), map[string]replyCase{
 		"granted":               {"granted", token.RefreshToken, granted, "this is the example of section 5.1"},
+		"granted to a client":   {"granted-client", token.ClientCredentials, alone, "this is the example of section 4.4.3, which has no refresh token"},
 		"created":               {"granted-created", token.RefreshToken, meaning{Verdict: token.Granted, Access: "2YotnFZFEjr1zCsicMWpAA", Type: "Bearer", LifeUnknown: true}, "any 2xx with an access token grants"},
 		"no content":            {"no-content", token.RefreshToken, refusal(token.Unknown, 204, InvalidReply, "the reply is not a JSON object"), "the server was content, so the token may be spent"},
 		"form":                  {"not-json", token.RefreshToken, refusal(token.Unknown, 200, InvalidReply, "the reply is not a JSON object"), "section 5.1 asks for JSON"},

@@ -26,6 +26,9 @@ type API interface {
 	Revocation(login token.Login) (request Request, ok bool)
 	// IdleLife is how long a refresh token lives that is not used; zero where the API sets or documents no end.
 	IdleLife() time.Duration
+	// RenewalWindow is the last part of an access token's life, in which alone the grant brings another one; zero where it does at any
+	// time, or where nothing is documented.
+	RenewalWindow(grant token.Grant) time.Duration
 }
 
 // Request is one request, in parts that cannot be printed by accident.
