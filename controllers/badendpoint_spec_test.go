@@ -34,6 +34,7 @@ func forbiddenEndpoints() map[string]forbidden {
 		"metadata, IPv4-mapped in hex": {"http://[::ffff:a9fe:a9fe]", developing, never, metadata},
 		"metadata, translated":         {"https://[64:ff9b::a9fe:a9fe]", public, never, metadata},
 		"metadata, 6to4":               {"https://[2002:a9fe:a9fe::1]", public, never, metadata},
+		"metadata of Alibaba, mapped":  {"https://[::ffff:100.100.100.200]", public, never, "it is outside of the link-local range"},
 		"metadata of AWS, IPv6":        {"https://[fd00:ec2::254]", public, never, metadata},
 		"metadata, decimal":            {"http://2852039166", developing, noHost, disguised},
 		"metadata, hexadecimal":        {"http://0xa9fea9fe", developing, noHost, disguised},
