@@ -18,6 +18,9 @@ GOTESTFLAGS ?=
 SEEDS ?= 100000
 SEED  ?= 1
 
+# FUZZTIME is how long "fuzz" spends on each target: a time, or a number of inputs as in 10000x.
+FUZZTIME ?= 10s
+
 # BENCHFLAGS is handed to the benchmark: make bench BENCHFLAGS='--credentials 100 --quick --json figures.json'
 BENCHFLAGS ?=
 
@@ -156,6 +159,17 @@ test: k8s ## Run every test (GOTESTFLAGS adds flags)
 .PHONY: test-race
 test-race: k8s ## Run every test under the race detector (needs a C compiler)
 	KUBEBUILDER_ASSETS='$(KUBEBUILDER_ASSETS)' CGO_ENABLED=1 $(GO) test -race $(GOTESTFLAGS) ./...
+
+# The go command fuzzes one target at a time. An input that fails is written to testdata/fuzz, from where every test run takes it.
+.PHONY: fuzz
+fuzz: ## Fuzz the parsers of replies, state, journal and endpoints, FUZZTIME each, from the corpora under testdata/fuzz
+	@for dir in $$(grep -rl --include='*_test.go' '^func Fuzz' api cmd controllers internal | xargs -n1 dirname | sort -u); do \
+		targets=$$($(GO) test "./$$dir" -list '^Fuzz' | grep '^Fuzz') || exit 1; \
+		for target in $$targets; do \
+			echo "fuzz $$dir $$target"; \
+			$(GO) test "./$$dir" -run '^$$' -fuzz "^$$target\$$" -fuzztime '$(FUZZTIME)' -fuzzminimizetime 100x || exit 1; \
+		done; \
+	done
 
 .PHONY: simulate
 simulate: ## Run SEEDS seeds of the simulation on all cores, from SEED on; a failing one is shrunk and told

@@ -203,40 +203,6 @@ func TestEveryFlippedByteIsFound(t *testing.T) {
 	}
 }
 
-func FuzzDecode(f *testing.F) {
-	full, _ := encode(fullState())
-	empty, _ := encode(State{})
-	f.Add(full[documentKey], full[checksumKey])
-	f.Add(empty[documentKey], empty[checksumKey])
-	f.Add(full[documentKey], empty[checksumKey])
-	for _, document := range []string{
-		"", "null", "{}", "[]", `{"version":1}`, `{"version":2}`, `{"version":-1}`, `{"version":1e999}`, `{"serial":"3"}`,
-		`{"chain":{}}`, `{"token":{"obtained":"yesterday"}}`, `{"refreshToken":"r"}`, `{"accessToken":7}`, "{\"salt\":\"\xff\"}",
-		`{"version":1}{"version":1}`,
-	} {
-		f.Add([]byte(document), []byte(checksum([]byte(document))))
-	}
-	f.Fuzz(func(t *testing.T, document, sum []byte) {
-		state, err := decode(map[string][]byte{documentKey: document, checksumKey: sum})
-		if err != nil && (state.Token != nil || state.Chain != nil || state.Claim != nil || state.Failure != nil) {
-			t.Errorf("a state that cannot be trusted has more than a salt, a serial and seeds: %+v", state)
-		}
-		if err == nil && checksum(document) != string(sum) {
-			t.Error("a wrong checksum goes unseen")
-		}
-		if err != nil {
-			return
-		}
-		again, err := encode(state)
-		if err != nil {
-			return // a year that JSON has no word for
-		}
-		if reread, err := decode(again); err != nil || !cmp.Equal(state, reread) {
-			t.Errorf("written back and read, it is another: %v\n%s", err, cmp.Diff(state, reread))
-		}
-	})
-}
-
 // TestSecretsAreInNoOtherField: the stored document is the only place where a token is in the clear.
 func TestSecretsAreInNoOtherField(t *testing.T) {
 	state := fullState()

@@ -1,8 +1,10 @@
 package provider
 
 import (
+	"encoding/json"
 	"net/http"
 	"slices"
+	"strconv"
 	"testing"
 	"time"
 
@@ -66,4 +68,37 @@ func brokenPromise(grant token.Grant, reply Reply, answer Answer) string {
 		return "the time to wait is out of bounds"
 	}
 	return ""
+}
+
+// FuzzLife: no expires_in loses a token that was granted, and a whole number of seconds is taken at its word, up to a year.
+func FuzzLife(f *testing.F) {
+	f.Fuzz(func(t *testing.T, expiresIn string) {
+		body := []byte(`{"access_token":"a","expires_in":` + expiresIn + `}`)
+		if !json.Valid([]byte(expiresIn)) {
+			return
+		}
+		answer := apis()[3].Read(token.Password, Reply{Status: 200, Body: body})
+		set := answer.Set
+		if answer.Verdict != token.Granted || set.Life < 0 || set.Life > maxLife || set.LifeUnknown && set.Life != 0 {
+			t.Errorf("expires_in %s: %+v", expiresIn, answer)
+		}
+		seconds, err := strconv.ParseUint(expiresIn, 10, 32)
+		if want := min(time.Duration(seconds)*time.Second, maxLife); err == nil && (set.Life != want || set.LifeUnknown) {
+			t.Errorf("expires_in %s is a life of %s, want %s", expiresIn, set.Life, want)
+		}
+	})
+}
+
+// FuzzRetryAfter: nobody can make the operator wait for longer than an hour, or come back before it was asked to.
+func FuzzRetryAfter(f *testing.F) {
+	f.Fuzz(func(t *testing.T, value, date string) {
+		got := retryAfter(http.Header{"Retry-After": {value}, "Date": {date}})
+		if got < 0 || got > maxRetryAfter {
+			t.Errorf("Retry-After %q at %q is a wait of %s", value, date, got)
+		}
+		seconds, err := strconv.ParseUint(value, 10, 32)
+		if want := min(time.Duration(seconds)*time.Second, maxRetryAfter); err == nil && got != want {
+			t.Errorf("Retry-After %q is a wait of %s, want %s", value, got, want)
+		}
+	})
 }
