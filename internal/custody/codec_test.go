@@ -44,7 +44,7 @@ func fullState() State {
 			ID: "claim-2", Grant: token.RefreshToken, Spends: "hash-of-refresh-17", Seed: true, Attempt: 2,
 			Holder: Holder{Pod: "pod", Start: "start"}, Started: noon.Add(20 * time.Minute), SpendBefore: noon.Add(20*time.Minute + 5*time.Second),
 		},
-		LastClaim: "claim-1", Lost: []string{"claim-0", "claim-1"}, Sent: []string{"hash-4"},
+		LastClaim: "claim-1", Lost: []string{"claim-0", "claim-1"}, Sent: []string{"hash-4"}, Unconfirmed: true,
 		Failure: &Failure{
 			Count: 3, Last: noon.Add(19 * time.Minute), RetryAt: noon.Add(20 * time.Minute), Barred: true, Verdict: token.Unknown,
 			Reason: "ReplyLost", Message: "refresh_token of acme.example: no reply in time", Login: "hash-of-login",

@@ -31,7 +31,7 @@ func (s *Store) Claim(ctx context.Context, owner Owner, from *Record, next State
 	for {
 		found, readErr := s.Open(ctx, owner)
 		switch {
-		case readErr == nil && found.Holds(*next.Claim):
+		case readErr == nil && found.Holds(*next.Claim) && !found.Unconfirmed:
 			return found, nil
 		case readErr == nil:
 			return nil, fmt.Errorf("%w: the claim was not stored: %w", ErrConflict, err)

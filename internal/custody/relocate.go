@@ -48,7 +48,7 @@ func (s *Store) copy(ctx context.Context, owner Owner, from *Record, next State)
 // follow finishes a relocation that was begun: the copy is the truth as soon as it exists; until then the old one is, and says
 // that it is leaving.
 func (s *Store) follow(ctx context.Context, owner Owner, found *Record) (*Record, error) {
-	if found.Serial == 0 && found.MovedTo == "" && found.MovedFrom == "" && !found.Damaged {
+	if found.Unconfirmed {
 		return s.yield(ctx, owner, found)
 	}
 	if found.MovedTo == "" {
@@ -67,18 +67,12 @@ func (s *Store) follow(ctx context.Context, owner Owner, found *Record) (*Record
 // yield gives way to a state under the other name, where there is one: a process that was held up made this first one after the
 // truth had moved on to the other name, and nothing came of it yet.
 func (s *Store) yield(ctx context.Context, owner Owner, found *Record) (*Record, error) {
-	if found.secret.Name != Names(owner.Name)[0] {
-		return found, nil
-	}
 	truth, err := s.read(ctx, owner, otherName(owner.Name, found.secret.Name))
 	if apierrors.IsNotFound(err) || errors.Is(err, ErrForeign) {
 		return found, nil
 	}
 	if err != nil {
 		return nil, err
-	}
-	if truth.MovedTo != "" {
-		return found, nil // it is on its way to the first name
 	}
 	return truth, s.release(ctx, owner, found.secret.Name, found)
 }

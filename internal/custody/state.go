@@ -28,6 +28,9 @@ type State struct {
 	Repeats  bool   `json:"repeats,omitempty"`  // the API gives the same token again until it expires
 	Stagnant int    `json:"stagnant,omitempty"` // replies in a row that brought no more life
 
+	// Unconfirmed is true of a first state until its maker has seen that there is none under the other name.
+	Unconfirmed bool `json:"unconfirmed,omitempty"`
+
 	MovedTo   string `json:"movedTo,omitempty"`   // the state Secret that follows this one, which is being deleted
 	MovedFrom string `json:"movedFrom,omitempty"` // the one that this one follows, until it is known to be gone
 }

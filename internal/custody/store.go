@@ -116,6 +116,7 @@ func (s *Store) Put(ctx context.Context, owner Owner, from *Record, next State) 
 	if from.MovedTo != "" {
 		return s.copy(ctx, owner, from, next)
 	}
+	next.Unconfirmed = false
 	secret := from.secret.DeepCopy()
 	data, err := encode(next)
 	if err != nil {
@@ -146,6 +147,7 @@ func (s *Store) createFirst(ctx context.Context, owner Owner, state State) (*Rec
 	case gone:
 		return nil, ErrGone
 	}
+	state.Unconfirmed = true
 	made, err := s.create(ctx, owner, Names(owner.Name)[0], state)
 	if err != nil {
 		return nil, err
@@ -156,7 +158,7 @@ func (s *Store) createFirst(ctx context.Context, owner Owner, state State) (*Rec
 	if found.secret == nil || found.secret.Name != made.secret.Name {
 		return nil, ErrConflict // it had moved on to the other name before this one was made
 	}
-	return made, nil
+	return s.Put(ctx, owner, made, state)
 }
 
 func (s *Store) create(ctx context.Context, owner Owner, name string, state State) (*Record, error) {
