@@ -11,6 +11,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/util/workqueue"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 )
 
 // A line is a queue of which a test is the work queue: it calls everybody when they wanted to be called, on a clock of its own.
@@ -273,5 +275,25 @@ func TestUnitAPlaceIsAtOneHost(t *testing.T) {
 	}
 	if free := hosts.FreeAt("old", second, start.Add(2*time.Second)); !free.IsZero() {
 		t.Errorf("the first went to another host, and the second waits for it until %s", free)
+	}
+}
+
+// TestUnitATurnWakesThePass: who moves up because another one left comes into the work queue.
+func TestUnitATurnWakesThePass(t *testing.T) {
+	r := newScene(t).r
+	r.Hosts = NewHosts(30)
+	queue := workqueue.NewTypedRateLimitingQueue(workqueue.DefaultTypedControllerRateLimiter[reconcile.Request]())
+	defer queue.ShutDown()
+	if err := r.turns().Start(t.Context(), queue); err != nil {
+		t.Fatal(err)
+	}
+	first, second := waiter{key: types.NamespacedName{Name: "first"}}, waiter{key: types.NamespacedName{Name: "second"}}
+	r.Hosts.Take("host", nobody, start)
+	for _, who := range []waiter{first, second} {
+		r.Hosts.Wait("host", who, r.Hosts.FreeAt("host", who, start), start)
+	}
+	r.Hosts.Leave(first.key, start)
+	if request, _ := queue.Get(); request.NamespacedName != second.key {
+		t.Errorf("%s is called, want %s", request, second.key)
 	}
 }
