@@ -54,6 +54,7 @@
 //	restart.go                                    what a former process left in the journal
 //	delivery.go                                   after a publication: pods and workloads are told (internal/delivery)
 //	status.go statusview.go history.go report.go events.go measure.go   what people see
-//	memory.go mark.go hosts.go                    what this process remembers, and its machine; the rate of requests to one host
+//	memory.go mark.go                             what this process remembers, and its machine
+//	hosts.go turns.go                             the rate of requests to one host, and whose turn is next
 //	watches.go setup.go                           what wakes the controller
 package controllers

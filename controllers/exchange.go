@@ -37,8 +37,8 @@ func (r *Reconciler) exchange(ctx context.Context, seen *observation, means plan
 	if err != nil {
 		return err
 	}
-	if !r.Hosts.Take(seen.api.Endpoint().Host, seen.now) {
-		return nil // another credential was faster; report asks again when the host is free
+	if !r.Hosts.Take(seen.api.Endpoint().Host, seen.waiter(), seen.now) {
+		return nil // another credential was faster; report queues for the next turn
 	}
 	slot, conn, refused := r.ready(ctx, seen, try)
 	if refused != nil {

@@ -9,6 +9,9 @@ import (
 	"time"
 )
 
+// nobody waits: it asks for itself alone.
+var nobody = waiter{}
+
 // TestUnitHostsHoldTheRate asks as fast as it can, at random: no minute holds more than the rate, and the one that began it.
 func TestUnitHostsHoldTheRate(t *testing.T) {
 	for _, rate := range []int{1, 2, 7, 30, 59, 600} {
@@ -16,7 +19,7 @@ func TestUnitHostsHoldTheRate(t *testing.T) {
 			random, hosts := rand.New(rand.NewPCG(uint64(rate), 1)), NewHosts(rate)
 			var taken []time.Time
 			for now := start; now.Before(start.Add(10 * time.Minute)); {
-				if hosts.Take("host", now) {
+				if hosts.Take("host", nobody, now) {
 					taken = append(taken, now)
 				}
 				now = now.Add(time.Duration(random.Int64N(int64(2 * time.Minute / time.Duration(rate)))))
@@ -45,9 +48,9 @@ func TestUnitHostsAreFreeWhenTheySay(t *testing.T) {
 		t.Run(fmt.Sprint(rate), func(t *testing.T) {
 			random, hosts, now := rand.New(rand.NewPCG(uint64(rate), 2)), NewHosts(rate), start
 			for range 2000 {
-				free := hosts.FreeAt("host", now)
+				free := hosts.FreeAt("host", nobody, now)
 				if free.IsZero() {
-					if !hosts.Take("host", now) {
+					if !hosts.Take("host", nobody, now) {
 						t.Fatalf("it says that it is free, and refuses, at %s", now)
 					}
 					now = now.Add(time.Duration(random.Int64N(int64(time.Minute)) / int64(rate)))
@@ -56,10 +59,10 @@ func TestUnitHostsAreFreeWhenTheySay(t *testing.T) {
 				if !free.After(now) {
 					t.Fatalf("free at %s, which is not after %s: whoever waits for it is called again at once", free, now)
 				}
-				if hosts.Take("host", now) {
+				if hosts.Take("host", nobody, now) {
 					t.Fatalf("free at %s, and lets a request through at %s", free, now)
 				}
-				if now = free; !hosts.Take("host", now) {
+				if now = free; !hosts.Take("host", nobody, now) {
 					t.Fatalf("it said that it would be free at %s, and refuses", now)
 				}
 			}
@@ -75,18 +78,18 @@ func TestUnitHostsLookingTakesNothing(t *testing.T) {
 		for range 8 {
 			looking.Go(func() {
 				for range 5000 {
-					hosts.FreeAt("host", start)
+					hosts.FreeAt("host", nobody, start)
 				}
 			})
 		}
 		looking.Wait()
 	}
 	look()
-	if free := hosts.FreeAt("host", start); !free.IsZero() || !hosts.Take("host", start) {
+	if free := hosts.FreeAt("host", nobody, start); !free.IsZero() || !hosts.Take("host", nobody, start) {
 		t.Errorf("nobody asked the host, and it is free at %s only", free)
 	}
 	look()
-	if free := hosts.FreeAt("host", start); free.After(start.Add(2*time.Second + time.Microsecond)) {
+	if free := hosts.FreeAt("host", nobody, start); free.After(start.Add(2*time.Second + time.Microsecond)) {
 		t.Errorf("it was asked once, and is free after %s only", free.Sub(start))
 	}
 }
@@ -100,12 +103,12 @@ func TestUnitHostsAreTakenWhileSomebodyLooks(t *testing.T) {
 		var taking sync.WaitGroup
 		taking.Go(func() {
 			for range 2000 {
-				hosts.Take("host", start.Add(time.Duration(turns.Add(1))*turn))
+				hosts.Take("host", nobody, start.Add(time.Duration(turns.Add(1))*turn))
 			}
 		})
 		for turns.Load() < 2000 {
 			at := start.Add(time.Duration(turns.Load()) * turn)
-			if wait := hosts.FreeAt("host", at).Sub(at); wait > turn+time.Microsecond {
+			if wait := hosts.FreeAt("host", nobody, at).Sub(at); wait > turn+time.Microsecond {
 				t.Fatalf("a turn is %s, and it is free after %s", turn, wait)
 			}
 		}
@@ -115,13 +118,13 @@ func TestUnitHostsAreTakenWhileSomebodyLooks(t *testing.T) {
 
 func TestUnitHostsKeepApart(t *testing.T) {
 	hosts := NewHosts(1)
-	if !hosts.Take("one", start) || !hosts.Take("other", start) {
+	if !hosts.Take("one", nobody, start) || !hosts.Take("other", nobody, start) {
 		t.Error("two hosts wait for each other")
 	}
-	if hosts.Take("one", start.Add(59*time.Second)) {
+	if hosts.Take("one", nobody, start.Add(59*time.Second)) {
 		t.Error("one request a minute, and 59 s passed")
 	}
-	if !hosts.Take("one", start.Add(time.Minute)) {
+	if !hosts.Take("one", nobody, start.Add(time.Minute)) {
 		t.Error("one request a minute, and a minute passed")
 	}
 }
@@ -129,7 +132,7 @@ func TestUnitHostsKeepApart(t *testing.T) {
 func TestUnitHostsWithoutLimit(t *testing.T) {
 	hosts := NewHosts(0)
 	for range 10_000 {
-		if !hosts.Take("host", start) || !hosts.FreeAt("host", start).IsZero() {
+		if !hosts.Take("host", nobody, start) || !hosts.FreeAt("host", nobody, start).IsZero() {
 			t.Fatal("there is no limit")
 		}
 	}

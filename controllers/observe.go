@@ -168,7 +168,7 @@ func (r *Reconciler) refresh(seen *observation) {
 		Revocable:    seen.isRevocable(),
 	}
 	if seen.api != nil {
-		seen.facts.HostFree = r.Hosts.FreeAt(seen.api.Endpoint().Host, seen.now)
+		seen.facts.HostFree = r.Hosts.FreeAt(seen.api.Endpoint().Host, seen.waiter(), seen.now)
 		seen.facts.Patience = seen.memory.patience(seen.facts.Revocable, seen.now)
 	}
 }

@@ -34,6 +34,7 @@ func (r *Reconciler) report(ctx context.Context, seen *observation, done plan.St
 	r.refresh(seen)
 	next := plan.Next(seen.facts, seen.now)
 	status := statusOf(seen, next)
+	r.queueUp(seen, next)
 	r.Metrics.Observe(client.ObjectKeyFromObject(seen.cred), measured(seen, status))
 	if err := r.apply(ctx, seen, status); err != nil {
 		return ctrl.Result{}, err
@@ -64,10 +65,21 @@ func untilNext(next plan.Step, now time.Time) time.Duration {
 	return max(next.At.Sub(now), soon)
 }
 
+// queueUp keeps the place of a credential that waits for the turn of its token host, and gives up that of one that does not.
+func (r *Reconciler) queueUp(seen *observation, next plan.Step) {
+	waits := next.Do == plan.Wait && !next.At.IsZero() && (next.Why == plan.HostBusy || next.Why == plan.Deleted)
+	if !waits {
+		r.Hosts.Leave(client.ObjectKeyFromObject(seen.cred), seen.now)
+		return
+	}
+	r.Hosts.Wait(seen.api.Endpoint().Host, seen.waiter(), next.At, seen.now)
+}
+
 // forget lets go of what this process keeps of an object that is gone.
 func (r *Reconciler) forget(key types.NamespacedName) {
 	r.Metrics.Forget(key)
 	r.forgetMark(r.memory.forget(key))
+	r.Hosts.Leave(key, r.Clock.Now())
 }
 
 // apply writes the status unless it is what was written last: status is a view, and each write costs more than a rotation's other

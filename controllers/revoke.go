@@ -72,7 +72,7 @@ func (r *Reconciler) revocation(ctx context.Context, seen *observation) (problem
 	if because := r.isShared(ctx, seen); because != "" {
 		return nil, because, nil
 	}
-	if !r.Hosts.Take(seen.api.Endpoint().Host, seen.now) {
+	if !r.Hosts.Take(seen.api.Endpoint().Host, seen.waiter(), seen.now) {
 		return nil, "the turn of the token host did not come in time (--host-rate)", nil
 	}
 	try := r.prepareRevocation(seen)

@@ -192,12 +192,12 @@ func farewells() map[string]farewell {
 		}, result: "kept", event: "RefreshTokenKept", says: "may be spent already", why: "servers end a family for less"},
 		"host busy for long": {before: func(d *driven) {
 			d.Hosts = NewHosts(1)
-			d.Hosts.Take(strings.TrimPrefix(d.server.URL, "http://"), d.clock.Now())
+			d.Hosts.Take(strings.TrimPrefix(d.server.URL, "http://"), waiter{}, d.clock.Now())
 		},
 			result: "kept", event: "RefreshTokenKept", says: "--host-rate", why: "who waits for a deletion does not wait a minute"},
 		"host busy for a moment": {before: func(d *driven) {
 			d.Hosts = NewHosts(6)
-			d.Hosts.Take(strings.TrimPrefix(d.server.URL, "http://"), d.clock.Now())
+			d.Hosts.Take(strings.TrimPrefix(d.server.URL, "http://"), waiter{}, d.clock.Now())
 		},
 			result: "revoked", event: "RefreshTokenRevoked", why: "its turn comes within the patience"},
 	}

@@ -116,6 +116,7 @@ func (r *Reconciler) addTo(mgr ctrl.Manager, options Options) error {
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("fluentcredential").
 		For(&v1alpha1.FluentCredential{}, builder.WithPredicates(credentialChanged())).
+		WatchesRawSource(r.turns()).
 		WatchesMetadata(secretMetadata(), secretToCredentials(mgr.GetClient()), builder.WithPredicates(secretChanged())).
 		WithOptions(controller.Options{
 			MaxConcurrentReconciles: options.MaxConcurrentExchanges,

@@ -177,7 +177,7 @@ var situations = map[string]situation{
 		"other credentials were faster", func(s *scene) {
 			s.fresh()
 			s.r.Hosts = NewHosts(1)
-			s.r.Hosts.Take("acme.sandbox.api.fluentretail.com", s.now)
+			s.r.Hosts.Take("acme.sandbox.api.fluentretail.com", waiter{}, s.now)
 		},
 		"False RateLimited", "Unknown RateLimited", inProgress, "--host-rate", status.InProgressStatus,
 	},

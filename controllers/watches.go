@@ -11,6 +11,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"github.com/fluent-credential/operator/api/v1alpha1"
 	"github.com/fluent-credential/operator/internal/custody"
@@ -81,6 +82,19 @@ func secretToCredentials(reader client.Reader) handler.EventHandler {
 		}
 		return asRequests(requests)
 	})
+}
+
+// turns wakes a credential whose turn at its token host comes earlier than it was told. One call that is lost costs one turn.
+func (r *Reconciler) turns() source.Source {
+	calls := make(chan event.GenericEvent, 16)
+	r.Hosts.call = func(key types.NamespacedName) {
+		called := event.GenericEvent{Object: &v1alpha1.FluentCredential{ObjectMeta: metav1.ObjectMeta{Namespace: key.Namespace, Name: key.Name}}}
+		select {
+		case calls <- called:
+		default:
+		}
+	}
+	return source.Channel(calls, &handler.EnqueueRequestForObject{})
 }
 
 func asRequests(keys map[types.NamespacedName]bool) []reconcile.Request {

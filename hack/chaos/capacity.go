@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/fluent-credential/operator/hack/authsim"
@@ -52,19 +53,47 @@ func inTurn(ctx context.Context, s *stage, rate int) error {
 	if err := s.turnsTaken(ctx, before); err != nil {
 		return err
 	}
-	first := s.tokens.sendings()[before : before+len(s.creds)]
-	s.judgeRate(first, rate)
-	s.judgeOrder(first)
+	s.judgeRate(s.tokens.sendings()[before:], rate)
+	s.judgeOrder(s.firstTurns(before), time.Minute/time.Duration(rate))
 	return nil
 }
 
 func (s *stage) turnsTaken(ctx context.Context, before int) error {
 	return until(ctx, 8*time.Minute, "everybody had a turn", func(context.Context) (string, error) {
-		if had := len(s.tokens.sendings()) - before; had < len(s.creds) {
+		if had := len(s.firstTurns(before)); had < len(s.creds) {
 			return fmt.Sprintf("%d had", had), nil
 		}
 		return "", nil
 	})
+}
+
+// turn is a request, and when the token expired that it was to replace.
+type turn struct {
+	at, expires time.Time
+	user        string
+}
+
+// firstTurns are the first requests of each credential: all of them waited from the start. Those with the shortest lives come due
+// again before the last had its turn.
+func (s *stage) firstTurns(before int) []turn {
+	ledger := s.sim.Ledger()
+	expiries := map[string]time.Time{} // by user, of the first token
+	for _, token := range slices.Backward(ledger.AccessTokens) {
+		expiries[token.Username] = token.Expires
+	}
+	owners := map[string]string{}
+	for _, token := range ledger.RefreshTokens {
+		owners[token.Value] = token.Username
+	}
+	var first []turn
+	for _, each := range s.tokens.sendings()[before:] {
+		user := owners[each.spends]
+		if expires, isFirst := expiries[user]; isFirst {
+			first = append(first, turn{at: each.at, expires: expires, user: user})
+			delete(expiries, user)
+		}
+	}
+	return first
 }
 
 // judgeRate counts the requests of every minute.
@@ -78,37 +107,31 @@ func (s *stage) judgeRate(sent []sending, rate int) {
 	}
 }
 
-// judgeOrder compares the order of the requests with that of the expiries.
-func (s *stage) judgeOrder(sent []sending) {
-	ledger := s.sim.Ledger()
-	expiries := map[string]time.Time{} // by user, of the first token
-	for _, token := range ledger.AccessTokens {
-		if _, known := expiries[token.Username]; !known {
-			expiries[token.Username] = token.Expires
-		}
-	}
-	owners := map[string]string{}
-	for _, token := range ledger.RefreshTokens {
-		owners[token.Value] = token.Username
-	}
-	order := make([]time.Time, len(sent))
-	for i, each := range sent {
-		order[i] = expiries[owners[each.spends]]
-	}
-	pairs, inverted := inversions(order)
+// judgeOrder compares the order of the requests with that of the expiries, and looks for tokens that expired although there was time.
+func (s *stage) judgeOrder(turns []turn, interval time.Duration) {
+	pairs, inverted := inversions(turns)
 	s.count("pairs of requests in the order of their expiries", pairs-inverted)
 	s.count("pairs out of that order", inverted)
 	if inverted*10 > pairs {
 		s.find("%d of %d pairs of requests were not in the order of their expiries", inverted, pairs)
 	}
+	began := turns[0].at
+	slices.SortFunc(turns, func(a, b turn) int { return a.expires.Compare(b.expires) })
+	for number, each := range turns {
+		// There was time if its turn came before, were every other turn one of those that came due again.
+		hadTime := began.Add(2 * time.Duration(number+1) * interval).Before(each.expires)
+		if hadTime && each.at.After(each.expires) {
+			s.find("the token of %s expired %s before its turn", each.user, each.at.Sub(each.expires).Round(time.Millisecond))
+		}
+	}
 }
 
 // inversions counts the pairs, and those whose later one expires first.
-func inversions(order []time.Time) (pairs, inverted int) {
+func inversions(order []turn) (pairs, inverted int) {
 	for i := range order {
 		for j := range order[:i] {
 			pairs++
-			if order[i].Before(order[j]) {
+			if order[i].expires.Before(order[j].expires) {
 				inverted++
 			}
 		}

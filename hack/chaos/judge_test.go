@@ -1,6 +1,7 @@
 package main
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -121,13 +122,13 @@ func TestWithout(t *testing.T) {
 
 func TestOrderAndRate(t *testing.T) {
 	now := time.Now()
-	in := func(seconds ...int) (order []time.Time) {
+	in := func(seconds ...int) (order []turn) {
 		for _, second := range seconds {
-			order = append(order, now.Add(time.Duration(second)*time.Second))
+			order = append(order, turn{expires: now.Add(time.Duration(second) * time.Second)})
 		}
 		return order
 	}
-	for want, order := range map[int][]time.Time{0: in(1, 2, 2, 3), 1: in(1, 3, 2), 3: in(3, 2, 1)} {
+	for want, order := range map[int][]turn{0: in(1, 2, 2, 3), 1: in(1, 3, 2), 3: in(3, 2, 1)} {
 		if _, inverted := inversions(order); inverted != want {
 			t.Errorf("%d inversions, want %d", inverted, want)
 		}
@@ -141,6 +142,29 @@ func TestOrderAndRate(t *testing.T) {
 		s.judgeRate(sent, 30)
 		if (len(s.findings) > 0) != broken {
 			t.Errorf("one request every %s against 30 a minute: %q", apart, s.findings)
+		}
+	}
+}
+
+func TestTurnsInTime(t *testing.T) {
+	began := time.Now()
+	late := func(after, life time.Duration) turn {
+		return turn{user: "late", at: began.Add(after), expires: began.Add(life)}
+	}
+	prompt := turn{user: "prompt", at: began, expires: began.Add(10 * time.Second)}
+	for why, test := range map[string]struct {
+		second turn
+		broken bool
+	}{
+		"in time":                        {late(2*time.Second, 11*time.Second), false},
+		"a token that had time enough":   {late(20*time.Second, 11*time.Second), true},
+		"a token that nobody could save": {late(2*time.Second, time.Second), false},
+	} {
+		s := newServer(t)
+		s.judgeOrder([]turn{prompt, test.second}, 2*time.Second)
+		expired := slices.ContainsFunc(s.findings, func(finding string) bool { return strings.Contains(finding, "before its turn") })
+		if expired != test.broken {
+			t.Errorf("%s: %q", why, s.findings)
 		}
 	}
 }
