@@ -75,7 +75,7 @@ func TestCrashLoopWithAWrongPasswordKeepsTheBudget(t *testing.T) {
 	for range 30 {
 		func() {
 			whole := d.Custody.Writer
-			d.Custody.Writer = &crashing{Writer: whole, at: 1} // the commit of a state that exists, or its claim
+			d.Custody.Writer = &crashing{Writer: whole, at: 2} // the commit: the first is the claim, or what confirms it
 			defer func() { d.Custody.Writer = whole; _ = recover() }()
 			for range 10 {
 				d.pass()
