@@ -61,6 +61,10 @@ func (s *Store) follow(ctx context.Context, owner Owner, found *Record) (*Record
 	if err != nil {
 		return nil, fmt.Errorf("state Secret %s: %w", found.MovedTo, err)
 	}
+	if copied.Serial < found.Serial && !copied.Damaged {
+		// A process that was held up wrote it, long after the truth had come back from there.
+		return found, s.release(ctx, owner, found.MovedTo, copied)
+	}
 	return copied, s.letGo(ctx, found.secret)
 }
 

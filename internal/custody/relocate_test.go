@@ -187,3 +187,24 @@ func TestAForeignSecretUnderTheFormerName(t *testing.T) {
 	mustBe(t, "the state is read all the same", old, refreshOf(settle(t, a)))
 	mustBe(t, "and the foreign Secret is left alone", []string{first, second}, a.names())
 }
+
+// TestCopyThatCameTooLate: a process that was held up wrote it after the truth had gone on under its first name.
+func TestCopyThatCameTooLate(t *testing.T) {
+	a := newAPI(t)
+	record := a.born(first)
+	later := record.State
+	later.Serial += 2
+	current := a.put(record, later)
+	a.behind(func(client.Client) error {
+		_, err := a.store().create(t.Context(), owner, second, record.State)
+		return err
+	})
+	if found := a.open(); found.Serial != current.Serial {
+		t.Fatalf("serial %d is taken for the truth, want %d", found.Serial, current.Serial)
+	}
+	a.remove(first)
+	if found := settle(t, a); found.Serial != current.Serial {
+		t.Errorf("after the first name went, serial %d, want %d", found.Serial, current.Serial)
+	}
+	mustBe(t, "the Secrets", []string{second}, a.names())
+}
