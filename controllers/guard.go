@@ -103,7 +103,7 @@ func isIntact(verdict token.Verdict) bool {
 // seeded is the seed that is to be spent, as the guard knows it.
 func (o *observation) seeded(try *attempt) loginguard.Login {
 	login := o.guarded()
-	login.Seed = try.spends
+	login.Seed, login.Use.Claim = try.spends, try.claim.ID
 	return login
 }
 

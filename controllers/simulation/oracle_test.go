@@ -487,7 +487,7 @@ func (o *oracle) isOfNow(r *replica, made *claimed, asked question) {
 func (o *oracle) claimFor(r *replica, asked question) *claimed {
 	for i := len(o.order) - 1; i >= 0; i-- {
 		c := o.order[i]
-		if c.used || c.Holder.Start != r.Holder.Start || string(c.Grant) != asked.grant {
+		if c.used || c.Holder.Start != r.Holder.Start || string(c.Grant) != asked.grant || c.key.Name != o.world.running.name {
 			continue
 		}
 		if asked.refresh == "" || token.NewSecret(asked.refresh).Hash(c.salt) == c.Spends {

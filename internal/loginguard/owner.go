@@ -20,6 +20,7 @@ type Use struct {
 	Scope  string `json:"scope,omitempty"`
 	Owner  Owner  `json:"owner"`
 	Spent  bool   `json:"spent,omitempty"` // it is a seed, and was sent
+	Claim  string `json:"claim,omitempty"` // of a seed: the exchange that took it last
 }
 
 // Claimed is the state in which the owner uses the login, unless another one has it. The first to log in keeps it for as long as it
@@ -31,6 +32,7 @@ func (s State) Claimed(use Use, left func(Owner) bool) (State, *Refusal) {
 	case at < 0:
 		s.Uses = append(s.Uses, use)
 	case s.Uses[at].Owner.UID == use.Owner.UID:
+		s.Uses[at].Claim = use.Claim
 	case !left(s.Uses[at].Owner):
 		return s, &Refusal{Why: InUse, By: s.Uses[at].Owner}
 	default:
@@ -39,9 +41,10 @@ func (s State) Claimed(use Use, left func(Owner) bool) (State, *Refusal) {
 	return s, nil
 }
 
-// Unclaimed is the state in which the owner uses the login no more. A seed that was sent before stays taken.
+// Unclaimed is the state in which the owner uses the login no more. A seed stays taken that was sent before, or that another exchange
+// of the same owner has taken since.
 func (s State) Unclaimed(use Use) State {
-	s.Uses = slices.DeleteFunc(slices.Clone(s.Uses), func(u Use) bool { return u.is(use) && !u.Spent })
+	s.Uses = slices.DeleteFunc(slices.Clone(s.Uses), func(u Use) bool { return u.is(use) && !u.Spent && u.Claim == use.Claim })
 	return s
 }
 

@@ -48,6 +48,18 @@ func TestUnclaimedIsFreeForOthers(t *testing.T) {
 	}
 }
 
+func TestSeedThatAnotherExchangeTookIsNotGivenBack(t *testing.T) {
+	use := func(claim string) Use { return Use{Client: "client", Owner: Owner{UID: "1"}, Claim: claim} }
+	state, _ := State{}.Claimed(use("first"), nil)
+	state, _ = state.Claimed(use("second"), nil)
+	if len(state.Unclaimed(use("first")).Uses) != 1 {
+		t.Error("an exchange that was held up gave away what the next one is about to spend")
+	}
+	if len(state.Unclaimed(use("second")).Uses) != 0 {
+		t.Error("who took it last cannot give it back")
+	}
+}
+
 func TestSeedThatWasSentIsNeverGivenBack(t *testing.T) {
 	use := Use{Client: "client", Owner: Owner{UID: "1"}}
 	state, _ := State{}.Claimed(use, nil)
