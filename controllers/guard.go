@@ -125,8 +125,11 @@ func (r *Reconciler) hasLeft(ctx context.Context, owner loginguard.Owner, login 
 	if err != nil || string(cred.UID) != owner.UID {
 		return err == nil || apierrors.IsNotFound(err)
 	}
+	if !login.Seed.IsZero() {
+		return false // it lives, so the seed is its own
+	}
 	seen, err := r.observe(ctx, &cred, &remembered{})
-	if err != nil || seen.api == nil || seen.obstacle.reason != "" || !login.Seed.IsZero() {
+	if err != nil || seen.api == nil || seen.obstacle.reason != "" {
 		return false
 	}
 	now := seen.guarded()

@@ -104,12 +104,12 @@ func (r *Reconciler) observeJournal(ctx context.Context, seen *observation) {
 	}
 }
 
-// forgetSlot removes the file of a claim that was settled as lost.
-func (r *Reconciler) forgetSlot(ctx context.Context, claim custody.Claim) {
+// forgetSlot removes the file of a claim, which is named by its id.
+func (r *Reconciler) forgetSlot(ctx context.Context, claim string) {
 	if r.Journal == nil {
 		return
 	}
-	if err := r.Journal.Remove(claim.ID); err != nil {
+	if err := r.Journal.Remove(claim); err != nil {
 		ctrl.LoggerFrom(ctx).Error(err, "A file of the journal could not be removed")
 	}
 }
@@ -158,7 +158,7 @@ func (r *Reconciler) conclude(ctx context.Context, slot *journal.Slot, try *atte
 	r.discard(ctx, slot)
 	if try.answer.Verdict == token.Granted {
 		for _, claim := range lost {
-			r.forgetSlot(ctx, custody.Claim{ID: claim})
+			r.forgetSlot(ctx, claim)
 		}
 	}
 }

@@ -147,7 +147,7 @@ func (r *Reconciler) refresh(seen *observation) {
 	if seen.record.Forgotten {
 		seen.record.TakeForSpent(seen.login.Refresh, seen.login.Code)
 	}
-	cred, state := seen.cred, seen.record.State
+	cred, state, failure := seen.cred, seen.record.State, seen.failureFact()
 	seen.facts = plan.Observed{
 		Deleting:     !cred.DeletionTimestamp.IsZero(),
 		Registered:   isRegistered(seen),
@@ -163,8 +163,8 @@ func (r *Reconciler) refresh(seen *observation) {
 		Chain:        seen.chainFact(),
 		Login:        seen.loginFact(),
 		OnLostReply:  plan.Policy(cred.Spec.Refresh.OnLostReply),
-		Failure:      seen.failureFact(),
-		Mended:       seen.isMended(),
+		Failure:      failure,
+		Mended:       state.Failure != nil && failure == nil,
 		Revocable:    seen.isRevocable(),
 	}
 	if seen.api != nil {
@@ -217,12 +217,6 @@ func (o *observation) chainFact() plan.Chain {
 // isRolledBack: others have seen a higher serial than the state's.
 func (o *observation) isRolledBack() bool {
 	return max(o.workload.serial, o.witnessed()) > o.record.Serial
-}
-
-// isMended: what failed is tried at once with what a person changed, due or not. The chain may be gone by then, and with it the token
-// that is published.
-func (o *observation) isMended() bool {
-	return o.record.Failure != nil && o.record.Failure.Login != o.attempted()
 }
 
 // failureFact forgets a failure that another login or spec had.

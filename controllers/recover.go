@@ -60,7 +60,7 @@ func (r *Reconciler) settle(ctx context.Context, seen *observation) error {
 	}
 	r.Metrics.Recovered(recoveredAs[failure.Verdict])
 	if seen.unsealed != nil {
-		r.forgetSlot(ctx, claim)
+		r.forgetSlot(ctx, claim.ID)
 	}
 	ctrl.LoggerFrom(ctx).Info("The holder of a claim is gone", "grant", claim.Grant, "attempt", claim.Attempt,
 		"verdict", record.Failure.Verdict)

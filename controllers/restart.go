@@ -69,7 +69,7 @@ func (r *Reconciler) recoverEntries(ctx context.Context, since map[string]time.T
 func (r *Reconciler) sweep(ctx context.Context, defect *journal.Defect, isOld bool) (left bool) {
 	if defect.Kind == journal.Unbegun {
 		if isOld {
-			r.forgetSlot(ctx, custody.Claim{ID: defect.Claim})
+			r.forgetSlot(ctx, defect.Claim)
 		}
 		return !isOld // its process is gone, or makes it right now
 	}
@@ -84,7 +84,7 @@ func (r *Reconciler) sweep(ctx context.Context, defect *journal.Defect, isOld bo
 	if state, err := r.Custody.Open(ctx, owner); err != nil || state.Holds(claim) {
 		return true // whoever settles the claim looks at the slot
 	}
-	r.forgetSlot(ctx, claim)
+	r.forgetSlot(ctx, claim.ID)
 	return false
 }
 

@@ -157,21 +157,11 @@ func (b *bench) startOperator(ctx context.Context, args ...string) error {
 func (b *bench) until(ctx context.Context, what string, most time.Duration, holds func() (bool, error)) error {
 	ctx, cancel := context.WithTimeout(ctx, most)
 	defer cancel()
-	ticker := time.NewTicker(pollEvery)
-	defer ticker.Stop()
-	for {
-		ok, err := holds()
-		if err != nil || ok {
-			return err
-		}
-		select {
-		case <-ticker.C:
-		case <-ctx.Done():
-			return fmt.Errorf("waiting until %s: %w", what, ctx.Err())
-		case <-b.operator.Done():
-			return b.operator.Ended()
-		}
+	err := b.operator.Until(ctx, pollEvery, holds)
+	if err != nil && errors.Is(err, ctx.Err()) {
+		return fmt.Errorf("waiting until %s: %w", what, err)
 	}
+	return err
 }
 
 // patience is how long the operator may take for something that concerns every credential.

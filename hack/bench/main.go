@@ -11,10 +11,6 @@ import (
 	"os"
 	"time"
 
-	"github.com/go-logr/logr"
-	"k8s.io/klog/v2"
-	ctrl "sigs.k8s.io/controller-runtime"
-
 	"github.com/fluent-credential/operator/hack/localcluster"
 )
 
@@ -25,15 +21,7 @@ type options struct {
 	json        string
 }
 
-func main() {
-	localcluster.Tether()
-	ctrl.SetLogger(logr.Discard())
-	klog.SetLogger(logr.Discard())
-	if err := run(os.Args[1:]); err != nil {
-		fmt.Fprintln(os.Stderr, "bench:", err)
-		os.Exit(1)
-	}
-}
+func main() { localcluster.Main("bench", run) }
 
 func run(args []string) error {
 	options, err := parse(args)

@@ -16,10 +16,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/go-logr/logr"
-	"k8s.io/klog/v2"
-	ctrl "sigs.k8s.io/controller-runtime"
-
 	"github.com/fluent-credential/operator/hack/localcluster"
 )
 
@@ -31,14 +27,10 @@ type options struct {
 }
 
 func main() {
-	localcluster.Tether()
-	traceIfAsked()
-	ctrl.SetLogger(logr.Discard())
-	klog.SetLogger(logr.Discard())
-	if err := run(os.Args[1:]); err != nil {
-		fmt.Fprintln(os.Stderr, "chaos:", err)
-		os.Exit(1)
-	}
+	localcluster.Main("chaos", func(args []string) error {
+		traceIfAsked()
+		return run(args)
+	})
 }
 
 func run(args []string) error {

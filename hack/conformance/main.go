@@ -11,22 +11,10 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/go-logr/logr"
-	"k8s.io/klog/v2"
-	ctrl "sigs.k8s.io/controller-runtime"
-
 	"github.com/fluent-credential/operator/hack/localcluster"
 )
 
-func main() {
-	localcluster.Tether()
-	ctrl.SetLogger(logr.Discard())
-	klog.SetLogger(logr.Discard())
-	if err := run(os.Args[1:]); err != nil {
-		fmt.Fprintln(os.Stderr, "conformance:", err)
-		os.Exit(1)
-	}
-}
+func main() { localcluster.Main("conformance", run) }
 
 func run(args []string) error {
 	options, err := parse(args)

@@ -144,21 +144,7 @@ const (
 func (s *suite) until(ctx context.Context, holds func() (bool, error)) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	ticker := time.NewTicker(pollEvery)
-	defer ticker.Stop()
-	for {
-		ok, err := holds()
-		if err != nil || ok {
-			return err
-		}
-		select {
-		case <-ticker.C:
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-s.operator.Done():
-			return s.operator.Ended()
-		}
-	}
+	return s.operator.Until(ctx, pollEvery, holds)
 }
 
 // namespace makes a namespace of its own for a server's credentials.

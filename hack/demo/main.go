@@ -10,28 +10,16 @@ import (
 	"os"
 	"strconv"
 
-	"github.com/go-logr/logr"
-	"k8s.io/klog/v2"
-	ctrl "sigs.k8s.io/controller-runtime"
-
 	"github.com/fluent-credential/operator/hack/localcluster"
 )
 
 // rotationsVariable is the environment variable that says after how many rotations the demo ends.
 const rotationsVariable = "DEMO_ROTATIONS"
 
-func main() {
-	localcluster.Tether()
-	ctrl.SetLogger(logr.Discard()) // what the demo's own clients have to say is no part of the story
-	klog.SetLogger(logr.Discard())
-	if err := run(); err != nil {
-		fmt.Fprintln(os.Stderr, "demo:", err)
-		os.Exit(1)
-	}
-}
+func main() { localcluster.Main("demo", run) }
 
 // run plays the demo. That a person ends it is no error.
-func run() error {
+func run([]string) error {
 	rotations, err := rotationsWanted(os.Getenv(rotationsVariable))
 	if err != nil {
 		return err

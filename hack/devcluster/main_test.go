@@ -58,6 +58,7 @@ func TestFingerprintFollowsWhatABuildReads(t *testing.T) {
 		{"README", false, "text is not built in"},
 		{"go.sum", true, "it decides what is compiled"},
 		{"controlplane/main.go", true, "it is compiled"},
+		{"multicall/multicall.go", true, "both sets are made of it"},
 		{"node/main.go", false, "it belongs to the other set"},
 		{"compile.go", true, "it holds the flags of the build"},
 	} {

@@ -14,7 +14,7 @@ import (
 // sources, these here included, and the Go release and platform.
 func fingerprint(dir, pkg string) (string, error) {
 	files := []string{filepath.Join(dir, "go.mod"), filepath.Join(dir, "go.sum")}
-	for _, pattern := range []string{"*.go", pkg + "/*.go"} {
+	for _, pattern := range []string{"*.go", "multicall/*.go", pkg + "/*.go"} {
 		found, err := filepath.Glob(filepath.Join(dir, pattern))
 		if err != nil {
 			return "", err

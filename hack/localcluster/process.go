@@ -83,6 +83,25 @@ func (p *Process) Ended() error {
 	return fmt.Errorf("%s has ended by itself: %s", p.Name, how)
 }
 
+// Until looks every so often whether something holds, for as long as the process lives and the context lasts.
+func (p *Process) Until(ctx context.Context, every time.Duration, holds func() (bool, error)) error {
+	ticker := time.NewTicker(every)
+	defer ticker.Stop()
+	for {
+		ok, err := holds()
+		if err != nil || ok {
+			return err
+		}
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-p.done:
+			return p.Ended()
+		}
+	}
+}
+
 // Stop asks the process to end, and kills it where it takes too long, which is an error. It may be called again.
 func (p *Process) Stop() error {
 	if p.over() {

@@ -51,11 +51,7 @@ func (o *listOptions) run(ctx context.Context, names []string) error {
 	if len(names) > 0 && (o.allNamespaces || o.selector != "") {
 		return usage("a NAME goes with neither -A nor -l")
 	}
-	cluster, err := o.client()
-	if err != nil {
-		return err
-	}
-	found, err := o.find(ctx, cluster, names, o.selection)
+	_, found, err := o.pick(ctx, names, o.selection)
 	if err != nil {
 		return err
 	}

@@ -57,11 +57,7 @@ func (o *rotateOptions) run(ctx context.Context, names []string) error {
 	if err := o.checkChosen(names); err != nil {
 		return err
 	}
-	cluster, err := o.client()
-	if err != nil {
-		return err
-	}
-	found, err := o.find(ctx, cluster, names, o.selection)
+	cluster, found, err := o.pick(ctx, names, o.selection)
 	if err != nil {
 		return err
 	}

@@ -50,6 +50,16 @@ func (o *selection) checkChosen(names []string) error {
 	return nil
 }
 
+// pick is find together with the client that it finds them through.
+func (s *session) pick(ctx context.Context, names []string, chosen selection) (client.Client, []v1alpha1.FluentCredential, error) {
+	cluster, err := s.client()
+	if err != nil {
+		return nil, nil, err
+	}
+	found, err := s.find(ctx, cluster, names, chosen)
+	return cluster, found, err
+}
+
 // find reads the named FluentCredentials, or those that the selector matches.
 func (s *session) find(ctx context.Context, from client.Reader, names []string, chosen selection) ([]v1alpha1.FluentCredential, error) {
 	namespace, err := s.namespace()

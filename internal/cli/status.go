@@ -62,11 +62,7 @@ func (o *statusOptions) run(ctx context.Context, names []string) error {
 	if err := o.validate(); err != nil {
 		return err
 	}
-	cluster, err := o.client()
-	if err != nil {
-		return err
-	}
-	found, err := o.find(ctx, cluster, names, selection{})
+	cluster, found, err := o.pick(ctx, names, selection{})
 	if err != nil {
 		return err
 	}

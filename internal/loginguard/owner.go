@@ -27,7 +27,7 @@ type Use struct {
 // lives: whoever took it away could be given the very refresh token that the other one is about to spend.
 func (s State) Claimed(use Use, left func(Owner) bool) (State, *Refusal) {
 	s.Uses = slices.Clone(s.Uses)
-	at := slices.IndexFunc(s.Uses, func(u Use) bool { return u.Client == use.Client && u.Scope == use.Scope })
+	at := slices.IndexFunc(s.Uses, use.isSame)
 	switch {
 	case at < 0:
 		s.Uses = append(s.Uses, use)
@@ -62,6 +62,8 @@ func (s State) isSpent(use Use) bool {
 	return slices.ContainsFunc(s.Uses, func(u Use) bool { return u.is(use) && u.Spent })
 }
 
-func (u Use) is(other Use) bool {
-	return u.Client == other.Client && u.Scope == other.Scope && u.Owner.UID == other.Owner.UID
-}
+// is tells whether both are one owner's use of one login.
+func (u Use) is(other Use) bool { return u.isSame(other) && u.Owner.UID == other.Owner.UID }
+
+// isSame tells whether both use the login alike, whoever they are.
+func (u Use) isSame(other Use) bool { return u.Client == other.Client && u.Scope == other.Scope }

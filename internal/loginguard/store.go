@@ -95,10 +95,9 @@ func (g *Guard) OwnerOf(ctx context.Context, login Login) (*Owner, error) {
 	if err != nil {
 		return nil, client.IgnoreNotFound(err)
 	}
-	for _, use := range g.decode(secret.Data[stateKey]).Uses {
-		if use.Client == login.Use.Client && use.Scope == login.Use.Scope {
-			return &use.Owner, nil
-		}
+	uses := g.decode(secret.Data[stateKey]).Uses
+	if at := slices.IndexFunc(uses, login.Use.isSame); at >= 0 {
+		return &uses[at].Owner, nil
 	}
 	return nil, nil
 }
@@ -119,7 +118,7 @@ func (g *Guard) Settle(ctx context.Context, login Login, id string, verdict toke
 		case token.Granted:
 			state = state.Granted(id)
 		case token.Unknown:
-			state = state.Unknown(id)
+			return state.Unknown(id), errUnchanged
 		case token.Unsent, token.RefusedIntact, token.TryLater, token.RefusedDead:
 			state = state.Released(id)
 		}

@@ -3,11 +3,7 @@
 package main
 
 import (
-	"fmt"
 	"os"
-	"path/filepath"
-	"slices"
-	"strings"
 	_ "time/tzdata" // kube-apiserver validates the time zones of CronJobs
 
 	"go.etcd.io/etcd/server/v3/etcdmain"
@@ -20,6 +16,8 @@ import (
 	kubectl "k8s.io/kubectl/pkg/cmd"
 	kubectlutil "k8s.io/kubectl/pkg/cmd/util"
 	apiserver "k8s.io/kubernetes/cmd/kube-apiserver/app"
+
+	"github.com/fluent-credential/operator/hack/devcluster/multicall"
 )
 
 // programs maps the name the binary is called by to what it then is; each returns the exit code.
@@ -29,24 +27,7 @@ var programs = map[string]func() int{
 	"kubectl":        runKubectl,
 }
 
-func main() {
-	name := filepath.Base(os.Args[0])
-	run, ok := programs[name]
-	if !ok {
-		fmt.Fprintf(os.Stderr, "controlplane: called as %q; link it under one of: %s\n", name, strings.Join(names(), ", "))
-		os.Exit(2)
-	}
-	os.Exit(run())
-}
-
-func names() []string {
-	all := make([]string, 0, len(programs))
-	for name := range programs {
-		all = append(all, name)
-	}
-	slices.Sort(all)
-	return all
-}
+func main() { multicall.Main("controlplane", programs) }
 
 func runEtcd() int {
 	etcdmain.Main(os.Args)

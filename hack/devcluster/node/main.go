@@ -4,11 +4,6 @@ package main
 
 import (
 	"context"
-	"fmt"
-	"os"
-	"path/filepath"
-	"slices"
-	"strings"
 
 	"k8s.io/component-base/cli"
 	_ "k8s.io/component-base/logs/json/register"          // --logging-format=json
@@ -18,6 +13,8 @@ import (
 	proxy "k8s.io/kubernetes/cmd/kube-proxy/app"
 	scheduler "k8s.io/kubernetes/cmd/kube-scheduler/app"
 	kubelet "k8s.io/kubernetes/cmd/kubelet/app"
+
+	"github.com/fluent-credential/operator/hack/devcluster/multicall"
 )
 
 // programs maps the name the binary is called by to what it then is; each returns the exit code.
@@ -28,21 +25,4 @@ var programs = map[string]func() int{
 	"kubelet":                 func() int { return cli.Run(kubelet.NewKubeletCommand(context.Background())) },
 }
 
-func main() {
-	name := filepath.Base(os.Args[0])
-	run, ok := programs[name]
-	if !ok {
-		fmt.Fprintf(os.Stderr, "node: called as %q; link it under one of: %s\n", name, strings.Join(names(), ", "))
-		os.Exit(2)
-	}
-	os.Exit(run())
-}
-
-func names() []string {
-	all := make([]string, 0, len(programs))
-	for name := range programs {
-		all = append(all, name)
-	}
-	slices.Sort(all)
-	return all
-}
+func main() { multicall.Main("node", programs) }
