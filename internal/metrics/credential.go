@@ -1,11 +1,14 @@
 package metrics
 
 import (
+	"maps"
+	"math"
 	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/ptr"
 )
 
 // Credential is what one pass has found out of a FluentCredential. A zero time has no series: it would look like 1970, and alert.
@@ -23,83 +26,116 @@ type Credential struct {
 	ReplyLost   time.Time // the last one, as far as it is known
 }
 
-// credentials are the series that belong to a FluentCredential.
+// compact is what is kept of a Credential: ten thousand credentials have a hundred thousand series, which are made when somebody
+// asks for them.
+type compact struct {
+	reason                                    string
+	expires, nextRefresh, retry, barred, lost moment
+	failures                                  int32
+	ready, renewable, stalled                 bool
+}
+
+// moment is a time in nanoseconds since 1970; zero: none.
+type moment int64
+
+func momentOf(at time.Time) moment {
+	if at.IsZero() {
+		return 0
+	}
+	return moment(at.UnixNano())
+}
+
+// credentials are the series that belong to FluentCredentials.
 type credentials struct {
-	ready, renewable, stalled, reason      *prometheus.GaugeVec
-	expiration, nextRefresh, retry, barred *prometheus.GaugeVec
-	failures, lost                         *prometheus.GaugeVec
-
-	mu      sync.Mutex
-	reasons map[types.NamespacedName]string // the one that has a series
+	mu    sync.Mutex
+	known map[types.NamespacedName]compact
 }
 
-func newCredentials() *credentials {
-	return &credentials{
-		ready: ready.gauge(), renewable: renewable.gauge(), stalled: stalled.gauge(), reason: reason.gauge(),
-		expiration: expiration.gauge(), nextRefresh: nextRefresh.gauge(), retry: retry.gauge(), barred: barred.gauge(),
-		failures: failures.gauge(), lost: replyLost.gauge(), reasons: map[types.NamespacedName]string{},
+func newCredentials() *credentials { return &credentials{known: map[types.NamespacedName]compact{}} }
+
+// ofCredential are the definitions with their descriptions, in the order in which series makes the values.
+var ofCredential = describe(ready, renewable, stalled, failures, expiration, nextRefresh, retry, barred, replyLost)
+
+var reasonDesc = describe(reason)[0]
+
+func describe(definitions ...Definition) []*prometheus.Desc {
+	described := make([]*prometheus.Desc, len(definitions))
+	for i, d := range definitions {
+		described[i] = prometheus.NewDesc(prometheus.BuildFQName(namespace, "", d.Name), d.Meaning, d.Labels, nil)
+	}
+	return described
+}
+
+// Describe sends what the series are.
+func (c *credentials) Describe(into chan<- *prometheus.Desc) {
+	into <- reasonDesc
+	for _, desc := range ofCredential {
+		into <- desc
 	}
 }
 
-func (c *credentials) collectors() []prometheus.Collector {
-	return []prometheus.Collector{
-		c.ready, c.renewable, c.stalled, c.reason, c.expiration, c.nextRefresh, c.retry, c.barred, c.failures, c.lost,
+// Collect sends the series of every credential.
+func (c *credentials) Collect(into chan<- prometheus.Metric) {
+	for object, seen := range c.copied() {
+		for i, value := range seen.values() {
+			if value != nil {
+				into <- prometheus.MustNewConstMetric(ofCredential[i], prometheus.GaugeValue, *value, object.Namespace, object.Name)
+			}
+		}
+		if seen.reason != "" {
+			into <- prometheus.MustNewConstMetric(reasonDesc, prometheus.GaugeValue, 1, object.Namespace, object.Name, seen.reason)
+		}
 	}
+}
+
+// copied lets the passes go on while somebody who reads slowly is answered.
+func (c *credentials) copied() map[types.NamespacedName]compact {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return maps.Clone(c.known)
+}
+
+// values are in the order of ofCredential; nil: no series.
+func (c compact) values() []*float64 {
+	return []*float64{
+		truth(c.ready), truth(c.renewable), truth(c.stalled), ptr.To(float64(c.failures)),
+		c.expires.seconds(), c.nextRefresh.seconds(), c.retry.seconds(), c.barred.seconds(), c.lost.seconds(),
+	}
+}
+
+func truth(is bool) *float64 {
+	if is {
+		return ptr.To(1.0)
+	}
+	return ptr.To(0.0)
+}
+
+func (m moment) seconds() *float64 {
+	if m == 0 {
+		return nil
+	}
+	return ptr.To(float64(m) / 1e9)
 }
 
 // Observe sets the series of one credential.
 func (m *Metrics) Observe(object types.NamespacedName, seen Credential) {
-	c := m.credentials
-	setBool(c.ready, object, seen.Ready)
-	setBool(c.renewable, object, seen.Renewable)
-	setBool(c.stalled, object, seen.Stalled)
-	setTime(c.expiration, object, seen.Expires)
-	setTime(c.nextRefresh, object, seen.NextRefresh)
-	setTime(c.retry, object, seen.RetryAt)
-	setTime(c.barred, object, seen.BarredUntil)
-	c.failures.WithLabelValues(object.Namespace, object.Name).Set(float64(seen.Failures))
-	setTime(c.lost, object, seen.ReplyLost)
-	c.setReason(object, seen.Reason)
+	m.credentials.set(object, compact{
+		reason: seen.Reason, ready: seen.Ready, renewable: seen.Renewable, stalled: seen.Stalled,
+		failures: int32(min(seen.Failures, math.MaxInt32)), expires: momentOf(seen.Expires), nextRefresh: momentOf(seen.NextRefresh),
+		retry: momentOf(seen.RetryAt), barred: momentOf(seen.BarredUntil), lost: momentOf(seen.ReplyLost),
+	})
 	m.expect(seen.API)
+}
+
+func (c *credentials) set(object types.NamespacedName, seen compact) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.known[object] = seen
 }
 
 // Forget removes the series of a credential that is gone.
 func (m *Metrics) Forget(object types.NamespacedName) {
-	c := m.credentials
-	c.setReason(object, "")
-	for _, vec := range []*prometheus.GaugeVec{
-		c.ready, c.renewable, c.stalled, c.expiration, c.nextRefresh, c.retry, c.barred, c.failures, c.lost,
-	} {
-		vec.DeleteLabelValues(object.Namespace, object.Name)
-	}
-}
-
-// setReason replaces the one reason; empty: none.
-func (c *credentials) setReason(object types.NamespacedName, reason string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if before := c.reasons[object]; before != reason && before != "" {
-		c.reason.DeleteLabelValues(object.Namespace, object.Name, before)
-		delete(c.reasons, object)
-	}
-	if reason != "" {
-		c.reasons[object] = reason
-		c.reason.WithLabelValues(object.Namespace, object.Name, reason).Set(1)
-	}
-}
-
-func setBool(vec *prometheus.GaugeVec, object types.NamespacedName, is bool) {
-	value := 0.0
-	if is {
-		value = 1
-	}
-	vec.WithLabelValues(object.Namespace, object.Name).Set(value)
-}
-
-func setTime(vec *prometheus.GaugeVec, object types.NamespacedName, at time.Time) {
-	if at.IsZero() {
-		vec.DeleteLabelValues(object.Namespace, object.Name)
-		return
-	}
-	vec.WithLabelValues(object.Namespace, object.Name).Set(float64(at.UnixNano()) / 1e9)
+	m.credentials.mu.Lock()
+	defer m.credentials.mu.Unlock()
+	delete(m.credentials.known, object)
 }

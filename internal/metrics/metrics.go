@@ -40,7 +40,7 @@ func New(registry prometheus.Registerer) *Metrics {
 		journal: journal.counter(), guard: guard.counter(), revocations: revocations.counter(),
 		nudges: nudges.counter(), restarts: restarts.counter(), build: build.gauge(),
 	}
-	registry.MustRegister(m.credentials.collectors()...)
+	registry.MustRegister(m.credentials)
 	registry.MustRegister(m.exchanges, m.duration, m.published, m.lifeLeft, m.commits, m.recovered, m.journal, m.guard, m.revocations,
 		m.nudges, m.restarts, m.build)
 	m.begin()
