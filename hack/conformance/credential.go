@@ -74,7 +74,7 @@ func (s seen) tell() string {
 
 // create makes a login and the FluentCredential that uses it.
 func (s *subject) create(ctx context.Context, name string, policy v1alpha1.LostReplyPolicy, login map[string]string) (*credential, error) {
-	made := &credential{subject: s, key: types.NamespacedName{Namespace: s.server.name, Name: name}, first: s.proxy.count()}
+	made := &credential{subject: s, key: types.NamespacedName{Namespace: s.namespace, Name: name}, first: s.proxy.count()}
 	s.credentials = append(s.credentials, made)
 	if err := made.createLogin(ctx, login); err != nil {
 		return nil, err
@@ -212,7 +212,7 @@ func (c *credential) renew(ctx context.Context) (seen, error) {
 }
 
 // requests are those that the proxy has seen since the credential was made.
-func (c *credential) requests() tally { return tallyOf(c.proxy.since(c.first)) }
+func (c *credential) requests() tally { return c.proxy.tally(c.first) }
 
 // asked compares the requests with what they have to be.
 func (c *credential) asked(want tally) error {

@@ -9,9 +9,8 @@ import (
 
 // recovery is how a lost reply has to end where the login has a password.
 type recovery struct {
-	grant  string // by which the next token comes
-	asked  tally  // from the first login until then
-	reuses int    // that the server counts
+	grant string // by which the next token comes
+	asked tally  // from the first login until then
 }
 
 // recoveryFrom is what a policy does at a server. Whatever happens, no token is presented more than twice, and one family is lost at
@@ -21,31 +20,32 @@ func recoveryFrom(policy v1alpha1.LostReplyPolicy, again consequence) recovery {
 	case policy != v1alpha1.LostReplyRetry:
 		return recovery{grant: passwordGrant, asked: tally{logins: 2, refreshes: 1, most: 1}}
 	case again == tolerant:
-		return recovery{grant: refreshGrant, asked: tally{logins: 1, refreshes: 2, most: 2}, reuses: 1}
+		return recovery{grant: refreshGrant, asked: tally{logins: 1, refreshes: 2, reuses: 1, most: 2}}
 	}
-	return recovery{grant: passwordGrant, asked: tally{logins: 2, refreshes: 2, most: 2}, reuses: 1}
+	return recovery{grant: passwordGrant, asked: tally{logins: 2, refreshes: 2, refusedRefreshes: 1, reuses: 1, most: 2}}
 }
 
 func (r recovery) note(policy v1alpha1.LostReplyPolicy) string {
 	return fmt.Sprintf("%s: token presented %d×, %d new login", policy, r.asked.most, r.asked.logins-1)
 }
 
-func (s *subject) lostReply(ctx context.Context) (string, error) {
+func (s *subject) lostReply(ctx context.Context) (permitted, error) {
 	return s.lose(ctx, "lost-reply", s.server.right(), (*credential).loseReply)
 }
 
-func (s *subject) kill(ctx context.Context) (string, error) {
+func (s *subject) kill(ctx context.Context) (permitted, error) {
 	return s.lose(ctx, "kill", s.server.right(), (*credential).dieWithReply)
 }
 
-func (s *subject) wrongPolicy(ctx context.Context) (string, error) {
+func (s *subject) wrongPolicy(ctx context.Context) (permitted, error) {
 	first := s.proxy.count()
-	note, err := s.lose(ctx, "wrong-policy", s.server.wrong(), (*credential).loseReply)
+	result, err := s.lose(ctx, "wrong-policy", s.server.wrong(), (*credential).loseReply)
 	if err != nil || s.server.again == tolerant {
-		return note, err
+		return result, err
 	}
 	fate, err := s.fateOfLost(ctx, first)
-	return note + fate, err
+	result.note += fate
+	return result, err
 }
 
 // fateOfLost presents the token that was in the lost reply, past the operator: does it outlive the reuse of the one before it?
@@ -77,52 +77,37 @@ func (c *credential) loseReply(ctx context.Context) error {
 
 // dieWithReply kills the operator while the reply is under way.
 func (c *credential) dieWithReply(ctx context.Context) error {
-	_, err := c.interrupt(ctx, c.operator.Kill)
+	_, err := c.interrupt(ctx, func(context.Context) error { c.operator.Kill(); return nil })
 	return err
 }
 
 // lose loses a reply in some way and looks at how the operator recovers, at the chain that follows, and at the bystander.
 func (s *subject) lose(
 	ctx context.Context, name string, policy v1alpha1.LostReplyPolicy, how func(*credential, context.Context) error,
-) (string, error) {
+) (permitted, error) {
+	want := recoveryFrom(policy, s.server.again)
+	result := permitted{asked: want.asked.plus(unharmed), note: want.note(policy)}
 	cred, err := s.logIn(ctx, name, policy)
 	if err != nil {
-		return "", err
-	}
-	before, err := s.counts(ctx)
-	if err != nil {
-		return "", err
+		return result, err
 	}
 	if err := how(cred, ctx); err != nil {
-		return "", err
+		return result, err
 	}
-	want := recoveryFrom(policy, s.server.again)
 	if err := cred.obtained(ctx, 2, want.grant); err != nil {
-		return "", err
+		return result, err
 	}
 	if err := cred.asked(want.asked); err != nil {
-		return "", err
+		return result, err
 	}
-	if err := s.counted(ctx, before, counts{Presented: want.asked.refreshes, Reused: want.reuses}); err != nil {
-		return "", err
-	}
-	return want.note(policy), s.unharmed(ctx, cred)
+	return result, s.goOn(ctx, cred)
 }
 
-// counted compares what the server has counted since with what it has to be.
-func (s *subject) counted(ctx context.Context, before, want counts) error {
-	now, err := s.counts(ctx)
-	if err != nil {
-		return err
-	}
-	if got := now.minus(before); got != want {
-		return fmt.Errorf("the server has counted %+v, want %+v", got, want)
-	}
-	return nil
-}
+// unharmed is what goOn asks for.
+var unharmed = refreshed(3)
 
-// unharmed rotates what has to live on: the chain that was begun after the loss, and the one of the bystander.
-func (s *subject) unharmed(ctx context.Context, after *credential) error {
+// goOn rotates what has to live on: the chain that was begun after the loss, and the one of the bystander.
+func (s *subject) goOn(ctx context.Context, after *credential) error {
 	for range 2 {
 		if err := after.rotate(ctx); err != nil {
 			return fmt.Errorf("the chain after the loss: %w", err)
@@ -135,60 +120,73 @@ func (s *subject) unharmed(ctx context.Context, after *credential) error {
 }
 
 // lostLogin loses the reply to a first login. It may have been a refusal, so it counts as one; there is one more to be had.
-func (s *subject) lostLogin(ctx context.Context) (string, error) {
+func (s *subject) lostLogin(ctx context.Context) (permitted, error) {
+	result := permitted{asked: tally{logins: 2}.plus(refreshed(1))}
 	s.proxy.loseNext(passwordGrant)
 	cred, err := s.logIn(ctx, "lost-login", s.server.right())
 	if err != nil {
-		return "", err
+		return result, err
 	}
 	if err := cred.asked(tally{logins: 2}); err != nil {
-		return "", err
+		return result, err
 	}
-	return "", cred.rotate(ctx)
+	return result, cred.rotate(ctx)
 }
 
 // wrongPolicySeed loses a reply where there is no password: a person is asked, and a new seed is all it takes.
-func (s *subject) wrongPolicySeed(ctx context.Context) (string, error) {
+func (s *subject) wrongPolicySeed(ctx context.Context) (permitted, error) {
 	const user = "wrong-policy-seed"
+	policy := s.server.wrong()
+	result := permitted{asked: stallFrom(policy).plus(refreshed(1)).plus(unharmed)}
 	first, err := s.authorize(ctx, user)
 	if err != nil {
-		return "", err
+		return result, err
 	}
-	policy := s.server.wrong()
 	cred, err := s.create(ctx, user, policy, s.withClient(map[string]string{v1alpha1.RefreshTokenKey: first}))
 	if err != nil {
-		return "", err
+		return result, err
 	}
 	if err := cred.obtained(ctx, 1, refreshGrant); err != nil {
-		return "", err
+		return result, err
 	}
-	if err := cred.loseReply(ctx); err != nil {
-		return "", err
-	}
-	stalled, err := cred.await(ctx, "a person is asked", seen.stalled)
+	stalled, err := cred.stall(ctx)
 	if err != nil {
-		return "", err
+		return result, err
 	}
-	if err := cred.asked(stallFrom(policy)); err != nil {
-		return "", err
+	result.note = fmt.Sprintf("%s: %s, then a new seed", policy, stalled.reason(v1alpha1.ConditionStalled))
+	if err := cred.stands(ctx, stallFrom(policy)); err != nil {
+		return result, err
 	}
-	second, err := s.authorize(ctx, user)
+	if err := cred.reseed(ctx, user); err != nil {
+		return result, err
+	}
+	return result, s.goOn(ctx, cred)
+}
+
+// stall loses the reply to a refresh, and waits until a person is asked.
+func (c *credential) stall(ctx context.Context) (seen, error) {
+	if err := c.loseReply(ctx); err != nil {
+		return seen{}, err
+	}
+	return c.await(ctx, "a person is asked", seen.stalled)
+}
+
+// reseed gives a second seed, which is spent at once.
+func (c *credential) reseed(ctx context.Context, user string) error {
+	second, err := c.authorize(ctx, user)
 	if err != nil {
-		return "", err
+		return err
 	}
-	if err := cred.changeLogin(ctx, map[string]string{v1alpha1.RefreshTokenKey: second}); err != nil {
-		return "", err
+	if err := c.changeLogin(ctx, map[string]string{v1alpha1.RefreshTokenKey: second}); err != nil {
+		return err
 	}
-	if err := cred.obtained(ctx, 2, refreshGrant); err != nil {
-		return "", err
-	}
-	return fmt.Sprintf("%s: %s, then a new seed", policy, stalled.reason(v1alpha1.ConditionStalled)), s.unharmed(ctx, cred)
+	return c.obtained(ctx, 2, refreshGrant)
 }
 
 // stallFrom is what is asked before a person is: the seed, the token whose reply was lost, and under Retry that token again.
 func stallFrom(policy v1alpha1.LostReplyPolicy) tally {
 	if policy == v1alpha1.LostReplyRetry {
-		return tally{refreshes: 3, most: 2}
+		return tally{refreshes: 3, refusedRefreshes: 1, reuses: 1, most: 2}
 	}
-	return tally{refreshes: 2, most: 1}
+	return refreshed(2)
 }

@@ -27,7 +27,7 @@ func run(args []string) error {
 	ctx, stop := localcluster.UntilInterrupted()
 	defer stop()
 	table, err := judge(ctx, options)
-	if err != nil {
+	if err != nil || options.mutants {
 		return err
 	}
 	table.print(os.Stdout)
@@ -46,6 +46,7 @@ type options struct {
 	rotations int
 	require   []string // servers that must not be missing
 	markdown  string
+	mutants   bool
 }
 
 // Rotations of the scenario "rotate".
@@ -61,14 +62,15 @@ func parse(args []string) (options, error) {
 	quick := flags.Bool("quick", false, fmt.Sprintf("%d rotations instead of %d", fewRotations, manyRotations))
 	require := flags.String("require", "", "comma list of servers, or all, that must not be missing")
 	markdown := flags.String("markdown", "", "a file in which the table between its markers is replaced")
+	mutants := flags.Bool("mutants", false, "make mistakes between the operator and the server instead; a scenario has to find each")
 	if err := flags.Parse(args); err != nil {
 		return options{}, err
 	}
 	if flags.NArg() > 0 {
 		return options{}, fmt.Errorf("unexpected argument %q", flags.Arg(0))
 	}
-	chosen := options{rotations: manyRotations, markdown: *markdown}
-	if *quick {
+	chosen := options{rotations: manyRotations, markdown: *markdown, mutants: *mutants}
+	if *quick || *mutants {
 		chosen.rotations = fewRotations
 	}
 	var wrong [3]error

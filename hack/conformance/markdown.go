@@ -41,31 +41,25 @@ func (t *table) markdown() string {
 
 // writeResults has the scenarios downwards: there are more of them than fit across a page.
 func (t *table) writeResults(text *strings.Builder) {
-	fmt.Fprintf(text, "| scenario |%s\n|---|%s\n", t.across(func(r row) string { return r.server.name }), strings.Repeat("---|", len(t.rows)))
+	fmt.Fprintf(text, "| scenario | %s |\n|---|%s\n", t.across(" | ", func(r row) string { return r.server.name }), strings.Repeat("---|", len(t.rows)))
 	for _, scenario := range t.scenarios {
-		fmt.Fprintf(text, "| `%s` |%s\n", scenario.name, t.across(func(r row) string { return r.of(scenario.name) }))
+		fmt.Fprintf(text, "| `%s` | %s |\n", scenario.name, t.across(" | ", func(r row) string { return r.of(scenario.name) }))
 	}
 }
 
-func (t *table) across(of func(row) string) string {
-	var cells strings.Builder
-	for _, row := range t.rows {
-		fmt.Fprintf(&cells, " %s |", of(row))
-	}
-	return cells.String()
-}
-
-// writeTotals is what each server has counted over all scenarios.
+// writeTotals is what each server has counted over all scenarios, without what the judge did itself.
 func (t *table) writeTotals(text *strings.Builder) {
-	fmt.Fprintln(text, "| server | version | presented again, it | presented | reused | logins refused | revoked | took |")
-	fmt.Fprintln(text, "|---|---|---|---|---|---|---|---|")
+	fmt.Fprintln(text, "| server | version | presented again, it | granted | tokens presented | codes presented | reused | logins refused | clients refused | revoked | took |")
+	fmt.Fprintln(text, "|---|---|---|---|---|---|---|---|---|---|---|")
 	for _, row := range t.rows {
 		if row.version == "" {
-			fmt.Fprintf(text, "| %s | not installed | | | | | | |\n", row.server.name)
+			fmt.Fprintf(text, "| %s | not installed | | | | | | | | | |\n", row.server.name)
 			continue
 		}
-		fmt.Fprintf(text, "| %s | %s | %s | %d | %d | %d | %d | %s |\n", row.server.name, row.version, row.server.again,
-			row.total.Presented, row.total.Reused, row.total.RefusedLogins, row.total.Revoked, row.took.Round(time.Second))
+		told := row.total
+		fmt.Fprintf(text, "| %s | %s | %s | %d | %d | %d | %d | %d | %d | %d | %s |\n", row.server.name, row.version, row.server.again,
+			told.Granted, told.Presented, told.Codes, told.Reused, told.RefusedLogins, told.RefusedClients, told.Revoked,
+			row.took.Round(time.Second))
 	}
 }
 

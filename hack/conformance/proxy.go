@@ -21,6 +21,7 @@ type proxy struct {
 	requests []request
 	secrets  map[string]bool // every value that must never be seen anywhere else
 	fault    *fault
+	mutation mutation
 }
 
 // fault is what to do with the reply to the next request for a grant.
@@ -82,12 +83,13 @@ func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		return
 	}
-	said, err := p.forward(r, body)
+	asked := readRequest(r, body)
+	said, err := p.mutated(r, body, asked)
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusBadGateway)
 		return
 	}
-	if armed := p.note(readRequest(r, body, said)); armed != nil {
+	if armed := p.note(asked.with(said)); armed != nil {
 		close(armed.arrived)
 		<-armed.release
 		if armed.lose {
@@ -149,6 +151,9 @@ func (p *proxy) since(first int) []request {
 	defer p.mu.Unlock()
 	return append([]request(nil), p.requests[first:]...)
 }
+
+// tally is what the requests from a number on were about.
+func (p *proxy) tally(first int) tally { return tallyOf(p.since(0), first) }
 
 func (p *proxy) count() int {
 	p.mu.Lock()

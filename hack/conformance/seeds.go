@@ -15,62 +15,72 @@ import (
 )
 
 // seed gives a refresh token that a person has obtained.
-func (s *subject) seed(ctx context.Context) (string, error) {
+func (s *subject) seed(ctx context.Context) (permitted, error) {
 	give := func() (map[string]string, error) {
 		token, err := s.authorize(ctx, "seed")
 		return s.withClient(map[string]string{v1alpha1.RefreshTokenKey: token}), err
 	}
-	return s.plant(ctx, "seed", refreshGrant, give)
+	return permitted{asked: refreshed(2 + planted)}, s.plant(ctx, "seed", refreshGrant, give)
 }
 
 // codeSeed gives a code that a person has obtained.
-func (s *subject) codeSeed(ctx context.Context) (string, error) {
+func (s *subject) codeSeed(ctx context.Context) (permitted, error) {
 	give := func() (map[string]string, error) {
 		code, err := s.code(ctx, "code")
 		login := s.withClient(map[string]string{v1alpha1.CodeKey: code, v1alpha1.RedirectURIKey: redirectURI})
 		login[v1alpha1.ClientIDKey] += s.server.codeClient
 		return login, err
 	}
-	return s.plant(ctx, "code", codeGrant, give)
+	return permitted{asked: tally{codes: 2}.plus(refreshed(planted))}, s.plant(ctx, "code", codeGrant, give)
 }
 
-// plant lets a seed be spent, applies it again, and replaces it by another.
-func (s *subject) plant(ctx context.Context, name, grant string, give func() (map[string]string, error)) (string, error) {
+// planted is how many refreshes plant asks for, beside two seeds.
+const planted = 2
+
+// plant lets a seed be spent, applies it again, replaces it by another, and brings the first one back.
+func (s *subject) plant(ctx context.Context, name, grant string, give func() (map[string]string, error)) error {
 	login, err := give()
 	if err != nil {
-		return "", err
+		return err
 	}
 	cred, err := s.create(ctx, name, s.server.right(), login)
 	if err != nil {
-		return "", err
+		return err
 	}
 	if err := cred.obtained(ctx, 1, grant); err != nil {
-		return "", err
+		return err
 	}
 	if err := s.refuseTwin(ctx, name, login); err != nil {
-		return "", err
+		return err
 	}
 	if err := cred.applyAgain(ctx, login); err != nil {
-		return "", err
+		return err
 	}
 	if err := cred.rotate(ctx); err != nil {
-		return "", err
+		return err
 	}
+	return cred.replant(ctx, grant, login, give)
+}
+
+// replant gives another seed, and when that was spent the first one again: the manifest was taken back to what it was.
+func (c *credential) replant(ctx context.Context, grant string, first map[string]string, give func() (map[string]string, error)) error {
 	another, err := give()
 	if err != nil {
-		return "", err
+		return err
 	}
-	if err := cred.changeLogin(ctx, another); err != nil {
-		return "", err
+	if err := c.changeLogin(ctx, another); err != nil {
+		return err
 	}
-	if err := cred.obtained(ctx, 3, grant); err != nil {
-		return "", err
+	if err := c.obtained(ctx, 3, grant); err != nil {
+		return err
 	}
-	want := tally{refreshes: 3, most: 1}
-	if grant == codeGrant {
-		want = tally{refreshes: 1, codes: 2, most: 1}
+	if err := c.changeLogin(ctx, first); err != nil {
+		return err
 	}
-	return "", cred.asked(want)
+	if err := c.restartAtRest(ctx); err != nil {
+		return err
+	}
+	return c.rotate(ctx)
 }
 
 // refuseTwin gives the same seed to another FluentCredential, which has to leave it alone.
@@ -110,23 +120,33 @@ func (c *credential) applyAgain(ctx context.Context, login map[string]string) er
 }
 
 // afterwards looks at what is left when everything has been done.
-func (s *subject) afterwards(ctx context.Context) (string, error) {
-	before := s.proxy.count()
-	if err := s.restartAtRest(ctx); err != nil {
-		return "", err
+func (s *subject) afterwards(ctx context.Context) (permitted, error) {
+	left := s.remaining(ctx)
+	result := permitted{asked: refreshed(len(left))}
+	if s.server.revocationPath != "" {
+		result.asked.revocations = len(left)
 	}
-	if more := s.proxy.since(before); len(more) > 0 {
-		return "", fmt.Errorf("a restart with nothing due has asked the server: %+v", tallyOf(more))
-	}
-	if err := s.keptSecret(ctx); err != nil {
-		return "", err
-	}
-	for _, cred := range s.remaining(ctx) {
-		if err := cred.remove(ctx); err != nil {
-			return "", err
+	for _, cred := range left {
+		if err := cred.rotate(ctx); err != nil {
+			return result, fmt.Errorf("the family of %s: %w", cred.key.Name, err)
 		}
 	}
-	return "", nil
+	before := s.proxy.count()
+	if err := s.restartAtRest(ctx); err != nil {
+		return result, err
+	}
+	if more := s.proxy.since(before); len(more) > 0 {
+		return result, fmt.Errorf("a restart with nothing due has asked the server: %+v", tallyOf(more, 0))
+	}
+	if err := s.keptSecret(ctx); err != nil {
+		return result, err
+	}
+	for _, cred := range left {
+		if err := cred.remove(ctx); err != nil {
+			return result, err
+		}
+	}
+	return result, nil
 }
 
 // remaining are the credentials that were not deleted yet.
@@ -150,7 +170,7 @@ func (s *subject) restartAtRest(ctx context.Context) error {
 	if err := s.startOperator(ctx); err != nil {
 		return err
 	}
-	series := fmt.Sprintf("fluent_credential_ready{name=%%q,namespace=%q}", s.server.name)
+	series := fmt.Sprintf("fluent_credential_ready{name=%%q,namespace=%q}", s.namespace)
 	return s.until(ctx, func() (bool, error) {
 		text, err := localcluster.Get(ctx, s.operator.MetricsURL)
 		known := 0
@@ -163,7 +183,7 @@ func (s *subject) restartAtRest(ctx context.Context) error {
 	})
 }
 
-// keptSecret looks for what went through the proxy in what people read: the log, the events, the objects.
+// keptSecret looks for what went through the proxy in what people read: the log, the metrics, the events, the objects.
 func (s *subject) keptSecret(ctx context.Context) error {
 	log, err := os.ReadFile(s.operator.Log)
 	if err != nil {
@@ -172,9 +192,16 @@ func (s *subject) keptSecret(ctx context.Context) error {
 	if err := s.proxy.seenIn("the operator's log", log); err != nil {
 		return err
 	}
+	metrics, err := localcluster.Get(ctx, s.operator.MetricsURL)
+	if err != nil {
+		return err
+	}
+	if err := s.proxy.seenIn("the operator's metrics", metrics); err != nil {
+		return err
+	}
 	for _, path := range []string{
-		"/apis/events.k8s.io/v1/namespaces/" + s.server.name + "/events",
-		"/apis/" + v1alpha1.GroupVersion.String() + "/namespaces/" + s.server.name + "/fluentcredentials",
+		"/apis/events.k8s.io/v1/namespaces/" + s.namespace + "/events",
+		"/apis/" + v1alpha1.GroupVersion.String() + "/namespaces/" + s.namespace + "/fluentcredentials",
 	} {
 		text, err := s.kubectl(ctx, "get --raw "+path)
 		if err != nil {

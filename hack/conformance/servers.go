@@ -17,6 +17,7 @@ type server struct {
 	revocationPath string // empty: it has none
 	basic          bool   // the client authenticates by HTTP Basic
 	codeClient     string // what is appended to the client's id for codes
+	trustsTokens   bool   // it does not ask who presents a refresh token
 
 	again consequence
 }
@@ -51,6 +52,7 @@ var servers = []server{
 	{
 		name: "go-oauth2", about: "reads the parameters from the query too, as Fluent's older documentation shows it; the old access token dies at the refresh",
 		make: goProgram("go-oauth2"), provider: oauth2("/token", "", "parameterStyle", "Query"), tokenPath: "/token", again: refuses,
+		trustsTokens: true,
 	},
 	{
 		name: "fosite", about: "the library of Ory Hydra: reuse revokes the family",

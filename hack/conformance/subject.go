@@ -2,13 +2,13 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"net/http"
-	"net/url"
 	"strings"
 	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/fluent-credential/operator/hack/localcluster"
 )
@@ -16,25 +16,16 @@ import (
 // subject is a server at work, with the proxy before it.
 type subject struct {
 	*suite
-	server  server
-	process *localcluster.Server
-	proxy   *proxy
+	server    server
+	namespace string // of its credentials
+	process   *localcluster.Server
+	proxy     *proxy
 
 	credentials []*credential
 	bystander   *credential
-	own         int // refresh tokens that the judge has presented itself
-}
 
-// counts is what a server says of itself.
-type counts struct {
-	Presented     int `json:"presented"` // refresh tokens, at the token endpoint
-	Reused        int `json:"reused"`    // of these, tokens that had been spent before
-	RefusedLogins int `json:"refusedLogins"`
-	Revoked       int `json:"revoked"` // refresh tokens, at the revocation endpoint
-}
-
-func (c counts) minus(before counts) counts {
-	return counts{c.Presented - before.Presented, c.Reused - before.Reused, c.RefusedLogins - before.RefusedLogins, c.Revoked - before.Revoked}
+	own   counts    // what the judge has done itself, past the operator and the proxy
+	heard witnesses // when they were heard last
 }
 
 // hear runs every scenario against one server.
@@ -42,7 +33,7 @@ func (s *suite) hear(ctx context.Context, wanted server) row {
 	began := time.Now()
 	s.say("%s", wanted.name)
 	result := row{server: wanted, cells: map[string]cell{}}
-	process, err := s.start(ctx, wanted)
+	subject, err := s.seat(ctx, wanted, wanted.name)
 	if err != nil {
 		var lacking missing
 		result.missing = errors.As(err, &lacking)
@@ -50,27 +41,51 @@ func (s *suite) hear(ctx context.Context, wanted server) row {
 		s.say("%s: %v", wanted.name, err)
 		return result
 	}
-	defer process.Stop() //nolint:errcheck // it is killed where it does not stop, and nothing of it is needed any more
-	result.version = strings.TrimPrefix(process.Version, "v")
-	front, err := newProxy(process.URL)
-	if err != nil {
-		result.err = err
-		return result
-	}
-	defer front.Close() //nolint:errcheck // the run is over
-	subject := &subject{suite: s, server: wanted, process: process, proxy: front}
+	defer subject.leave()
+	result.version = strings.TrimPrefix(subject.process.Version, "v")
 	result.err = subject.playAll(ctx, &result)
 	result.took = time.Since(began)
 	return result
 }
 
-// playAll plays the scenarios one after another, so that what the server counts belongs to one.
-func (s *subject) playAll(ctx context.Context, into *row) error {
-	if err := s.namespace(ctx, s.server.name); err != nil {
+// seat starts a server, and the proxy before it.
+func (s *suite) seat(ctx context.Context, wanted server, namespace string) (*subject, error) {
+	process, err := s.start(ctx, wanted)
+	if err != nil {
+		return nil, err
+	}
+	front, err := newProxy(process.URL)
+	if err != nil {
+		return nil, errors.Join(err, process.Stop())
+	}
+	return &subject{suite: s, server: wanted, namespace: namespace, process: process, proxy: front}, nil
+}
+
+// leave ends both. The server is killed where it does not stop, and nothing of it is needed any more.
+func (s *subject) leave() {
+	_ = s.proxy.Close()
+	_ = s.process.Stop()
+}
+
+// open makes the bystander, which every other credential lives beside.
+func (s *subject) open(ctx context.Context) error {
+	err := s.admin.Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: s.namespace}})
+	if err != nil {
 		return err
 	}
-	var err error
 	if s.bystander, err = s.logIn(ctx, bystanderName, s.server.right()); err != nil {
+		return err
+	}
+	seen, counted, err := s.hearing(ctx)
+	if err == nil {
+		err = judged(tally{logins: 1}, seen, counted)
+	}
+	return err
+}
+
+// playAll plays the scenarios one after another, so that what the witnesses say belongs to one.
+func (s *subject) playAll(ctx context.Context, into *row) error {
+	if err := s.open(ctx); err != nil {
 		return fmt.Errorf("the first login of all: %w", err)
 	}
 	for _, scenario := range s.options.scenarios {
@@ -81,26 +96,22 @@ func (s *subject) playAll(ctx context.Context, into *row) error {
 		into.cells[scenario.name] = played
 		s.say("%s: %-17s %s", s.server.name, scenario.name, played.long())
 	}
-	into.total, err = s.counts(ctx)
-	return err
+	into.total = s.heard.counted
+	return nil
 }
 
-// play plays one scenario, with the server's own counts before and after.
+// play plays one scenario, and judges it by what both witnesses say happened since the last one.
 func (s *subject) play(ctx context.Context, scenario scenario) cell {
 	if err := s.recover(ctx); err != nil {
 		return cell{err: err}
 	}
-	before, err := s.counts(ctx)
-	if err != nil {
-		return cell{err: err}
+	permitted, err := scenario.play(s, ctx)
+	seen, counted, hearingErr := s.hearing(ctx)
+	played := cell{note: permitted.note, counts: counted.plus(permitted.own), notApplicable: permitted.notApplicable, err: errors.Join(err, hearingErr)}
+	if played.err == nil {
+		played.err = judged(permitted.asked, seen, counted)
 	}
-	note, err := scenario.play(s, ctx)
-	after, countErr := s.counts(ctx)
-	played := cell{note: note, counts: after.minus(before), err: errors.Join(err, countErr)}
-	if errors.Is(err, errNotApplicable) {
-		played.err, played.notApplicable = nil, true
-	}
-	if played.err != nil && ctx.Err() == nil {
+	if played.err != nil && ctx.Err() == nil && !s.options.mutants {
 		s.say("the end of the operator's log:\n%s", s.operator.LastLines(5))
 	}
 	return played
@@ -115,76 +126,4 @@ func (s *subject) recover(ctx context.Context) error {
 	default:
 		return nil
 	}
-}
-
-// counts is what the server has counted until now, without what the judge has done itself.
-func (s *subject) counts(ctx context.Context) (counts, error) {
-	var told counts
-	body, err := localcluster.Get(ctx, s.process.URL+"/judge/counts")
-	if err == nil {
-		err = json.Unmarshal(body, &told)
-	}
-	if err != nil {
-		return told, fmt.Errorf("the counts of %s: %w", s.server.name, err)
-	}
-	told.Presented -= s.own
-	return told, nil
-}
-
-// accepts asks the endpoint that the server protects whether it accepts an access token.
-func (s *subject) accepts(ctx context.Context, authorization string) (bool, error) {
-	asked, err := http.NewRequestWithContext(ctx, http.MethodGet, s.process.URL+"/resource", nil)
-	if err != nil {
-		return false, err
-	}
-	asked.Header.Set("Authorization", authorization)
-	said, err := do(asked)
-	return said.status == http.StatusOK, err
-}
-
-// authorize logs a person in, past the operator, and returns the refresh token.
-func (s *subject) authorize(ctx context.Context, user string) (string, error) {
-	status, reply, err := s.grant(ctx, url.Values{"grant_type": {passwordGrant}, "username": {user}, "password": {s.password}})
-	if err == nil && (status != http.StatusOK || reply.Refresh == "") {
-		err = fmt.Errorf("a person's own login: HTTP %d", status)
-	}
-	return reply.Refresh, err
-}
-
-// works presents a refresh token to the token endpoint itself, past the operator.
-func (s *subject) works(ctx context.Context, refreshToken string) (bool, error) {
-	s.own++
-	status, _, err := s.grant(ctx, url.Values{"grant_type": {refreshGrant}, "refresh_token": {refreshToken}})
-	return status == http.StatusOK, err
-}
-
-// code has a person say yes, and returns the authorization code.
-func (s *subject) code(ctx context.Context, user string) (string, error) {
-	asked, err := http.NewRequestWithContext(ctx, http.MethodPost, s.process.URL+"/judge/code?user="+url.QueryEscape(user), nil)
-	if err != nil {
-		return "", err
-	}
-	said, err := do(asked)
-	if err == nil && (said.status != http.StatusOK || len(said.body) == 0) {
-		err = fmt.Errorf("a person's authorization: HTTP %d", said.status)
-	}
-	return string(said.body), err
-}
-
-// grant asks the token endpoint itself, past the operator and its proxy.
-func (s *subject) grant(ctx context.Context, form url.Values) (int, granted, error) {
-	if !s.server.basic {
-		form.Set("client_id", clientID)
-		form.Set("client_secret", s.clientSecret)
-	}
-	asked, err := http.NewRequestWithContext(ctx, http.MethodPost, s.process.URL+s.server.tokenPath, strings.NewReader(form.Encode()))
-	if err != nil {
-		return 0, granted{}, err
-	}
-	asked.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	if s.server.basic {
-		asked.SetBasicAuth(clientID, s.clientSecret)
-	}
-	said, err := do(asked)
-	return said.status, readGranted(said.body), err
 }

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -38,6 +37,7 @@ type suite struct {
 	operator     *localcluster.Operator
 
 	password, clientSecret string
+	infected               int // servers that were started for a mutant
 }
 
 // judge runs the scenarios against each server, and leaves nothing behind.
@@ -51,6 +51,9 @@ func judge(ctx context.Context, options options) (_ *table, err error) {
 	s.cluster = cluster
 	if err := s.setUp(ctx); err != nil {
 		return nil, err
+	}
+	if options.mutants {
+		return nil, s.infectAll(ctx)
 	}
 	results := &table{scenarios: options.scenarios, rotations: options.rotations}
 	for _, server := range options.servers {
@@ -145,9 +148,4 @@ func (s *suite) until(ctx context.Context, holds func() (bool, error)) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	return s.operator.Until(ctx, pollEvery, holds)
-}
-
-// namespace makes a namespace of its own for a server's credentials.
-func (s *suite) namespace(ctx context.Context, name string) error {
-	return s.admin.Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}})
 }

@@ -35,7 +35,7 @@ type cell struct {
 	err           error
 }
 
-// short is the cell in a table: how it went, and how many reuses the server has counted.
+// short is the cell in a table: how it went, and what the server has counted.
 func (c cell) short() string {
 	switch {
 	case c.err != nil:
@@ -43,7 +43,7 @@ func (c cell) short() string {
 	case c.notApplicable:
 		return "–"
 	}
-	return fmt.Sprintf("ok, %d", c.counts.Reused)
+	return "ok " + c.counts.brief()
 }
 
 // long is the cell in a line of its own.
@@ -54,7 +54,7 @@ func (c cell) long() string {
 	case c.notApplicable:
 		return "not applicable: the server has no such thing"
 	}
-	text := fmt.Sprintf("ok; the server counts %d presented, %d reused", c.counts.Presented, c.counts.Reused)
+	text := fmt.Sprintf("ok; the server counts %s %s", c.counts.brief(), briefly)
 	if c.note != "" {
 		text += "; " + c.note
 	}
@@ -75,22 +75,28 @@ func (r row) of(name string) string {
 // print prints the table for people at a terminal.
 func (t *table) print(out io.Writer) {
 	columns := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(columns, "\nserver\t"+strings.Join(namesOf(t.scenarios, scenario.called), "\t"))
-	for _, row := range t.rows {
-		cells := []string{strings.TrimSpace(row.server.name + " " + row.version)}
-		for _, scenario := range t.scenarios {
-			cells = append(cells, row.of(scenario.name))
-		}
-		fmt.Fprintln(columns, strings.Join(cells, "\t"))
+	fmt.Fprintln(columns, "\nscenario\t"+t.across("\t", func(r row) string { return r.server.name }))
+	for _, scenario := range t.scenarios {
+		fmt.Fprintln(columns, scenario.name+"\t"+t.across("\t", func(r row) string { return r.of(scenario.name) }))
 	}
+	fmt.Fprintln(columns, "version\t"+t.across("\t", func(r row) string { return r.version }))
 	_ = columns.Flush() // where a terminal fails there is nobody left to tell
 	for _, row := range t.rows {
 		if row.err != nil {
 			fmt.Fprintf(out, "%s: %v\n", row.server.name, row.err)
 		}
 	}
-	fmt.Fprintf(out, "after «ok»: refresh tokens that were presented again, as the server itself counts them; %d rotations; %s\n",
-		t.rotations, t.took.Round(time.Second))
+	fmt.Fprintf(out, "after «ok»: %s, as the server itself counts, which is what the scenario permits; %d rotations; %s\n",
+		briefly, t.rotations, t.took.Round(time.Second))
+}
+
+// across is a cell of each server.
+func (t *table) across(between string, of func(row) string) string {
+	var cells []string
+	for _, row := range t.rows {
+		cells = append(cells, of(row))
+	}
+	return strings.Join(cells, between)
 }
 
 // verdict is an error where anything is red, or missing although it is required.

@@ -52,12 +52,12 @@ func TestWhatAPolicyMayCost(t *testing.T) {
 	for _, again := range []consequence{refuses, revokes, tolerant} {
 		for _, policy := range policies {
 			got := recoveryFrom(policy, again)
-			if got.asked.most > 2 || got.asked.logins > 2 || got.asked.refusedLogins > 0 || got.reuses > 1 {
+			if got.asked.most > 2 || got.asked.logins > 2 || got.asked.refusedLogins > 0 || got.asked.reuses > 1 {
 				t.Errorf("%s where the server %s: %+v", policy, again, got)
 			}
 		}
 		subject := server{again: again}
-		if got := recoveryFrom(subject.right(), again); again != tolerant && got.reuses > 0 {
+		if got := recoveryFrom(subject.right(), again); again != tolerant && got.asked.reuses > 0 {
 			t.Errorf("the right policy has a token reused where the server %s", again)
 		}
 		if subject.right() == subject.wrong() {
@@ -82,7 +82,7 @@ func TestVerdict(t *testing.T) {
 		"another is required, not the lacking x": {row{err: missing("needs npm"), missing: true}, []string{"y"}, false},
 	} {
 		test.row.server.name = "x"
-		results := &table{scenarios: scenarios[:1], rows: []row{test.row}}
+		results := &table{scenarios: scenarios[1:2], rows: []row{test.row}}
 		if err := results.verdict(test.required); (err != nil) != test.red {
 			t.Errorf("%s: %v", why, err)
 		}
@@ -97,7 +97,7 @@ func TestNothingIsSilentlyGreen(t *testing.T) {
 		"what was not played because the server is lacking": {row{missing: true}, "not installed"},
 		"what was not played because of an error":           {row{err: errors.New("no")}, "RED"},
 		"what the server cannot do":                         {row{cells: map[string]cell{"obtain": {notApplicable: true}}}, "–"},
-		"what went well":                                    {row{cells: map[string]cell{"obtain": {counts: counts{Reused: 1}}}}, "ok, 1"},
+		"what went well":                                    {row{cells: map[string]cell{"obtain": {counts: counts{Granted: 2, Presented: 1, Codes: 1, Reused: 1}}}}, "ok 2/2/1/0"},
 	} {
 		if got := test.row.of("obtain"); got != test.want {
 			t.Errorf("%s: %q, want %q", why, got, test.want)
@@ -110,7 +110,7 @@ func TestTheTableReplacesTheLastOne(t *testing.T) {
 	if err := os.WriteFile(path, []byte("before\n"+beginMark+"\nold\n"+endMark+"\nafter\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	results := &table{scenarios: scenarios[:1], rows: []row{{
+	results := &table{scenarios: scenarios[1:2], rows: []row{{
 		server: server{name: "x", again: refuses}, version: "1.2", cells: map[string]cell{"obtain": {note: "well"}},
 	}}}
 	if err := results.save(path); err != nil {
@@ -121,7 +121,7 @@ func TestTheTableReplacesTheLastOne(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := string(text)
-	for _, want := range []string{"before\n" + beginMark, endMark + "\nafter\n", "| `obtain` | ok, 0 |", "| x | 1.2 |", "| well |"} {
+	for _, want := range []string{"before\n" + beginMark, endMark + "\nafter\n", "| `obtain` | ok 0/0/0/0 |", "| x | 1.2 |", "| well |"} {
 		if !strings.Contains(got, want) {
 			t.Errorf("no %q in:\n%s", want, got)
 		}

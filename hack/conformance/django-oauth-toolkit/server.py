@@ -49,12 +49,28 @@ from oauth2_provider.decorators import protected_resource
 from oauth2_provider.models import Application, Grant, RefreshToken
 from oauth2_provider.oauth2_validators import OAuth2Validator
 
-counts = {"presented": 0, "reused": 0, "refusedLogins": 0, "revoked": 0}
+counts = dict.fromkeys(["granted", "presented", "codes", "reused", "refusedLogins", "refusedClients", "revoked"], 0)
 spent = set()
 
 
 class Validator(OAuth2Validator):
     """The library's validator, which notes what it is asked."""
+
+    def authenticate_client(self, request, *args, **kwargs):
+        known = super().authenticate_client(request, *args, **kwargs)
+        if not known:
+            counts["refusedClients"] += 1
+        return known
+
+    def validate_code(self, client_id, code, client, request, *args, **kwargs):
+        counts["codes"] += 1
+        if code in spent:
+            counts["reused"] += 1
+        return super().validate_code(client_id, code, client, request, *args, **kwargs)
+
+    def invalidate_authorization_code(self, client_id, code, request, *args, **kwargs):
+        spent.add(code)
+        super().invalidate_authorization_code(client_id, code, request, *args, **kwargs)
 
     def validate_refresh_token(self, refresh_token, client, request, *args, **kwargs):
         counts["presented"] += 1
@@ -65,6 +81,7 @@ class Validator(OAuth2Validator):
     def save_bearer_token(self, token, request, *args, **kwargs):
         presented = getattr(request, "refresh_token_instance", None)
         super().save_bearer_token(token, request, *args, **kwargs)
+        counts["granted"] += 1
         if presented:
             spent.add(presented.token)
 

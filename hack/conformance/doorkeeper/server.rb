@@ -16,7 +16,7 @@ require 'rack/handler/webrick'
 def setting(name) = ENV.fetch("CONFORMANCE_#{name}")
 
 USERS = setting('USERS').split(',')
-COUNTS = { presented: 0, reused: 0, refusedLogins: 0, revoked: 0 }
+COUNTS = { presented: 0, codes: 0, reused: 0, refusedLogins: 0, refusedClients: 0, revoked: 0 }
 SPENT = Set.new
 
 class User < ActiveRecord::Base; end
@@ -39,8 +39,8 @@ module NotePresentations
   private
 
   def validate_token
-    COUNTS[:presented] += 1
-    COUNTS[:reused] += 1 if SPENT.include?(@refresh_token_parameter) || SPENT.include?(refresh_token&.refresh_token)
+    COUNTS[:presented] += 1 if client
+    COUNTS[:reused] += 1 if client && (SPENT.include?(@refresh_token_parameter) || SPENT.include?(refresh_token&.refresh_token))
     super
   end
 
@@ -50,8 +50,24 @@ module NotePresentations
   end
 end
 
-module NoteRevocations
+module NoteCodes
   private
+
+  def validate_grant
+    COUNTS[:codes] += 1
+    COUNTS[:reused] += 1 if grant&.revoked?
+    super
+  end
+end
+
+module NoteRefusalsAndRevocations
+  private
+
+  # authorize_response is made once in a request, and asked for more often.
+  def authorize_response
+    made = @authorize_response
+    super.tap { |said| COUNTS[:refusedClients] += 1 if made.nil? && said.try(:name) == :invalid_client }
+  end
 
   def revoke_token
     COUNTS[:revoked] += 1 if token&.accessible?
@@ -82,7 +98,8 @@ end
 
 # What the judge of the run asks for.
 class JudgeController < ActionController::API
-  def counts = render(json: COUNTS)
+  # counts: of what was granted the library's own table tells.
+  def counts = render(json: COUNTS.merge(granted: Doorkeeper::AccessToken.count))
 
   # code is the authorization endpoint, where the user has said yes.
   def code
@@ -130,7 +147,8 @@ ActiveRecord::Schema.define do
 end
 
 Doorkeeper::OAuth::RefreshTokenRequest.prepend(NotePresentations)
-Doorkeeper::TokensController.prepend(NoteRevocations)
+Doorkeeper::OAuth::AuthorizationCodeRequest.prepend(NoteCodes)
+Doorkeeper::TokensController.prepend(NoteRefusalsAndRevocations)
 Doorkeeper::Application.create!(
   name: 'conformance', uid: setting('CLIENT_ID'), secret: setting('CLIENT_SECRET'), redirect_uri: setting('REDIRECT_URI')
 )

@@ -25,7 +25,7 @@ func (o *oneAtATime) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 type ledger struct {
 	*storage.MemoryStore
 
-	state  map[string]tokenState // of every refresh token ever issued
+	state  map[string]tokenState // of every refresh token and code ever issued
 	counts counts
 }
 
@@ -39,24 +39,67 @@ const (
 
 // counts is what the judge reads.
 type counts struct {
-	Presented     int `json:"presented"` // refresh tokens, at the token endpoint
-	Reused        int `json:"reused"`    // of these, tokens that had been spent before
-	RefusedLogins int `json:"refusedLogins"`
-	Revoked       int `json:"revoked"`
+	Granted        int `json:"granted"`   // access tokens
+	Presented      int `json:"presented"` // refresh tokens, by a known client
+	Codes          int `json:"codes"`     // codes, by a known client
+	Reused         int `json:"reused"`    // of both, those that had been spent before
+	RefusedLogins  int `json:"refusedLogins"`
+	RefusedClients int `json:"refusedClients"`
+	Revoked        int `json:"revoked"` // refresh tokens
 }
 
 // errand is what a request is about.
-type errand int
-
-const (
-	presentation errand = iota + 1
-	revocation
-)
+type errand struct {
+	revocation bool
+	presented  bool // what it presents has been counted
+}
 
 type errandKey struct{}
 
 func during(ctx context.Context, about errand) context.Context {
-	return context.WithValue(ctx, errandKey{}, about)
+	return context.WithValue(ctx, errandKey{}, &about)
+}
+
+// isPresented tells the first time in a request to the token endpoint that something is looked up.
+func isPresented(ctx context.Context) bool {
+	about, _ := ctx.Value(errandKey{}).(*errand)
+	if about == nil || about.revocation || about.presented {
+		return false
+	}
+	about.presented = true
+	return true
+}
+
+func isRevoked(ctx context.Context) bool {
+	about, _ := ctx.Value(errandKey{}).(*errand)
+	return about != nil && about.revocation
+}
+
+// CreateAccessTokenSession notes a grant.
+func (l *ledger) CreateAccessTokenSession(ctx context.Context, signature string, request fosite.Requester) error {
+	l.counts.Granted++
+	return l.MemoryStore.CreateAccessTokenSession(ctx, signature, request)
+}
+
+// GetAuthorizeCodeSession is asked twice by a request that presents a code and gets something for it.
+func (l *ledger) GetAuthorizeCodeSession(ctx context.Context, signature string, session fosite.Session) (fosite.Requester, error) {
+	if isPresented(ctx) {
+		l.counts.Codes++
+		l.countReuse(signature)
+	}
+	return l.MemoryStore.GetAuthorizeCodeSession(ctx, signature, session)
+}
+
+// InvalidateAuthorizeCodeSession notes a code that is spent.
+func (l *ledger) InvalidateAuthorizeCodeSession(ctx context.Context, signature string) error {
+	l.state[signature] = spent
+	return l.MemoryStore.InvalidateAuthorizeCodeSession(ctx, signature)
+}
+
+func (l *ledger) countReuse(signature string) {
+	if l.state[signature] == spent {
+		l.counts.Reused++
+	}
 }
 
 // CreateRefreshTokenSession notes a refresh token that is issued.
@@ -68,16 +111,12 @@ func (l *ledger) CreateRefreshTokenSession(ctx context.Context, signature, acces
 // GetRefreshTokenSession is asked once by a request that presents a refresh token, or revokes it.
 func (l *ledger) GetRefreshTokenSession(ctx context.Context, signature string, session fosite.Session) (fosite.Requester, error) {
 	request, err := l.MemoryStore.GetRefreshTokenSession(ctx, signature, session)
-	switch ctx.Value(errandKey{}) {
-	case presentation:
+	switch {
+	case isPresented(ctx):
 		l.counts.Presented++
-		if l.state[signature] == spent {
-			l.counts.Reused++
-		}
-	case revocation:
-		if err == nil {
-			l.counts.Revoked++
-		}
+		l.countReuse(signature)
+	case isRevoked(ctx) && err == nil:
+		l.counts.Revoked++
 	}
 	return request, err
 }

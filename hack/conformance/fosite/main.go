@@ -5,6 +5,7 @@ package main
 import (
 	"crypto/rand"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -87,9 +88,9 @@ func newProvider(store *ledger) (fosite.OAuth2Provider, error) {
 
 func routes(provider fosite.OAuth2Provider, counts *ledger) http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("POST /token", func(w http.ResponseWriter, r *http.Request) { answerToken(provider, w, r) })
+	mux.HandleFunc("POST /token", func(w http.ResponseWriter, r *http.Request) { answerToken(provider, counts, w, r) })
 	mux.HandleFunc("POST /revoke", func(w http.ResponseWriter, r *http.Request) {
-		ctx := during(r.Context(), revocation)
+		ctx := during(r.Context(), errand{revocation: true})
 		provider.WriteRevocationResponse(ctx, w, provider.NewRevocationRequest(ctx, r))
 	})
 	mux.HandleFunc("GET /resource", func(w http.ResponseWriter, r *http.Request) {
@@ -106,9 +107,12 @@ func routes(provider fosite.OAuth2Provider, counts *ledger) http.Handler {
 }
 
 // answerToken is the token endpoint, as the library's documentation writes it.
-func answerToken(provider fosite.OAuth2Provider, w http.ResponseWriter, r *http.Request) {
-	ctx := during(r.Context(), presentation)
+func answerToken(provider fosite.OAuth2Provider, counts *ledger, w http.ResponseWriter, r *http.Request) {
+	ctx := during(r.Context(), errand{})
 	request, err := provider.NewAccessRequest(ctx, r, new(fosite.DefaultSession))
+	if errors.Is(err, fosite.ErrInvalidClient) {
+		counts.counts.RefusedClients++
+	}
 	if err != nil {
 		provider.WriteAccessError(ctx, w, request, err)
 		return

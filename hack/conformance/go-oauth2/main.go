@@ -55,21 +55,23 @@ func run() error {
 }
 
 // newManager rotates: a refresh removes the old access token and the old refresh token.
-func newManager(tokens oauth2.TokenStore) (*manage.Manager, error) {
+func newManager(tokens *ledger) (*manage.Manager, error) {
 	seconds, err := strconv.Atoi(setting("LIFETIME"))
 	if err != nil {
 		return nil, err
 	}
 	life := &manage.Config{AccessTokenExp: time.Duration(seconds) * time.Second, RefreshTokenExp: 24 * time.Hour, IsGenerateRefresh: true}
 	clients := store.NewClientStore()
-	client := &models.Client{ID: setting("CLIENT_ID"), Secret: setting("CLIENT_SECRET"), Domain: setting("REDIRECT_URI")}
+	known := &client{ledger: tokens, Client: models.Client{
+		ID: setting("CLIENT_ID"), Secret: setting("CLIENT_SECRET"), Domain: setting("REDIRECT_URI"),
+	}}
 	manager := manage.NewDefaultManager()
 	manager.SetPasswordTokenCfg(life)
 	manager.SetAuthorizeCodeTokenCfg(life)
 	manager.SetRefreshTokenCfg(manage.DefaultRefreshTokenCfg)
 	manager.MapTokenStorage(tokens)
 	manager.MapClientStorage(clients)
-	return manager, clients.Set(client.ID, client)
+	return manager, clients.Set(known.ID, known)
 }
 
 // newServer reads the parameters from the query as well as from the body, as the library does by itself.

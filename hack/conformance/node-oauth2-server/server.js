@@ -16,7 +16,7 @@ const client = {
   redirectUris: [setting('REDIRECT_URI')],
   accessTokenLifetime: Number(setting('LIFETIME')),
 };
-const counts = { presented: 0, reused: 0, refusedLogins: 0, revoked: 0 };
+const counts = { granted: 0, presented: 0, codes: 0, reused: 0, refusedLogins: 0, refusedClients: 0, revoked: 0 };
 const byAccess = new Map();
 const byRefresh = new Map();
 const spent = new Set();
@@ -24,13 +24,18 @@ const codes = new Map();
 
 // The model is what the library wants of its user: where tokens are kept. A refresh token is revoked, then the new one is saved.
 const model = {
-  getClient: (id, secret) => id === client.id && (secret === null || secret === setting('CLIENT_SECRET')) && client,
+  getClient: (id, secret) => {
+    if (id === client.id && secret === setting('CLIENT_SECRET')) return client;
+    counts.refusedClients += 1;
+    return null;
+  },
   getUser: (name, password) => {
     if (users.includes(name) && password === setting('PASSWORD')) return { name };
     counts.refusedLogins += 1;
     return null;
   },
   saveToken: (token, owner, user) => {
+    counts.granted += 1;
     const saved = { ...token, client: owner, user };
     byAccess.set(token.accessToken, saved);
     byRefresh.set(token.refreshToken, saved);
@@ -47,8 +52,15 @@ const model = {
     byAccess.delete(token.accessToken);
     return byRefresh.delete(token.refreshToken);
   },
-  getAuthorizationCode: (value) => codes.get(value),
-  revokeAuthorizationCode: (code) => codes.delete(code.authorizationCode),
+  getAuthorizationCode: (value) => {
+    counts.codes += 1;
+    if (spent.has(value)) counts.reused += 1;
+    return codes.get(value);
+  },
+  revokeAuthorizationCode: (code) => {
+    spent.add(code.authorizationCode);
+    return codes.delete(code.authorizationCode);
+  },
 };
 const oauth = new OAuth2Server({ model });
 

@@ -67,16 +67,25 @@ async function password(provider, counts, ctx) {
 
 // count lets the library's own events say what it is asked. An opaque token is its own jti.
 function count(provider) {
-  const counts = { presented: 0, reused: 0, refusedLogins: 0, revoked: 0 };
+  const counts = { granted: 0, presented: 0, codes: 0, reused: 0, refusedLogins: 0, refusedClients: 0, revoked: 0 };
   const spent = new Set();
-  const presentation = (ctx) => {
-    if (ctx.oidc?.params?.grant_type !== 'refresh_token' || !ctx.oidc.client) return;
-    counts.presented += 1;
-    if (spent.has(ctx.oidc.params.refresh_token) && !ctx.oidc.entities.RotatedRefreshToken) counts.reused += 1;
+  // What a request presents is spent by its own grant, or was spent before.
+  const presentation = (ctx, granted) => {
+    const { grant_type: grant, refresh_token: token, code } = ctx.oidc?.params ?? {};
+    if (!['refresh_token', 'authorization_code'].includes(grant)) return;
+    counts[grant === 'refresh_token' ? 'presented' : 'codes'] += 1;
+    if (spent.has(grant === 'refresh_token' ? token : code) && !granted) counts.reused += 1;
   };
   provider.on('refresh_token.consumed', (token) => spent.add(token.jti));
-  provider.on('grant.success', presentation);
-  provider.on('grant.error', presentation);
+  provider.on('authorization_code.consumed', (code) => spent.add(code.jti));
+  provider.on('grant.success', (ctx) => {
+    counts.granted += 1;
+    presentation(ctx, true);
+  });
+  provider.on('grant.error', (ctx, error) => {
+    if (error.error === 'invalid_client') counts.refusedClients += 1;
+    else presentation(ctx, false);
+  });
   const revoking = new AsyncLocalStorage();
   provider.on('refresh_token.destroyed', () => { if (revoking.getStore()) counts.revoked += 1; });
   provider.use((ctx, next) => revoking.run(ctx.path === '/token/revocation', next));
