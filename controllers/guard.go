@@ -3,6 +3,8 @@ package controllers
 import (
 	"context"
 	"fmt"
+	"net/url"
+	"strings"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -110,11 +112,26 @@ func (o *observation) seeded(try *attempt) loginguard.Login {
 // guarded is the login as the guard knows it.
 func (o *observation) guarded() loginguard.Login {
 	return loginguard.Login{
-		Endpoint: o.api.Endpoint().String(), Username: o.login.Username, Password: o.login.Password,
+		Endpoint: oneSpelling(o.api.Endpoint()), Username: o.login.Username, Password: o.login.Password,
 		Use: loginguard.Use{Client: o.login.ClientID, Scope: o.login.Scope, Owner: loginguard.Owner{
 			Namespace: o.cred.Namespace, Name: o.cred.Name, UID: string(o.cred.UID), Created: o.cred.CreationTimestamp.Time,
 		}},
 	}
+}
+
+// oneSpelling names an endpoint alike however its URL is written (RFC 3986 section 6.2): two FluentCredentials that reach one server
+// share one budget, and one cannot take what the other has.
+func oneSpelling(endpoint *url.URL) string {
+	same := *endpoint
+	host := strings.TrimSuffix(strings.ToLower(same.Hostname()), ".")
+	if strings.Contains(host, ":") {
+		host = "[" + host + "]"
+	}
+	if port := same.Port(); port != "" && port != map[string]string{"http": "80", "https": "443"}[same.Scheme] {
+		host += ":" + port
+	}
+	same.Host, same.RawPath = host, ""
+	return same.String()
 }
 
 // hasLeft tells whether a FluentCredential is gone, or was given another login and holds nothing that the old one brought: what it
