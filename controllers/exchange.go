@@ -53,11 +53,11 @@ func (r *Reconciler) exchange(ctx context.Context, seen *observation, means plan
 		r.discard(ctx, slot)
 		return ctx.Err() // SIGTERM: nothing new is begun
 	}
-	// From here on a claim may be there, and a token spent: what follows is finished whatever becomes of this pass, or of the lease.
-	ctx = context.WithoutCancel(ctx)
 	r.pending.Add(1)
 	defer r.pending.Done()
 	claimed, err := r.claimLogin(ctx, conn, seen, try)
+	// From here on a claim may be there, and a token spent: what follows is finished whatever becomes of this pass, or of the lease.
+	ctx = context.WithoutCancel(ctx)
 	if claimed == nil {
 		r.discard(ctx, slot)
 		return err
@@ -82,7 +82,7 @@ func (r *Reconciler) finish(ctx context.Context, seen *observation, claimed *cus
 	if try.answer.Verdict != token.LoginRefused && (err == nil || !try.claim.Seed) { // of a claim that was settled by others, they know the seed's fate
 		r.settleLogin(ctx, seen, try)
 	}
-	r.conclude(ctx, slot, try, claimed.Lost)
+	r.conclude(ctx, seen, slot, try, claimed.Lost)
 	return err
 }
 
@@ -128,8 +128,9 @@ func (r *Reconciler) prepare(seen *observation, means plan.Means) (*attempt, err
 }
 
 // claimLogin asks the login guard first: it counts an attempt from before it is made. Without a claim and an error the guard
-// refused.
-func (r *Reconciler) claimLogin(ctx context.Context, conn *exchange.Conn, seen *observation, try *attempt) (*custody.Record, error) {
+// refused. What is begun is finished; but whoever is told to stop while the guard is asked claims nothing any more.
+func (r *Reconciler) claimLogin(pass context.Context, conn *exchange.Conn, seen *observation, try *attempt) (*custody.Record, error) {
+	ctx := context.WithoutCancel(pass)
 	refused, err := r.reserveLogin(ctx, seen, try)
 	if err != nil {
 		return nil, err
@@ -138,7 +139,10 @@ func (r *Reconciler) claimLogin(ctx context.Context, conn *exchange.Conn, seen *
 		try.answer = *refused
 		return nil, r.undialed(ctx, seen, try)
 	}
-	claimed, err := r.claim(ctx, conn, seen, try)
+	var claimed *custody.Record
+	if err = pass.Err(); err == nil {
+		claimed, err = r.claim(ctx, conn, seen, try)
+	}
 	if err != nil {
 		seen.memory.unsent = try.claim.ID // should it be there after all, nothing was sent for it
 		try.answer.Verdict = token.Unsent

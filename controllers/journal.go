@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io/fs"
+	"slices"
 
 	ctrl "sigs.k8s.io/controller-runtime"
 
@@ -109,9 +110,18 @@ func (r *Reconciler) forgetSlot(ctx context.Context, claim string) {
 	if r.Journal == nil {
 		return
 	}
-	if err := r.Journal.Remove(claim); err != nil {
+	if err := r.unlink(claim); err != nil {
 		ctrl.LoggerFrom(ctx).Error(err, "A file of the journal could not be removed")
 	}
+}
+
+// unlink removes the file of a claim, and counts it where it stays.
+func (r *Reconciler) unlink(claim string) error {
+	err := r.Journal.Remove(claim)
+	if err != nil {
+		r.Metrics.JournalFailed("remove")
+	}
+	return err
 }
 
 // restore stores a reply that the process which received it could not store.
@@ -140,36 +150,39 @@ func (r *Reconciler) replay(ctx context.Context, seen *observation, try *attempt
 	return r.ended(try)
 }
 
-// isUnread tells whether the API granted something that could not be understood.
-func isUnread(answer provider.Answer) bool {
-	return answer.Verdict == token.Unknown && answer.Problem.Status/100 == 2
+// isKept tells whether the journal keeps a reply that was made use of: the API granted something that could not be understood, and what
+// was spent for it cannot be spent again. A login can be made again, and an API that answers every one with a page of its own would
+// fill the disk.
+func isKept(try *attempt) bool {
+	return try.answer.Verdict == token.Unknown && try.answer.Problem.Status/100 == 2 && try.claim.Spends != ""
 }
 
-// conclude ends the slot of an exchange whose result is stored, and the files of former ones that a new token makes worthless.
-func (r *Reconciler) conclude(ctx context.Context, slot *journal.Slot, try *attempt, lost []string) {
+// conclude ends the slot of an exchange whose result is stored, and the files of former ones that the state does not wait for any
+// more: a new token makes them worthless, and so do later replies that are lost.
+func (r *Reconciler) conclude(ctx context.Context, seen *observation, slot *journal.Slot, try *attempt, lost []string) {
 	if slot == nil {
 		return
 	}
-	if isUnread(try.answer) {
-		_ = slot.Close()
-		ctrl.LoggerFrom(ctx).Info("A granted reply could not be understood; the journal keeps it", "claim", try.claim.ID)
-		return
-	}
-	r.discard(ctx, slot)
-	if try.answer.Verdict == token.Granted {
-		for _, claim := range lost {
+	for _, claim := range lost {
+		if !slices.Contains(seen.record.Lost, claim) {
 			r.forgetSlot(ctx, claim)
 		}
 	}
+	if !isKept(try) {
+		r.discard(ctx, slot)
+		return
+	}
+	_ = slot.Close()
+	ctrl.LoggerFrom(ctx).Info("A granted reply could not be understood; the journal keeps it", "claim", try.claim.ID)
 }
 
 // ended removes the file of a reply that was made use of. One that could not be understood stays: another version of the operator
 // may read the token in it.
 func (r *Reconciler) ended(try *attempt) (kept bool, err error) {
-	if isUnread(try.answer) {
+	if isKept(try) {
 		return true, nil
 	}
-	return false, r.Journal.Remove(try.claim.ID)
+	return false, r.unlink(try.claim.ID)
 }
 
 func isUnwanted(err error) bool {

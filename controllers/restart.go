@@ -93,7 +93,7 @@ func (r *Reconciler) recoverEntry(ctx context.Context, entry *journal.Entry) (ke
 	var cred v1alpha1.FluentCredential
 	err = r.Live.Get(ctx, types.NamespacedName{Namespace: entry.Namespace, Name: entry.Name}, &cred)
 	if apierrors.IsNotFound(err) || err == nil && string(cred.UID) != entry.UID {
-		return false, r.Journal.Remove(entry.ID) // there is nobody left whose token it is
+		return false, r.dropStale(ctx, entry, "the FluentCredential is gone")
 	}
 	if err != nil {
 		return true, err
@@ -117,5 +117,16 @@ func (r *Reconciler) recoverEntry(ctx context.Context, entry *journal.Entry) (ke
 	case state.Claim != nil && state.LastClaim != claim.ID:
 		return true, nil // another exchange is under way, and may end without a token
 	}
-	return false, r.Journal.Remove(entry.ID) // it is stored, or another family is
+	return false, r.dropStale(ctx, entry, "it is stored, or a newer token is")
+}
+
+// staleReply is the kind, in a metric, of a whole reply that nobody waits for any more.
+const staleReply = "stale"
+
+// dropStale removes a reply that nobody waits for any more. It is told, because there is a token in it.
+func (r *Reconciler) dropStale(ctx context.Context, entry *journal.Entry, because string) error {
+	r.Metrics.JournalFailed(staleReply)
+	ctrl.LoggerFrom(ctx).Info("A reply in the journal is not wanted any more", "namespace", entry.Namespace, "name", entry.Name,
+		"claim", entry.ID, "because", because)
+	return r.unlink(entry.ID)
 }

@@ -27,6 +27,27 @@ func TestGrantedReplyThatIsNotUnderstoodIsKept(t *testing.T) {
 	}
 }
 
+// TestLoginsThatAreNotUnderstoodFillNoDisk: a page of maintenance with status 200 comes in answer to every login. A login can be made
+// again, so nothing is kept; what the refresh before it was answered stays until a newer token is stored.
+func TestLoginsThatAreNotUnderstoodFillNoDisk(t *testing.T) {
+	t.Parallel()
+	d := newJournaled(t)
+	d.sleep(d.settle())
+	d.server.AddFault(authsim.Fault{Kind: authsim.FaultHTML, Status: http.StatusOK})
+	asked := d.server.Ledger().Requests
+	d.runFor(3 * time.Hour)
+	if made := d.server.Ledger().Requests - asked; made < 10 {
+		t.Fatalf("%d requests in three hours: too few to show anything", made)
+	}
+	entries, _, err := d.Journal.Scan()
+	if err != nil || len(entries) > 1 {
+		t.Errorf("the journal holds %d replies, %v; want one at most", len(entries), err)
+	}
+	d.server.ClearFaults()
+	d.runFor(20 * time.Minute)
+	d.mustKeep(0)
+}
+
 func (d *driven) mustKeep(want int) {
 	d.t.Helper()
 	entries, defects, err := d.Journal.Scan()

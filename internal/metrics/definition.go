@@ -91,7 +91,7 @@ var (
 		Question: "Are there replies that only the disk has?"}
 	journal = Definition{Name: "journal_errors_total", Kind: Counter, Labels: []string{"kind"},
 		Meaning: "Failures of the journal. reserve, write, read, remove: an operation failed; " +
-			"foreign, otherkey, unsealed, damaged: a file cannot be used.",
+			"foreign, otherkey, unsealed, unbegun, damaged: a file cannot be used; stale: nobody waits for the reply in it any more.",
 		Question: "Does the journal do what it is there for?"}
 	guard = Definition{Name: "login_guard_decisions_total", Kind: Counter, Labels: []string{"decision"},
 		Meaning: "Logins by password or seed that the login guard was asked for: Allowed; Rejected (these credentials were refused before), " +
