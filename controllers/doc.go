@@ -42,7 +42,7 @@
 //	status     the view                                    nothing
 //
 // The claim is a compare-and-swap on the state Secret, so of two operators only one sends, whoever leads. The window that no
-// client can close is between the first byte sent and the reply being in the journal: see docs/guarantees.md.
+// client can close is between the mark, an instant before the first byte, and the reply being in the journal: see docs/guarantees.md.
 //
 // # Where things are
 //

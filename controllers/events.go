@@ -1,7 +1,10 @@
 package controllers
 
 import (
+	"context"
+
 	corev1 "k8s.io/api/core/v1"
+	ctrl "sigs.k8s.io/controller-runtime"
 
 	"github.com/fluent-credential/operator/internal/custody"
 	"github.com/fluent-credential/operator/internal/token"
@@ -47,6 +50,18 @@ func (r *Reconciler) sayRestored(seen *observation) {
 func (r *Reconciler) sayStateSaved(seen *observation) {
 	r.Recorder.Eventf(seen.cred, nil, corev1.EventTypeWarning, "StateSecretDeleted", "Relocate",
 		"The state Secret was deleted by somebody; its content was brought to safety under another name")
+}
+
+// noticeEdit tells once that the state Secret was edited: what follows is a new login, or a person who is asked, and this is why.
+func (r *Reconciler) noticeEdit(ctx context.Context, seen *observation) {
+	before := seen.memory.edited
+	seen.memory.edited = seen.record.Damaged
+	if before || !seen.record.Damaged {
+		return
+	}
+	ctrl.LoggerFrom(ctx).Info("The state Secret was edited by somebody, or is damaged: the tokens in it are not used any more")
+	r.Recorder.Eventf(seen.cred, nil, corev1.EventTypeWarning, "StateSecretEdited", "Observe",
+		"The state Secret was edited by somebody, or is damaged: the tokens in it are not used any more")
 }
 
 func (r *Reconciler) sayRevoked(seen *observation) {

@@ -69,10 +69,14 @@ func (r *Reconciler) Reconcile(ctx context.Context, cred *v1alpha1.FluentCredent
 	if err != nil {
 		return ctrl.Result{}, err
 	}
+	r.noticeEdit(ctx, seen)
 	step := plan.Next(seen.facts, seen.now)
 	err = r.perform(ctx, seen, step)
 	if isRace(err) || errors.Is(err, custody.ErrConflict) || isUnwanted(err) {
 		return ctrl.Result{RequeueAfter: raceWait}, nil // somebody else was faster: look again
+	}
+	if err != nil && ctx.Err() != nil {
+		return ctrl.Result{}, err // this process ends: nothing failed that people should see
 	}
 	if err != nil {
 		seen.failed = err // people shall see it, and that a token expires meanwhile

@@ -24,6 +24,7 @@ type remembered struct {
 	login      rememberedRead // the credentials Secret
 	published  publication    // the workload Secret
 	mark       highWater      // the highest serial that was seen
+	edited     bool           // the state Secret was found edited, and that was told
 	claim      sighting       // a claim of another process
 	unsent     string         // a claim of this process for which nothing was sent
 	leaving    leaving        // what was done about a deletion

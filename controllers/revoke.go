@@ -2,6 +2,7 @@ package controllers
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -20,7 +21,7 @@ import (
 )
 
 const (
-	// leavePatience is how long a deletion waits for the turn of the token host (--host-rate).
+	// leavePatience is how long a deletion waits for the turn of the token host (--host-rate), and for a claim that is refused.
 	leavePatience = 15 * time.Second
 	// lookTimeout bounds the search for others that use the refresh token.
 	lookTimeout = 5 * time.Second
@@ -40,6 +41,9 @@ func (o *observation) isRevocable() bool {
 // that somebody else lives on.
 func (r *Reconciler) revoke(ctx context.Context, seen *observation) error {
 	problem, because, err := r.revocation(ctx, seen)
+	if because == "" && r.isTooLate(ctx, seen, err) {
+		because, err = "its claim could not be written: "+custody.Refused(err), nil
+	}
 	if err == nil {
 		err = ctx.Err()
 	}
@@ -61,6 +65,12 @@ func (r *Reconciler) revoke(ctx context.Context, seen *observation) error {
 	r.Metrics.Revoked(seen.api.Name(), result)
 	ctrl.LoggerFrom(ctx).Info("The FluentCredential goes, and its refresh token was dealt with", "result", result, "because", because)
 	return nil
+}
+
+// isTooLate tells whether a claim could not be written for so long that the deletion goes on without the revocation.
+func (r *Reconciler) isTooLate(ctx context.Context, seen *observation, err error) bool {
+	waited := r.Clock.Now().Sub(seen.memory.leaving.first)
+	return err != nil && ctx.Err() == nil && !errors.Is(err, custody.ErrConflict) && waited >= leavePatience
 }
 
 // revocation sends the request, or says why it must not be sent. It claims the token as an exchange does: of many replicas one

@@ -47,6 +47,7 @@ func TestEditedStateIsNotTrusted(t *testing.T) {
 	if status := d.status(); status.Token.Serial != 2 || status.Summary.Reason != v1alpha1.ReasonTokenPublished {
 		t.Errorf("serial %d, %s; want 2, by the password", status.Token.Serial, status.Summary.Reason)
 	}
+	d.mustHaveEvent("StateSecretEdited", "not used any more")
 }
 
 func TestEditedStateWithoutALoginAsksAPerson(t *testing.T) {

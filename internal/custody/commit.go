@@ -43,8 +43,7 @@ func (s *Store) Claim(ctx context.Context, owner Owner, from *Record, next State
 
 // refusedByServer tells an answer of the API server that says that nothing was written.
 func refusedByServer(err error) bool {
-	return apierrors.IsForbidden(err) || apierrors.IsInvalid(err) || apierrors.IsBadRequest(err) ||
-		apierrors.IsUnauthorized(err) || apierrors.IsTooManyRequests(err) || apierrors.IsRequestEntityTooLargeError(err)
+	return deniedByServer(err) || apierrors.IsUnauthorized(err) || apierrors.IsTooManyRequests(err)
 }
 
 // retries between two tries to store a result: quick at first, because workloads wait for it.
@@ -69,9 +68,10 @@ func (r Result) wantedAfter(state State) bool {
 
 // Commit stores the result of a claim. It tries for as long as the context lives, because the only copy of a refresh token may be
 // in this process; a conflict is merged by the claim's id, never dropped. It returns ErrSuperseded when the state has moved on
-// without the claim, and ErrGone when the namespace or the FluentCredential is being deleted.
+// without the claim, and ErrGone when the namespace is being deleted, or the FluentCredential and its state is gone or can be written
+// no more: a deletion does not hang.
 func (s *Store) Commit(ctx context.Context, owner Owner, from *Record, result Result, tried func(error)) (*Record, error) {
-	pause, other := retries, &waiting{}
+	pause, other, denied := retries, &waiting{}, &denial{}
 	for {
 		written, err := s.Put(ctx, owner, from, result.Apply(from.State))
 		if err == nil {
@@ -91,7 +91,37 @@ func (s *Store) Commit(ctx context.Context, owner Owner, from *Record, result Re
 			return nil, ctx.Err()
 		}
 		other.passed += step
+		if denied.lasts(err, step) && s.isGoing(ctx, owner) {
+			return nil, ErrGone
+		}
 	}
+}
+
+// denialPatience is how long a write that is denied holds a deletion up.
+const denialPatience = 30 * time.Second
+
+// denial is for how long the API server has denied every write, in waits of our own.
+type denial struct{ passed time.Duration }
+
+// lasts counts the wait that followed an error, and tells whether the denial lasts.
+func (d *denial) lasts(err error, step time.Duration) bool {
+	if !deniedByServer(err) {
+		d.passed = 0
+		return false
+	}
+	d.passed += step
+	return d.passed > denialPatience
+}
+
+// deniedByServer tells a refusal that does not pass by itself: a rule of admission, a missing right, an object made immutable.
+func deniedByServer(err error) bool {
+	return apierrors.IsForbidden(err) || apierrors.IsInvalid(err) || apierrors.IsBadRequest(err) || apierrors.IsRequestEntityTooLargeError(err)
+}
+
+// isGoing tells whether the FluentCredential is known to be going.
+func (s *Store) isGoing(ctx context.Context, owner Owner) bool {
+	gone, err := s.isOwnerGone(ctx, owner)
+	return gone && err == nil
 }
 
 // waiting is how long another process's claim has been in the way, in waits of our own.

@@ -69,6 +69,13 @@ var (
 			return c.Delete(context.Background(), cred)
 		})
 	}
+	// going is a FluentCredential that somebody deleted; our finalizer holds it, and its state is there.
+	going = func(a *api) {
+		a.behind(func(c client.Client) error {
+			cred := &v1alpha1.FluentCredential{ObjectMeta: metav1.ObjectMeta{Namespace: owner.Namespace, Name: owner.Name}}
+			return c.Delete(context.Background(), cred)
+		})
+	}
 	reborn = func(a *api) {
 		ownerGone(a)
 		a.behind(func(c client.Client) error {
@@ -174,6 +181,15 @@ func TestCommit(t *testing.T) {
 		"relocation begun": {"nobody writes to the old one any more: the copy is made of the result", announced, nil, nil, granted, nil, "refresh-2", 2, []string{second}},
 		"the credential is going": {
 			"a Secret with our finalizer would stay for ever, and its namespace with it", ownerGone, nil, nil, granted, ErrGone, "", 0, nil,
+		},
+		"denied for ever, and the credential is going": {
+			"a deletion does not hang for a rule of admission", going, times(1000, fault{err: errDenied}), nil, granted, ErrGone, old, 1, []string{first},
+		},
+		"denied for a while, and the credential is going": {
+			"what can be stored is stored first", going, times(8, fault{err: errDenied}), nil, granted, nil, "refresh-2", 2, []string{first},
+		},
+		"down for long, and the credential is going": {
+			"an API that is away comes back", going, times(200, down), nil, granted, nil, "refresh-2", 2, []string{first},
 		},
 		"the credential is another": {
 			"a token of a former object is not the new one's", reborn, nil, nil, granted, ErrGone, "", 0, nil,
