@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"syscall"
 	"time"
 
 	"github.com/fluent-credential/operator/hack/authsim"
@@ -25,7 +26,7 @@ func awayBeforeTheClaim() []scenario {
 func dueWithoutAPI(ctx context.Context, s *stage, away time.Duration) error {
 	done, stop := s.supervise(ctx)
 	defer stop()
-	before := len(s.tokens.sendings())
+	before, granted := len(s.tokens.sendings()), s.sim.Ledger().RefreshGrants
 	s.shutAPI()
 	pause(ctx, away)
 	if sent := len(s.tokens.sendings()) - before; sent > 0 {
@@ -35,7 +36,7 @@ func dueWithoutAPI(ctx context.Context, s *stage, away time.Duration) error {
 		return err
 	}
 	err := until(ctx, time.Minute, "the token that came due was refreshed", func(context.Context) (string, error) {
-		if s.sim.Ledger().RefreshGrants == 0 {
+		if s.sim.Ledger().RefreshGrants == granted {
 			return "it was not", nil
 		}
 		return "", nil
@@ -78,20 +79,65 @@ func awayBeforeTheCommit(away time.Duration) []scenario {
 		}},
 		{name: "away for " + length + ", with a SIGKILL in it", quick: true, most: 2*away + 3*time.Minute, waits: true,
 			run: func(ctx context.Context, s *stage) error { return replyWithoutAPI(ctx, s, away, true) }},
+		{name: "away for " + length + ", with a SIGTERM in it", quick: true, most: 2*away + 3*time.Minute, waits: true,
+			run: func(ctx context.Context, s *stage) error { return stoppedWithoutAPI(ctx, s, away) }},
 	}
 }
 
-func replyWithoutAPI(ctx context.Context, s *stage, away time.Duration, kill bool) error {
+// stoppedWithoutAPI: SIGTERM while the only copies of a token are in the operator's memory and in its journal. The process waits for
+// the API server, stores, publishes, and ends then, without another request.
+func stoppedWithoutAPI(ctx context.Context, s *stage, away time.Duration) error {
+	before, err := s.replyHeldFromAPI(ctx)
+	if err != nil {
+		return err
+	}
+	pause(ctx, away/2)
+	s.replicas[0].current().Signal(syscall.SIGTERM)
+	pause(ctx, away/2)
+	if !s.replicas[0].isAlive() {
+		s.find("the operator ended while a reply was not stored")
+	}
+	if err := s.reopenAPI(); err != nil {
+		return err
+	}
+	select {
+	case <-s.replicas[0].current().Done():
+	case <-ctx.Done():
+		return fmt.Errorf("the operator does not end: %w", context.Cause(ctx))
+	}
+	if state, err := s.creds[0].readState(ctx); err != nil || state.claimed || state.serial != 2 {
+		s.find("the operator ended with serial %d stored, claimed: %t, %v; want 2", state.serial, state.claimed, err)
+	}
+	if err := s.replicas[0].start(ctx); err != nil {
+		return err
+	}
+	err = s.settled(ctx)
+	if sent := len(s.tokens.sendings()) - before; sent > 0 {
+		s.find("%d more requests were sent for a reply that was there", sent)
+	}
+	return err
+}
+
+// replyHeldFromAPI makes a refresh whose reply comes when the Kubernetes API is away, and tells how many requests there were by then.
+func (s *stage) replyHeldFromAPI(ctx context.Context) (sent int, err error) {
 	trap := s.tokens.hold(answered, 1, isRefresh)
 	if err := s.creds[0].rotate(ctx); err != nil {
-		return err
+		return 0, err
 	}
 	if _, err := trap.wait(ctx); err != nil {
-		return err
+		return 0, err
 	}
-	before := len(s.tokens.sendings())
+	sent = len(s.tokens.sendings())
 	s.shutAPI()
 	trap.let(fate{})
+	return sent, nil
+}
+
+func replyWithoutAPI(ctx context.Context, s *stage, away time.Duration, kill bool) error {
+	before, err := s.replyHeldFromAPI(ctx)
+	if err != nil {
+		return err
+	}
 	done, stop := s.supervise(ctx)
 	defer stop()
 	pause(ctx, away/2)
@@ -103,7 +149,7 @@ func replyWithoutAPI(ctx context.Context, s *stage, away time.Duration, kill boo
 	if err := s.reopenAPI(); err != nil {
 		return err
 	}
-	err := s.settled(ctx)
+	err = s.settled(ctx)
 	if sent := len(s.tokens.sendings()) - before; sent > 0 {
 		s.find("%d more requests were sent for a reply that was there", sent)
 	}

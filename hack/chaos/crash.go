@@ -94,7 +94,8 @@ func lostReply(policy string, seeded, quick bool) scenario {
 		if err := s.creds[0].rotate(ctx); err != nil {
 			return err
 		}
-		if _, err := trap.wait(ctx); err != nil {
+		caught, err := trap.wait(ctx)
+		if err != nil {
 			return err
 		}
 		s.replicas[0].kill()
@@ -103,10 +104,21 @@ func lostReply(policy string, seeded, quick bool) scenario {
 			return err
 		}
 		if policy != "Stop" && !seeded {
-			return s.settled(ctx)
+			err = s.settled(ctx)
+		} else {
+			err = s.askedForAPerson(ctx, 2*time.Minute)
 		}
-		return s.askedForAPerson(ctx, 2*time.Minute)
+		return firstError(err, s.recoveredByPolicy(ctx, caught.spends))
 	}}
+}
+
+// recoveredByPolicy: the lost reply was told, and its token presented as often as the policy says, not less either.
+func (s *stage) recoveredByPolicy(ctx context.Context, lost string) error {
+	wanted := max(1, s.mayPresent)
+	if sent := s.timesSent(lost); sent != wanted {
+		s.find("the token whose reply was lost was presented %d times, the policy says %d", sent, wanted)
+	}
+	return s.told(ctx, v1alpha1.ReasonReplyLost)
 }
 
 func isRefresh(p *passage) bool { return p.grant == authsim.GrantRefreshToken }

@@ -20,12 +20,34 @@ func deafEndpoint() []scenario {
 			defer trap.release()
 			return rotated(ctx, s)
 		}},
-		{name: "swallows the connection", waits: true, setting: setting{mayLose: 1}, run: func(ctx context.Context, s *stage) error {
-			trap := s.tokens.hold(accepted, 1, anything)
+		{name: "swallows the request, with only a refresh token", waits: true, setting: brieflySeeded, run: func(ctx context.Context, s *stage) error {
+			trap := s.tokens.hold(arrived, 1, isRefresh)
 			defer trap.release()
 			return rotated(ctx, s)
 		}},
+		{name: "swallows the connection", waits: true, setting: setting{mayLose: 1}, run: connectionSwallowed},
 	}
+}
+
+// brieflySeeded is a login that has nothing but its refresh token, and tokens that end soon: what may be spent is presented once more
+// shortly before.
+var brieflySeeded = setting{seeded: true, life: 20 * time.Second, mayPresent: 2}
+
+// connectionSwallowed: the request lies in a socket that nobody reads; it counts as presented.
+func connectionSwallowed(ctx context.Context, s *stage) error {
+	before := len(s.tokens.sendings())
+	trap := s.tokens.hold(accepted, 1, anything)
+	if err := rotated(ctx, s); err != nil {
+		return err
+	}
+	after := len(s.tokens.sendings())
+	trap.let(fate{cut: true})
+	return until(ctx, 10*time.Second, "what was swallowed is on the account", func(context.Context) (string, error) {
+		if now := len(s.tokens.sendings()); now <= after {
+			return fmt.Sprintf("%d requests since %d", now, before), nil
+		}
+		return "", nil
+	})
 }
 
 // rotated asks for a new token and waits until all is well.
@@ -134,6 +156,12 @@ func serverErrors() []scenario {
 		struck("a CDN's 403", "1st refresh_token: html 403", 0),
 		struck("the connection closed", "1st refresh_token: drop-before", 1),
 		struck("500, and then 500 to the login", "1st x2: server-error 500", 1),
+		{name: "500, with only a refresh token", waits: true, setting: brieflySeeded, run: func(ctx context.Context, s *stage) error {
+			if err := s.addFault("1st refresh_token: server-error 500"); err != nil {
+				return err
+			}
+			return rotated(ctx, s) // presented once more, late: the server had not looked at it
+		}},
 	}
 }
 
@@ -141,6 +169,7 @@ func (s *stage) addFault(text string) error {
 	fault, err := authsim.ParseFault(text)
 	if err == nil {
 		s.sim.AddFault(fault)
+		s.faults = append(s.faults, fault.String())
 	}
 	return err
 }

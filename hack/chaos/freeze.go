@@ -18,6 +18,17 @@ type freezing struct {
 	early bool // the leader thaws as soon as another one leads, and not when that one is done
 	lost  int
 	quick bool
+	// seeded is a login with nothing but its refresh token: it shows whether a token that was not sent is still good.
+	seeded bool
+}
+
+// setting is the stage for it.
+func (f freezing) setting() setting {
+	wanted := setting{replicas: 2, elects: true, mayLose: f.lost}
+	if f.seeded {
+		wanted.seeded, wanted.life = true, 20*time.Second // a token that may be spent is presented again when that one ends
+	}
+	return wanted
 }
 
 func frozenLeader() []scenario {
@@ -25,6 +36,7 @@ func frozenLeader() []scenario {
 	for _, each := range []freezing{
 		{name: "the claim on its way", at: arrived, wants: isClaim, late: true},
 		{name: "the claim written, its answer on the way back", at: answered, wants: isClaim, lost: 1, quick: true}, // the journal that tells of it is the frozen one's
+		{name: "the claim written, its answer on the way back, only a refresh token", at: answered, wants: isClaim, seeded: true},
 		{name: "the request on its way", at: arrived, wants: isRefresh, token: true, lost: 1, quick: true},
 		{name: "the request arrives after the thaw", at: arrived, wants: isRefresh, token: true, late: true, lost: 1},
 		{name: "half of the reply received", at: answered, wants: isRefresh, token: true, keep: 200, lost: 1},
@@ -36,7 +48,7 @@ func frozenLeader() []scenario {
 	} {
 		cases = append(cases, scenario{
 			name: each.name, quick: each.quick, most: 9 * time.Minute, waits: true,
-			setting: setting{replicas: 2, elects: true, mayLose: each.lost},
+			setting: each.setting(),
 			run:     func(ctx context.Context, s *stage) error { return frozen(ctx, s, each) },
 		})
 	}
@@ -64,6 +76,10 @@ func frozen(ctx context.Context, s *stage, moment freezing) error {
 	leader.freeze()
 	defer leader.thaw()
 	began := time.Now()
+	state, err := s.creds[0].readState(ctx)
+	if err != nil {
+		return err
+	}
 	if !moment.late {
 		trap.let(fate{})
 	}
@@ -71,11 +87,22 @@ func frozen(ctx context.Context, s *stage, moment freezing) error {
 		return err
 	}
 	s.say("thawed after %.0f s", time.Since(began).Seconds())
+	sent := s.timesSent(state.refresh)
 	leader.thaw()
 	if moment.late {
 		trap.let(fate{})
 	}
-	return s.afterThaw(ctx)
+	return s.afterThaw(ctx, state.refresh, sent)
+}
+
+// timesSent is how often a refresh token left a client.
+func (s *stage) timesSent(refresh string) (times int) {
+	for _, each := range s.tokens.sendings() {
+		if each.spends == refresh {
+			times++
+		}
+	}
+	return times
 }
 
 // takenOver waits until another replica leads, or has brought everything into order.
@@ -95,12 +122,16 @@ func (s *stage) takenOver(ctx context.Context, moment freezing) error {
 // leaseName is the lease that the leader holds.
 const leaseName = "fluent-credential-operator.auth.fluent-credential.dev"
 
-// afterThaw waits until the former leader has found out and ended, starts it again, and makes one more rotation.
-func (s *stage) afterThaw(ctx context.Context) error {
+// afterThaw waits until the former leader has found out and ended, without having sent the token that it had claimed; starts it again,
+// and makes one more rotation.
+func (s *stage) afterThaw(ctx context.Context, claimed string, sent int) error {
 	select {
 	case <-s.replicas[0].current().Done():
 	case <-ctx.Done():
 		return fmt.Errorf("the former leader does not end: %w", context.Cause(ctx))
+	}
+	if late := s.timesSent(claimed) - sent; late > 0 {
+		s.find("the former leader sent the token of its old claim %d times after it thawed", late)
 	}
 	if err := s.settled(ctx); err != nil {
 		return err

@@ -47,6 +47,13 @@ func (g *gate) shut() {
 	}
 }
 
+// isIdle tells whether no connection is open.
+func (g *gate) isIdle() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return len(g.conns) == 0
+}
+
 // reopenPatience is how long the address may be busy with connections that are still being closed.
 const reopenPatience = 10 * time.Second
 

@@ -47,6 +47,8 @@ func (t *tally) add(run tally) {
 func (s *stage) judge(_ context.Context) tally {
 	ledger, sent := s.sim.Ledger(), s.tokens.sendings()
 	result := tally{Runs: 1, Rotations: ledger.RefreshGrants, Permitted: s.mayLose, Counts: s.counts}
+	s.judgeFaults(ledger)
+	s.judgeAccount(ledger, sent)
 	s.judgePresentations(&result, ledger, sent)
 	s.judgeChains(&result, ledger, sent)
 	s.judgePublications(&result, ledger)
@@ -56,6 +58,39 @@ func (s *stage) judge(_ context.Context) tally {
 	defer s.mu.Unlock()
 	result.Findings = append(result.Findings, s.findings...)
 	return result
+}
+
+// judgeFaults looks whether what was to go wrong did: a fault that never struck proves nothing.
+func (s *stage) judgeFaults(ledger authsim.Ledger) {
+	unsprung := s.tokens.unsprung()
+	for _, each := range s.replicas {
+		unsprung = append(unsprung, each.api.unsprung()...)
+	}
+	for _, at := range unsprung {
+		s.find("the fault did not happen: nothing fell into a trap for what has %s", at)
+	}
+	for _, fault := range s.faults {
+		struck := func(request authsim.TokenRequest) bool { return request.Fault == fault }
+		if !slices.ContainsFunc(ledger.TokenRequests, struck) {
+			s.find("the fault did not happen: %s", fault)
+		}
+	}
+}
+
+// judgeAccount compares the proxy's account with the server's: what reached the server another way would not be judged.
+func (s *stage) judgeAccount(ledger authsim.Ledger, sent []sending) {
+	past := 0
+	for _, request := range ledger.TokenRequests {
+		if request.Account != strangerAccount {
+			past++
+		}
+	}
+	for _, each := range sent {
+		past -= each.forwarded
+	}
+	if past > 0 {
+		s.find("%d requests reached the token endpoint past the proxy", past)
+	}
 }
 
 // judgePresentations counts how often each refresh token left the client.
@@ -164,7 +199,8 @@ func (s *stage) judgeGuard(sent []sending, ledger authsim.Ledger) {
 	}
 	refused := map[string][]time.Time{}
 	for _, request := range ledger.TokenRequests {
-		if request.Grant == authsim.GrantPassword && request.Outcome == authsim.OutcomeInvalidGrant && users[request.Username] > 0 && request.Account != strangerAccount {
+		isRefusal := request.Grant == authsim.GrantPassword && (request.Outcome == authsim.OutcomeInvalidGrant || request.Outcome == authsim.OutcomeLocked)
+		if isRefusal && users[request.Username] > 0 && request.Account != strangerAccount {
 			refused[request.Username] = append(refused[request.Username], request.Time)
 		}
 	}
@@ -180,7 +216,7 @@ func (s *stage) judgeGuard(sent []sending, ledger authsim.Ledger) {
 
 // judgeLogs looks for crashes, and for secrets in the clear.
 func (s *stage) judgeLogs() {
-	secrets := s.sim.SecretValues()
+	secrets := append(s.sim.SecretValues(), wrongPassword, newPassword)
 	for _, each := range s.replicas {
 		if each.current() == nil {
 			continue

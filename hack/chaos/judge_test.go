@@ -1,11 +1,16 @@
 package main
 
 import (
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/fluent-credential/operator/api/v1alpha1"
 	"github.com/fluent-credential/operator/hack/authsim"
 )
 
@@ -44,6 +49,39 @@ func TestJudgeBites(t *testing.T) {
 				}
 			}
 		}},
+		"a fault that nothing fell into": {finds: "the fault did not happen", play: func(_ *testing.T, s *stage) {
+			s.tokens.add(answered, 1, isRefresh, func(*passage) fate { return fate{cut: true} })
+		}},
+		"a fault of the server that never struck": {finds: "the fault did not happen: 1st refresh_token", play: func(t *testing.T, s *stage) {
+			if err := s.addFault("1st refresh_token: rate-limited 1"); err != nil {
+				t.Fatal(err)
+			}
+		}},
+		"somebody who only looks on": {play: func(_ *testing.T, s *stage) {
+			s.tokens.add(answered, -1, isRefresh, func(*passage) fate { return fate{} })
+		}},
+		"past the proxy": {finds: "1 requests reached the token endpoint past the proxy", play: func(t *testing.T, s *stage) {
+			form := refresh(newest(s))
+			form.Set("client_id", clientID)
+			form.Set("client_secret", clientSecret)
+			response, err := http.PostForm("http://"+s.tokens.server+"/oauth/token", form)
+			if err != nil || response.Body.Close() != nil {
+				t.Fatal(err)
+			}
+		}},
+		"another client, past the proxy": {play: func(t *testing.T, s *stage) {
+			if _, err := s.stranger(t.Context(), refresh(newest(s))); err != nil {
+				t.Fatal(err)
+			}
+		}},
+		"a token that was never read, twice": {finds: "presented 2 times", play: func(t *testing.T, s *stage) {
+			s.tokens.add(accepted, 2, anything, func(*passage) fate { return fate{cut: true, reset: true} })
+			for range 2 {
+				if _, _, err := ask(t, s, refresh(newest(s))); err == nil {
+					t.Fatal("a request that was cut has a reply")
+				}
+			}
+		}},
 		"a chain given up": {finds: "1 chains were given up", lost: 1, play: func(t *testing.T, s *stage) { must(t, s, login(), 200) }},
 		"a chain given up for a reason": {wanted: setting{mayLose: 1}, lost: 1,
 			play: func(t *testing.T, s *stage) { must(t, s, login(), 200) }},
@@ -60,6 +98,15 @@ func TestJudgeBites(t *testing.T) {
 		"a serial that goes back": {finds: "went back from serial 2 to 1", play: func(_ *testing.T, s *stage) {
 			value := s.sim.Ledger().AccessTokens[0].Value
 			s.watch.seen["a-token"] = []publication{{time.Now(), value, 2}, {time.Now(), value, 1}}
+		}},
+		"a serial that goes back under one token": {finds: "went back from serial 2 to 1", play: func(_ *testing.T, s *stage) {
+			value := s.sim.Ledger().AccessTokens[0].Value
+			for _, serial := range []string{"2", "1"} {
+				s.watch.note(&corev1.Secret{
+					ObjectMeta: metav1.ObjectMeta{Name: "a-token", Annotations: map[string]string{v1alpha1.SerialAnnotation: serial}},
+					Data:       map[string][]byte{v1alpha1.AccessTokenKey: []byte(value)},
+				}, false)
+			}
 		}},
 		"an expired token": {finds: "had expired", play: func(_ *testing.T, s *stage) {
 			first := s.sim.Ledger().AccessTokens[0]

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
 	"net/url"
 	"time"
@@ -41,7 +42,11 @@ func crashLoop(ctx context.Context, s *stage, length time.Duration) error {
 	if err := s.createCredentials(ctx); err != nil {
 		return err
 	}
-	for end := time.Now().Add(length); time.Now().Before(end); {
+	// It goes on until a login was refused, or there would have been nothing to hold back.
+	for end := time.Now().Add(length); time.Now().Before(end) || s.sim.Ledger().LoginsRefused == 0; {
+		if ctx.Err() != nil {
+			return errors.New("no login was ever tried")
+		}
 		pause(ctx, time.Duration(200+rand.IntN(2000))*time.Millisecond)
 		s.replicas[0].kill()
 		if err := s.replicas[0].launch(); err != nil {

@@ -83,6 +83,7 @@ func parse(args []string) (options, error) {
 	flags := flag.NewFlagSet("chaos", flag.ContinueOnError)
 	flags.StringVar(&only, "only", "", "comma list of faults, such as F5,F7; all by default")
 	flags.StringVar(&except, "except", "", "comma list of faults to leave out")
+	flags.StringVar(&chosen.part, "case", "", "play the scenarios whose name has this in it; all by default")
 	flags.BoolVar(&chosen.quick, "quick", false, "the short pass: some minutes, not every variant of every fault")
 	flags.IntVar(&chosen.rounds, "rounds", 1, "how often each scenario is played")
 	flags.IntVar(&chosen.parallel, "parallel", 3, "how many scenarios are played at a time, beside those that only wait")

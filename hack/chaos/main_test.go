@@ -92,4 +92,8 @@ func TestPassesOfOnePass(t *testing.T) {
 	if r.roundsOf(scenario{quick: true}) != 3 || r.roundsOf(scenario{}) != 0 {
 		t.Error("--quick --rounds 3 is not three rounds of what is quick")
 	}
+	r = &runner{pass: pass{rounds: 1, part: "seed"}}
+	if r.roundsOf(scenario{name: "only a seed"}) != 1 || r.roundsOf(scenario{name: "a password"}) != 0 {
+		t.Error("--case does not choose by name")
+	}
 }

@@ -42,9 +42,25 @@ func manyRotations(ctx context.Context, s *stage, rotations int) error {
 	if err != nil {
 		return err
 	}
-	ledger := s.sim.Ledger()
-	if ledger.Reuses > 0 {
-		s.find("%d spent refresh tokens were presented", ledger.Reuses)
+	if reuses := s.sim.Ledger().Reuses; reuses > 0 {
+		s.find("%d spent refresh tokens were presented", reuses)
 	}
+	return s.allLed(ctx)
+}
+
+// allLed looks whether every replica made rotations: if one had made all of them, there would have been no race.
+func (s *stage) allLed(ctx context.Context) error {
+	most := 0.0
+	for _, each := range s.replicas {
+		made, err := each.counter(ctx, `fluent_credential_exchanges_total{api="fluent",grant="refresh_token",verdict="Granted"}`)
+		if err != nil {
+			return err
+		}
+		if made == 0 {
+			s.find("%s made no rotation", each.name)
+		}
+		most = max(most, made)
+	}
+	s.count("rotations of the replica that made the most", int(most))
 	return nil
 }

@@ -10,36 +10,38 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/fluent-credential/operator/api/v1alpha1"
+	"github.com/fluent-credential/operator/hack/authsim"
 )
 
 // meddling is what a person does to a Secret.
 type meddling struct {
 	name string
 	do   func(ctx context.Context, s *stage, secret *corev1.Secret) error
-	rest int // chains that it costs at rest
+	rest int    // chains that it costs at rest
+	told string // the event that tells it at rest, where one can
 }
 
 var meddlings = []meddling{
 	{"deleted", func(ctx context.Context, s *stage, secret *corev1.Secret) error {
 		return s.plant.admin.Delete(ctx, secret)
-	}, 0},
+	}, 0, "StateSecretDeleted"},
 	{"deleted by force", func(ctx context.Context, s *stage, secret *corev1.Secret) error {
 		patch := client.RawPatch(types.MergePatchType, []byte(`{"metadata":{"finalizers":null}}`))
 		if err := s.plant.admin.Patch(ctx, secret, patch); err != nil {
 			return err
 		}
 		return client.IgnoreNotFound(s.plant.admin.Delete(ctx, secret))
-	}, 1},
+	}, 1, ""},
 	{"edited", func(ctx context.Context, s *stage, secret *corev1.Secret) error {
 		changed := secret.DeepCopy()
 		changed.Data[stateEntry] = append(changed.Data[stateEntry], ' ')
 		return s.plant.admin.Patch(ctx, changed, client.MergeFrom(secret))
-	}, 1},
+	}, 1, "StateSecretEdited"},
 	{"emptied", func(ctx context.Context, s *stage, secret *corev1.Secret) error {
 		changed := secret.DeepCopy()
 		changed.Data = nil
 		return s.plant.admin.Patch(ctx, changed, client.MergeFrom(secret))
-	}, 1},
+	}, 1, "StateSecretEdited"},
 }
 
 // meddledState are state Secrets that a person deletes or edits, at rest and with a reply on its way.
@@ -60,6 +62,7 @@ func meddledAtRest(ctx context.Context, s *stage, what meddling) error {
 	if err != nil {
 		return err
 	}
+	logins := s.sim.Ledger().RequestsOf(authsim.GrantPassword)
 	err = s.silently(what.rest, func() error {
 		if err := what.do(ctx, s, state.secret); err != nil {
 			return err
@@ -73,7 +76,17 @@ func meddledAtRest(ctx context.Context, s *stage, what meddling) error {
 	if err != nil {
 		return err
 	}
-	return rotated(ctx, s)
+	if err := rotated(ctx, s); err != nil {
+		return err
+	}
+	// Fewer logins would mean that what somebody wrote there was taken for the truth.
+	if made := s.sim.Ledger().RequestsOf(authsim.GrantPassword) - logins; made != what.rest {
+		s.find("%d logins after the state was %s, want %d", made, what.name, what.rest)
+	}
+	if what.told == "" {
+		return nil
+	}
+	return s.told(ctx, what.told)
 }
 
 func meddledInFlight(ctx context.Context, s *stage, what meddling) error {

@@ -72,7 +72,7 @@ func (p *publications) note(secret *corev1.Secret, gone bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	before := p.seen[secret.Name]
-	if len(before) > 0 && before[len(before)-1].access == now.access {
+	if len(before) > 0 && before[len(before)-1].access == now.access && before[len(before)-1].serial == now.serial {
 		return
 	}
 	p.seen[secret.Name] = append(before, now)

@@ -57,8 +57,8 @@ func newOutcome(quick bool, rows []row, took time.Duration) outcome {
 }
 
 var columns = []string{
-	"fault", "what happens", "runs", "rotations", "presented, most", "unpermitted", "chains lost (permitted)", "passwords used",
-	"s without a valid token", "verdict",
+	"fault", "what happens", "runs", "rotations", "presentations per refresh token", "unpermitted", "chains lost (permitted)", "passwords used",
+	"seconds without a valid published token", "verdict",
 }
 
 func (r row) cells() []string {

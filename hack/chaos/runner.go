@@ -16,6 +16,7 @@ type pass struct {
 	quick    bool
 	only     []string // empty: all
 	except   []string
+	part     string // of the names of the scenarios that are played; empty: all
 	rounds   int
 	parallel int
 }
@@ -101,7 +102,7 @@ func weight(j job) int {
 }
 
 func (r *runner) roundsOf(scenario scenario) int {
-	if r.pass.quick && !scenario.quick {
+	if r.pass.quick && !scenario.quick || !strings.Contains(scenario.name, r.pass.part) {
 		return 0
 	}
 	return r.pass.rounds

@@ -58,6 +58,7 @@ type stage struct {
 	findings []string       // what must not have happened
 	lost     int            // chains that were given up and that the ledger does not show: a person is asked
 	counts   map[string]int // figures of the case's own, for the notes
+	faults   []string       // of the token server, as its ledger calls them
 	cleanups []func() error
 }
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -13,10 +14,12 @@ import (
 	"github.com/fluent-credential/operator/internal/journal"
 )
 
+// dealers are the stages that share the stops.
+const dealers = 4
+
 // killedEverywhere kills at one stop after another: every system call stops before and after. The work is dealt out to several
 // stages, of which each takes every n-th stop.
 func killedEverywhere(quick bool) []scenario {
-	const dealers = 4
 	step := 1
 	if quick {
 		step = 23 // 23 stops apart: another one of each kind of call
@@ -37,10 +40,14 @@ func killedEverywhere(quick bool) []scenario {
 const (
 	beforeClaim   = "before the claim reached the API server"
 	claimed       = "between the claim and the journal's word that the request is being sent"
-	inDoubt       = "between that word and the journal's seal"
+	marked        = "between that word and the first byte"
+	inDoubt       = "between the first byte and the journal's seal"
 	sealed        = "between the seal and the commit"
 	committedPart = "after the commit"
 )
+
+// allParts are the parts of a rotation that a full pass has to strike, each of its stages; marked is too short for that.
+var allParts = []string{beforeClaim, claimed, inDoubt, sealed, committedPart}
 
 // through is how many rotations in a row have to be over before their stop comes, to say that there are no more stops. Two
 // rotations do not make the same number of system calls.
@@ -48,7 +55,7 @@ const through = 3
 
 // killedFrom kills at every stop from first on, so many apart, until rotations are over before.
 func killedFrom(ctx context.Context, s *stage, first, apart int) error {
-	over := 0
+	over, kills := 0, map[string]int{}
 	for stop := first; over < through; stop += apart {
 		part, struck, err := s.killedAtStop(ctx, stop)
 		if err != nil {
@@ -59,6 +66,7 @@ func killedFrom(ctx context.Context, s *stage, first, apart int) error {
 			continue
 		}
 		over = 0
+		kills[part]++
 		lost, err := s.recoverFrom(ctx, part, struck)
 		if err != nil {
 			return fmt.Errorf("stop %d (%s): %w", stop, part, err)
@@ -73,6 +81,19 @@ func killedFrom(ctx context.Context, s *stage, first, apart int) error {
 		}
 	}
 	s.count("journal files left over", len(s.replicas[0].journaled()))
+	return s.judgeKills(kills, apart)
+}
+
+// judgeKills looks whether the rotations were struck at all, and in a full pass in each of their parts.
+func (s *stage) judgeKills(kills map[string]int, apart int) error {
+	if len(kills) == 0 {
+		return errors.New("no rotation was ever killed")
+	}
+	for _, part := range allParts {
+		if kills[part] == 0 && apart == dealers {
+			s.find("no rotation was killed %s", part)
+		}
+	}
 	return nil
 }
 
@@ -116,7 +137,7 @@ func (s *stage) recoverFrom(ctx context.Context, part string, struck *blow) (los
 	if s.sim.Ledger().RequestsOf(authsim.GrantPassword) == before {
 		return false, nil
 	}
-	if part == inDoubt {
+	if part == inDoubt || part == marked { // what the process did between two system calls nobody can know
 		s.mayLose++
 	} else {
 		s.find("SIGKILL at stop %d (%s of call %d), %s, cost the chain", struck.stop, struck.phase, struck.number, part)
@@ -156,6 +177,15 @@ func (p *progress) end() {
 
 // part tells where the process was killed. What is on its way through a proxy arrives yet, so it looks at the cluster, too.
 func (p *progress) part(ctx context.Context) (string, error) {
+	err := until(ctx, 10*time.Second, "all that was sent has arrived", func(context.Context) (string, error) {
+		if !p.stage.tokens.isIdle() {
+			return "a connection is open", nil
+		}
+		return "", nil
+	})
+	if err != nil {
+		return "", err
+	}
 	sealedFiles, markedFiles, err := p.stage.journalShows(ctx, p.before)
 	if err != nil {
 		return "", err
@@ -171,8 +201,10 @@ func (p *progress) part(ctx context.Context) (string, error) {
 		return committedPart, nil
 	case sealedFiles > 0:
 		return sealed, nil
-	case markedFiles > 0, len(p.stage.tokens.sendings()) > p.sent:
+	case len(p.stage.tokens.sendings()) > p.sent:
 		return inDoubt, nil
+	case markedFiles > 0:
+		return marked, nil
 	case p.claimed || state.claimed:
 		return claimed, nil
 	}

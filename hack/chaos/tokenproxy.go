@@ -55,6 +55,7 @@ func (p *tokenProxy) accept(listener net.Listener) {
 func (p *tokenProxy) carry(conn net.Conn) {
 	defer conn.Close() //nolint:errcheck // there is nobody to tell
 	if chosen := p.meet(accepted, &passage{}); chosen.cut {
+		p.enterUnread(conn)
 		hangUp(conn, chosen)
 		return
 	}
@@ -101,6 +102,17 @@ func (p *tokenProxy) enter(travel *passage) int {
 	defer p.book.Unlock()
 	p.entries = append(p.entries, sending{at: time.Now(), grant: travel.grant, spends: travel.spends, user: travel.user})
 	return len(p.entries) - 1
+}
+
+// unreadFor is how long what a client sends is looked at before its connection is closed unread.
+const unreadFor = 100 * time.Millisecond
+
+// enterUnread enters what has left the client on a connection that nobody answers.
+func (p *tokenProxy) enterUnread(conn net.Conn) {
+	_ = conn.SetReadDeadline(time.Now().Add(unreadFor))
+	if _, travel, err := readRequest(conn); err == nil {
+		p.enter(travel)
+	}
 }
 
 // sendings are all requests so far.

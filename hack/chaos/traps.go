@@ -42,6 +42,9 @@ type trap struct {
 	wants func(*passage) bool
 	do    func(*passage) fate
 	left  int // how many passages it is still good for; negative: any number
+	// sprung counts the passages; watches is true of one that only looks on, and need not be.
+	sprung  int
+	watches bool
 }
 
 // traps are what lies in wait in one proxy.
@@ -54,7 +57,7 @@ type traps struct {
 func (t *traps) add(at point, times int, wants func(*passage) bool, do func(*passage) fate) *trap {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	added := &trap{at: at, wants: wants, do: do, left: times}
+	added := &trap{at: at, wants: wants, do: do, left: times, watches: times < 0}
 	t.set = append(t.set, added)
 	return added
 }
@@ -80,10 +83,23 @@ func (t *traps) sprung(at point, p *passage) *trap {
 	for _, each := range t.set {
 		if each.at == at && each.left != 0 && each.wants(p) {
 			each.left--
+			each.sprung++
 			return each
 		}
 	}
 	return nil
+}
+
+// unsprung are the points of the traps that nothing fell into: a fault that did not happen.
+func (t *traps) unsprung() (points []point) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, each := range t.set {
+		if each.sprung == 0 && !each.watches {
+			points = append(points, each.at)
+		}
+	}
+	return points
 }
 
 // held is a trap that holds what it catches until it is told what becomes of it.
