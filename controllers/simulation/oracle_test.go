@@ -519,7 +519,7 @@ func (o *oracle) refusedLogin(name string, refusals []time.Duration) {
 	if o.clockJumped || o.doubled {
 		return
 	}
-	if got := recent(refusals, o.world.now, loginguard.Window-20*time.Second); got > loginguard.Budget {
+	if got := recent(refusals, o.world.now, loginguard.Window); got > loginguard.Budget {
 		o.violated("I4 the login guard's budget", "%d logins of %s were refused in 20 minutes", got, name)
 	}
 }

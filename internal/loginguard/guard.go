@@ -14,6 +14,8 @@ const (
 	Window = 20 * time.Minute
 	// Budget is how many logins of one user may be refused in a Window.
 	Budget = 2
+	// Flight is how long after it was written down a login can reach the API: the fence and the time-out of the reply, and some more.
+	Flight = time.Minute
 )
 
 // probes are the waits before a login that was refused is tried again as it is: it may have been locked, or be mended by now.
@@ -31,7 +33,16 @@ type State struct {
 type Attempt struct {
 	ID          string    `json:"id"`
 	Credentials string    `json:"credentials"`
-	At          time.Time `json:"at"`
+	At          time.Time `json:"at"`                // when it was reserved; when the refusal came, once it has
+	Settled     bool      `json:"settled,omitempty"` // the refusal came
+}
+
+// until is how long the attempt counts: of one that nobody heard the end of, the API may have made up its mind a Flight later.
+func (a Attempt) until() time.Time {
+	if a.Settled {
+		return a.At.Add(Window)
+	}
+	return a.At.Add(Flight + Window)
 }
 
 // Rejection is a pair of user name and password that was refused.
@@ -66,7 +77,8 @@ func (s State) Reserve(now time.Time, id, credentials string) (State, *Refusal) 
 		return s, &Refusal{Why: Rejected, Until: probe}
 	}
 	if len(s.Attempts) >= Budget {
-		return s, &Refusal{Why: Exhausted, Until: s.Attempts[0].At.Add(Window)}
+		first := func(a, b Attempt) int { return a.until().Compare(b.until()) }
+		return s, &Refusal{Why: Exhausted, Until: slices.MinFunc(s.Attempts, first).until()}
 	}
 	s.Attempts = append(s.Attempts, Attempt{ID: id, Credentials: credentials, At: now})
 	return s, nil
@@ -79,7 +91,7 @@ func (s State) recent(now time.Time) []Attempt {
 		if attempt.At.After(now) {
 			attempt.At = now
 		}
-		if now.Sub(attempt.At) < Window {
+		if now.Before(attempt.until()) {
 			kept = append(kept, attempt)
 		}
 	}
@@ -102,7 +114,7 @@ func (s State) Refused(now time.Time, id string) (State, time.Time) {
 		return s, now.Add(Window)
 	}
 	s.Attempts = slices.Clone(s.Attempts)
-	s.Attempts[at].At = now
+	s.Attempts[at].At, s.Attempts[at].Settled = now, true
 	slices.SortFunc(s.Attempts, func(a, b Attempt) int { return a.At.Compare(b.At) })
 	credentials := s.credentialsOf(id)
 	s = s.reject(now, credentials)

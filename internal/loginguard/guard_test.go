@@ -3,6 +3,7 @@ package loginguard
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 )
@@ -15,20 +16,31 @@ func TestReserve(t *testing.T) {
 		state, _ = state.Refused(at, id)
 		return state
 	}
+	reserved := func(state State, at time.Time, id string) State {
+		state, _ = state.Reserve(at, id, "crashed-"+id)
+		return state
+	}
 	cases := map[string]struct {
 		state State
 		at    time.Time
 		want  Why // empty: it may be tried
 		why   string
 	}{
-		"never tried":            {State{}, noon, "", "there is nothing against it"},
-		"refused a minute ago":   {refused(State{}, noon, "1", "wrong"), noon.Add(time.Minute), Rejected, "the same would be refused again"},
-		"refused 20 min ago":     {refused(State{}, noon, "1", "wrong"), noon.Add(20 * time.Minute), "", "a probe: it may have been locked"},
-		"another was refused":    {refused(State{}, noon, "1", "old"), noon.Add(time.Second), "", "changed credentials are tried at once"},
-		"two were refused":       {refused(refused(State{}, noon, "1", "old"), noon, "2", "older"), noon.Add(time.Minute), Exhausted, "a third could be the one too many"},
-		"two, 20 min ago":        {refused(refused(State{}, noon, "1", "old"), noon, "2", "older"), noon.Add(20 * time.Minute), "", "they count no more"},
-		"refused at the probe":   {refused(refused(State{}, noon, "1", "wrong"), noon.Add(20*time.Minute), "2", "wrong"), noon.Add(50 * time.Minute), Rejected, "the second probe comes after an hour"},
-		"the clock was set back": {refused(State{}, noon, "1", "old"), noon.Add(-24 * time.Hour), "", "an attempt of the future counts as one of now, and there is room for another"},
+		"never tried":          {State{}, noon, "", "there is nothing against it"},
+		"refused a minute ago": {refused(State{}, noon, "1", "wrong"), noon.Add(time.Minute), Rejected, "the same would be refused again"},
+		"refused 20 min ago":   {refused(State{}, noon, "1", "wrong"), noon.Add(20 * time.Minute), "", "a probe: it may have been locked"},
+		"another was refused":  {refused(State{}, noon, "1", "old"), noon.Add(time.Second), "", "changed credentials are tried at once"},
+		"two were refused":     {refused(refused(State{}, noon, "1", "old"), noon, "2", "older"), noon.Add(time.Minute), Exhausted, "a third could be the one too many"},
+		"two, 20 min ago":      {refused(refused(State{}, noon, "1", "old"), noon, "2", "older"), noon.Add(20 * time.Minute), "", "they count no more"},
+		"refused at the probe": {refused(refused(State{}, noon, "1", "wrong"), noon.Add(20*time.Minute), "2", "wrong"), noon.Add(50 * time.Minute), Rejected, "the second probe comes after an hour"},
+		"one refused, one unheard of, 20 min ago": {
+			reserved(refused(State{}, noon, "1", "old"), noon, "2"), noon.Add(20*time.Minute + time.Second), "", "the one that was heard counts no more",
+		},
+		"two unheard of, 20 min ago": {
+			reserved(reserved(State{}, noon, "1"), noon, "2"), noon.Add(20*time.Minute + time.Second), Exhausted, "the API may have refused them some seconds later",
+		},
+		"two unheard of, 21 min ago": {reserved(reserved(State{}, noon, "1"), noon, "2"), noon.Add(Window + Flight), "", "they count no more"},
+		"the clock was set back":     {refused(State{}, noon, "1", "old"), noon.Add(-24 * time.Hour), "", "an attempt of the future counts as one of now, and there is room for another"},
 	}
 	for name, test := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -87,8 +99,8 @@ func TestBudgetHolds(t *testing.T) {
 		}
 		state = next
 		switch random.IntN(4) {
-		case 0: // the process is killed; the API had refused
-			refused = append(refused, now)
+		case 0: // the process is killed; the API has refused, or does so while the request is on its way
+			refused = append(refused, now.Add(time.Duration(random.IntN(40))*time.Second))
 		case 1:
 			state, _ = state.Refused(now, fmt.Sprint(i))
 			refused = append(refused, now)
@@ -98,6 +110,7 @@ func TestBudgetHolds(t *testing.T) {
 			state = state.Released(fmt.Sprint(i))
 		}
 	}
+	slices.SortFunc(refused, time.Time.Compare)
 	for i := Budget; i < len(refused); i++ {
 		if within := refused[i].Sub(refused[i-Budget]); within < Window {
 			t.Fatalf("%d refused logins within %s", Budget+1, within)
