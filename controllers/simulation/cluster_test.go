@@ -26,6 +26,8 @@ type cluster struct {
 	objects map[objectKey]client.Object
 	history []version
 	created int
+
+	documents map[client.Object]*document // what was read of the objects, which never change
 }
 
 type objectKey struct {
@@ -74,6 +76,16 @@ func (k objectKey) resource() schema.GroupResource {
 		return schema.GroupResource{Resource: "secrets"}
 	}
 	return schema.GroupResource{Group: v1alpha1.GroupVersion.Group, Resource: "fluentcredentials"}
+}
+
+// document reads a state Secret that is or was stored, once.
+func (c *cluster) document(stored client.Object) *document {
+	read, known := c.documents[stored]
+	if !known && stored != nil {
+		read = documentOf(stored)
+		c.documents[stored] = read
+	}
+	return read
 }
 
 func copyOf[T client.Object](object T) T { return object.DeepCopyObject().(T) }

@@ -136,7 +136,7 @@ func (o *oracle) wrote(by writer, before, after clientObject) {
 			return
 		}
 		if written.Type == v1alpha1.StateSecretType {
-			o.wroteState(by, key, about, documentOf(before), documentOf(after))
+			o.wroteState(by, key, about, o.world.cluster.document(before), o.world.cluster.document(after))
 		} else {
 			o.wroteWorkload(by, about, before, written)
 		}
@@ -172,8 +172,8 @@ func serialOf(object clientObject) int64 {
 
 // isBeside tells whether the truth is under the other name: what a process that was held up writes beside it is not looked at.
 func (o *oracle) isBeside(key types.NamespacedName, serial int64) bool {
-	truth := o.world.stateOf(key)
-	return truth != nil && documentOf(truth).Serial >= serial
+	truth := o.world.truth(key)
+	return truth != nil && truth.Serial >= serial
 }
 
 // wroteState checks the transition that a replica made.
@@ -276,7 +276,7 @@ func (o *oracle) revoked(ended *family) {
 			continue
 		}
 		for _, name := range custody.Names(key.Name) {
-			state := documentOf(o.world.secret(name))
+			state := o.world.document(name)
 			if state == nil || state.Chain == nil {
 				continue
 			}

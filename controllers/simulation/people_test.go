@@ -139,15 +139,28 @@ func (w *world) editWorkload(key types.NamespacedName) {
 
 // stateOf is the state Secret, under either name; of two, which a backup can lead to, the one that is further on.
 func (w *world) stateOf(key types.NamespacedName) *corev1.Secret {
-	var newest *corev1.Secret
-	serial := int64(-1)
+	name, _ := w.newest(key)
+	return w.secret(name)
+}
+
+// truth is what it holds; nil: there is none.
+func (w *world) truth(key types.NamespacedName) *document {
+	_, state := w.newest(key)
+	return state
+}
+
+func (w *world) newest(key types.NamespacedName) (at string, newest *document) {
 	for _, name := range custody.Names(key.Name) {
-		secret := w.secret(name)
-		if state := documentOf(secret); state != nil && state.Serial > serial {
-			newest, serial = secret, state.Serial
+		if state := w.document(name); state != nil && (newest == nil || state.Serial > newest.Serial) {
+			at, newest = name, state
 		}
 	}
-	return newest
+	return at, newest
+}
+
+// document is what a state Secret holds.
+func (w *world) document(name string) *document {
+	return w.cluster.document(w.cluster.objects[objectKey{secretKind, types.NamespacedName{Namespace: namespace, Name: name}}])
 }
 
 func (w *world) editState(key types.NamespacedName) {

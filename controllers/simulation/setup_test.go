@@ -82,7 +82,7 @@ func (d *dice) setRates() {
 func build(seed uint64, script []choice, m *mistake) *world {
 	w := &world{dice: newDice(seed, script), mistake: m, names: map[string]string{}}
 	w.setup = setupOf(w.dice)
-	w.cluster = &cluster{world: w, objects: map[objectKey]clientObject{}}
+	w.cluster = &cluster{world: w, objects: map[objectKey]clientObject{}, documents: map[clientObject]*document{}}
 	w.oracle = newOracle(w)
 	w.server = newTokenServer(w)
 	for i := range w.setup.replicas {

@@ -176,7 +176,7 @@ func (w *world) isWell() bool {
 // isWellOrHonest: nothing will change any more without a person.
 func (w *world) isWellOrHonest() bool {
 	for _, key := range w.setup.credentials {
-		if !w.isWellOf(key) && !w.isInUse(key) && !w.isStuck(key) {
+		if w.isGoing(key) || !w.isWellOf(key) && !w.isInUse(key) && !w.isStuck(key) {
 			return false
 		}
 	}
@@ -190,8 +190,8 @@ func (w *world) isStuck(key types.NamespacedName) bool {
 
 // isWellOf tells whether workloads have a token that the API takes, and every object says the same of it.
 func (w *world) isWellOf(key types.NamespacedName) bool {
-	cred, state, workload := w.credential(key), documentOf(w.stateOf(key)), w.secret(targetOf(key))
-	if cred == nil || state == nil || workload == nil || state.Claim != nil || state.Failure != nil || cred.Status.Token == nil {
+	cred, state, workload := w.credential(key), w.truth(key), w.secret(targetOf(key))
+	if state == nil || workload == nil || w.isGoing(key) || state.Claim != nil || state.Failure != nil || cred.Status.Token == nil {
 		return false
 	}
 	return meta.IsStatusConditionTrue(cred.Status.Conditions, v1alpha1.ConditionReady) &&
@@ -207,6 +207,12 @@ func (w *world) condition(key types.NamespacedName, kind string) string {
 		}
 	}
 	return kind + " is not there"
+}
+
+// isGoing tells whether the object is gone or being deleted: what it says of itself is no end, because another one follows.
+func (w *world) isGoing(key types.NamespacedName) bool {
+	cred := w.credential(key)
+	return cred == nil || !cred.DeletionTimestamp.IsZero()
 }
 
 // isInUse: of two credentials with one login the younger one waits.
@@ -229,7 +235,7 @@ func (w *world) isHonest(key types.NamespacedName) bool {
 }
 
 func (w *world) serial(key types.NamespacedName) int64 {
-	if state := documentOf(w.stateOf(key)); state != nil {
+	if state := w.truth(key); state != nil {
 		return state.Serial
 	}
 	return 0
@@ -237,7 +243,7 @@ func (w *world) serial(key types.NamespacedName) int64 {
 
 func (w *world) state(key types.NamespacedName) string {
 	text := w.condition(key, v1alpha1.ConditionReady) + "; " + w.condition(key, v1alpha1.ConditionRenewable)
-	if state := documentOf(w.stateOf(key)); state != nil {
+	if state := w.truth(key); state != nil {
 		text += fmt.Sprintf("; serial %d, token accepted: %v, claim %v, chain %v", state.Serial, w.server.accepts(state.Access),
 			state.Claim != nil, state.Chain != nil)
 	}

@@ -24,7 +24,9 @@ func (s logSink) Info(_ int, message string, values ...any) {
 		text += [...]string{" ", "="}[i%2] + fmt.Sprint(value)
 	}
 	s.world.oracle.said("log", text)
-	s.world.tell("  log: %s", s.world.stable(text))
+	if s.world.verbose {
+		s.world.tell("  log: %s", s.world.stable(text))
+	}
 }
 
 func (s logSink) Error(err error, message string, values ...any) {

@@ -200,7 +200,7 @@ func (s *tokenServer) revoke(asked question) []byte {
 // revokeCurrent ends the chain that a credential lives on.
 func (s *tokenServer) revokeCurrent(key types.NamespacedName) {
 	for _, name := range custody.Names(key.Name) {
-		if state := documentOf(s.world.secret(name)); state != nil && state.Chain != nil {
+		if state := s.world.document(name); state != nil && state.Chain != nil {
 			s.revoke(question{refresh: state.Refresh})
 		}
 	}

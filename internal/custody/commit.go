@@ -176,7 +176,7 @@ func (s *Store) merge(ctx context.Context, owner Owner, from *Record, result Res
 		if !other.outlasts(*found.Claim, result.Patience) {
 			return nil, nil
 		}
-		found.Claim = nil
+		found.State = found.Abandoned()
 		return found, nil
 	}
 	return found, ErrSuperseded

@@ -239,6 +239,29 @@ func TestCommit(t *testing.T) {
 	}
 }
 
+// TestAClaimThatIsOutlastedStaysAwaited: its process may only be asleep, or its journal on a volume that is mounted later.
+func TestAClaimThatIsOutlastedStaysAwaited(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := newAPI(t)
+		late, from := refreshing(1), a.born(first)
+		claimed := a.put(from, from.Claimed(late, ""))
+		loggingInAnew(a)
+		asleep := a.open()
+		if _, err := a.store().Commit(t.Context(), owner, claimed, patiently(a, late), func(error) {}); err != nil {
+			t.Fatal(err)
+		}
+		if found := a.open(); found.Claim != nil || !found.Awaits(login) || found.Awaits(late) {
+			t.Fatalf("claim %v, lost %v: the result of the login is expected, and no other", found.Claim, found.Lost)
+		}
+		result := granting(login)
+		result.Apply = func(state State) State { return state.Granted(login, Obtained{Refresh: token.NewSecret("family-2")}) }
+		got, err := a.store().Commit(t.Context(), owner, asleep, result, func(error) {})
+		if err != nil || refreshOf(got) != "family-2" || got.Serial != 3 || got.Lost != nil {
+			t.Errorf("%+v, error %v: the newer token was dropped", got, err)
+		}
+	})
+}
+
 // settle makes passes until there is nothing left to relocate, as the controller does.
 func settle(t *testing.T, a *api) *Record {
 	t.Helper()

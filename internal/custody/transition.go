@@ -44,8 +44,20 @@ func (s State) Granted(claim Claim, got Obtained) State {
 	default:
 		s.Chain = nil // a new family, and it has none
 	}
-	s.Claim, s.LastClaim, s.Failure, s.Lost, s.Sent = nil, claim.ID, nil, nil, nil
+	s.Claim, s.LastClaim, s.Failure = nil, claim.ID, nil
+	if s.Lost = s.lostSince(claim); s.Lost == nil {
+		s.Sent = nil
+	}
 	return s
+}
+
+// lostSince are the lost claims that were made after this one: theirs would be the newer token, so their replies are still welcome.
+func (s State) lostSince(claim Claim) []string {
+	at := slices.Index(s.Lost, claim.ID)
+	if at < 0 || at == len(s.Lost)-1 {
+		return nil
+	}
+	return slices.Clone(s.Lost[at+1:])
 }
 
 func chainOf(refresh token.Secret) *Chain {
@@ -90,8 +102,7 @@ func (s State) Failed(claim Claim, failure Failure, sent token.Secret) State {
 // doubt records that a refresh token may be spent. A seed becomes the chain where there is no better one: it is the only thread
 // that is left.
 func (s *State) doubt(claim Claim, sent token.Secret) {
-	s.Lost = append(slices.Clone(s.Lost), claim.ID)
-	s.Lost = s.Lost[max(0, len(s.Lost)-maxLost):]
+	s.lose(claim)
 	if claim.Grant != token.RefreshToken || sent.IsZero() {
 		return
 	}
@@ -99,6 +110,19 @@ func (s *State) doubt(claim Claim, sent token.Secret) {
 		return
 	}
 	s.Chain = &Chain{Refresh: sent, Presented: claim.Attempt}
+}
+
+// lose remembers a claim whose reply may still come.
+func (s *State) lose(claim Claim) {
+	s.Lost = append(slices.Clone(s.Lost), claim.ID)
+	s.Lost = s.Lost[max(0, len(s.Lost)-maxLost):]
+}
+
+// Abandoned is a state whose claim is not waited for any more, by one who has a token to store. Its reply is as welcome as before.
+func (s State) Abandoned() State {
+	s.lose(*s.Claim)
+	s.Claim = nil
+	return s
 }
 
 // Doubted is a state that came out of a backup: its refresh token is likely spent. The doubt is a part of the state from here on, and

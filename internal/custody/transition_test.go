@@ -222,6 +222,31 @@ func TestGranted(t *testing.T) {
 	}
 }
 
+// TestGrantedLate: a reply that comes late brings the newest token only as long as none of a later claim comes.
+func TestGrantedLate(t *testing.T) {
+	tests := map[string]struct {
+		why, claim string
+		lost, sent []string
+	}{
+		"the first":    {"the replies of later claims would bring newer tokens", "first", []string{"second", "third"}, []string{"hash"}},
+		"the last":     {"what it brings is newer than what the others would", "third", nil, nil},
+		"a new one":    {"likewise", "fourth", nil, nil},
+		"one in doubt": {"likewise, of those before it", "second", []string{"third"}, []string{"hash"}},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			state := State{Lost: []string{"first", "second", "third"}, Sent: []string{"hash"}}
+			got := state.Granted(Claim{ID: test.claim}, Obtained{})
+			if diff := cmp.Diff(test.lost, got.Lost); diff != "" {
+				t.Errorf("the lost claims: %s (-want +got)\n%s", test.why, diff)
+			}
+			if diff := cmp.Diff(test.sent, got.Sent); diff != "" {
+				t.Errorf("what was sent since: it counts while a late reply can come (-want +got)\n%s", diff)
+			}
+		})
+	}
+}
+
 func TestSerialNeverGoesBack(t *testing.T) {
 	tests := map[string]struct {
 		why          string

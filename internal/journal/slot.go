@@ -12,6 +12,9 @@ import (
 // Room is how much of the disk a slot takes up before its request is sent: a reply of 64 KiB, its header and the frames around.
 const Room = 192 << 10
 
+// zeros take it up.
+var zeros [Room]byte
+
 // A file is a preamble and frames. The preamble is magic, key id and a random nonce prefix; a frame is its length (4 bytes, big
 // endian), its kind, and the sealed payload. The nonce is the prefix and the frame's number; preamble, number and kind are
 // authenticated, so frames can neither be moved, dropped nor taken from another file. The tag of AES-GCM is the checksum.
@@ -65,7 +68,7 @@ func (j *Journal) Reserve(head Head) (*Slot, error) {
 }
 
 func (s *Slot) begin(head Head) error {
-	if _, err := s.file.Write(make([]byte, Room)); err != nil { // zeros: a disk that is full says so now
+	if _, err := s.file.Write(zeros[:]); err != nil { // a disk that is full says so now
 		return err
 	}
 	prefix := make([]byte, prefixSize)
