@@ -66,13 +66,19 @@ type Reconciler struct {
 // Reconcile makes one pass over one credential: observe, decide, perform one action, report.
 func (r *Reconciler) Reconcile(ctx context.Context, cred *v1alpha1.FluentCredential) (ctrl.Result, error) {
 	seen, err := r.observe(ctx, cred, r.memory.of(client.ObjectKeyFromObject(cred), cred.UID))
+	if errors.Is(err, custody.ErrGone) {
+		return ctrl.Result{RequeueAfter: lagWait}, nil
+	}
 	if err != nil {
 		return ctrl.Result{}, err
 	}
 	r.noticeEdit(ctx, seen)
 	step := plan.Next(seen.facts, seen.now)
 	err = r.perform(ctx, seen, step)
-	if isRace(err) || errors.Is(err, custody.ErrConflict) || isUnwanted(err) {
+	switch {
+	case errors.Is(err, custody.ErrGone):
+		return ctrl.Result{RequeueAfter: lagWait}, nil
+	case isRace(err) || errors.Is(err, custody.ErrConflict) || isUnwanted(err):
 		return ctrl.Result{RequeueAfter: raceWait}, nil // somebody else was faster: look again
 	}
 	if err != nil && ctx.Err() != nil {
@@ -84,6 +90,9 @@ func (r *Reconciler) Reconcile(ctx context.Context, cred *v1alpha1.FluentCredent
 	r.mark(ctx, seen)
 	return r.report(ctx, seen, step)
 }
+
+// lagWait is how often to look whether the cache knows by now that an object is gone, or that another one has its name.
+const lagWait = 2 * time.Second
 
 // raceWait is how long to let somebody else go first.
 const raceWait = 50 * time.Millisecond

@@ -12,6 +12,7 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 
 	"github.com/fluent-credential/operator/api/v1alpha1"
+	"github.com/fluent-credential/operator/internal/custody"
 	"github.com/fluent-credential/operator/internal/loginguard"
 	"github.com/fluent-credential/operator/internal/provider"
 	"github.com/fluent-credential/operator/internal/token"
@@ -49,9 +50,22 @@ func (r *Reconciler) askGuard(ctx context.Context, seen *observation, try *attem
 	case try.claim.Grant == token.Password:
 		return r.Guard.Reserve(ctx, seen.guarded(), try.claim.ID, r.Clock.Now())
 	case try.claim.Seed:
-		return r.Guard.Take(ctx, seen.seeded(try))
+		return r.takeSeed(ctx, seen, try)
 	}
 	return nil, nil
+}
+
+// takeSeed looks first whether the object is the one that has the name now: a cache that is behind shows one that is gone, and a
+// seed that it took would be spent for its successor.
+func (r *Reconciler) takeSeed(ctx context.Context, seen *observation, try *attempt) (*loginguard.Refusal, error) {
+	gone, err := r.isGone(ctx, seen)
+	switch {
+	case err != nil:
+		return nil, err
+	case gone:
+		return nil, custody.ErrGone
+	}
+	return r.Guard.Take(ctx, seen.seeded(try))
 }
 
 func explain(refusal *loginguard.Refusal) string {

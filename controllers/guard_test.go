@@ -195,3 +195,32 @@ func TestSeedGivenToTwoIsSpentByOne(t *testing.T) {
 		t.Errorf("%d requests, want one: a seed works once", requests)
 	}
 }
+
+// TestObjectThatIsGoneTakesNoSeed: a cache that is behind shows a FluentCredential whose name another one has by now. A seed that was
+// taken for the old one would count as spent for the new one.
+func TestObjectThatIsGoneTakesNoSeed(t *testing.T) {
+	t.Parallel()
+	d := newDrivenWith(t, nil, nil, nil)
+	d.giveSeed()
+	d.pass()
+	stale := reread(t, d.cred)
+	edit(t, d.cred, func(cred *v1alpha1.FluentCredential) { cred.Finalizers = nil })
+	if err := live.Delete(t.Context(), d.cred); err != nil {
+		t.Fatal(err)
+	}
+	d.cred = credential(stale.Namespace, stale.Name, d.server)
+	create(t, d.cred)
+	if result, err := d.Reconcile(t.Context(), stale); err != nil || result.RequeueAfter < time.Second {
+		t.Errorf("look again after %s, error %v: the cache decides when, and nothing is wrong", result.RequeueAfter, err)
+	}
+	d.settle()
+	if got := d.status().Summary; got.Reason != v1alpha1.ReasonTokenPublished {
+		t.Errorf("the one that lives says %s: %s", got.Reason, got.Message)
+	}
+	if result, err := d.Reconcile(t.Context(), stale); err != nil || result.RequeueAfter < time.Second {
+		t.Errorf("beside another's state: look again after %s, error %v", result.RequeueAfter, err)
+	}
+	if ledger := d.server.Ledger(); ledger.Requests != 1 || ledger.Reuses != 0 {
+		t.Errorf("%d requests, %d reuses, want the one of the seed", ledger.Requests, ledger.Reuses)
+	}
+}

@@ -3,6 +3,7 @@ package controllers
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -81,7 +82,8 @@ func (r *Reconciler) sweep(ctx context.Context, defect *journal.Defect, isOld bo
 		return true
 	}
 	owner := custody.Owner{Namespace: defect.Head.Namespace, Name: defect.Head.Name, UID: types.UID(defect.Head.UID)}
-	if state, err := r.Custody.Open(ctx, owner); err != nil || state.Holds(claim) {
+	state, err := r.Custody.Open(ctx, owner)
+	if !errors.Is(err, custody.ErrGone) && (err != nil || state.Holds(claim)) {
 		return true // whoever settles the claim looks at the slot
 	}
 	r.forgetSlot(ctx, claim.ID)

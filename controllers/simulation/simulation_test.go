@@ -349,6 +349,20 @@ func TestSameSeedSameTranscript(t *testing.T) {
 	}
 }
 
+// TestNothingIsAtRestThatIsBeingDeleted: what follows it begins with a serial of its own.
+func TestNothingIsAtRestThatIsBeingDeleted(t *testing.T) {
+	w := build(1, []choice{}, nil)
+	if !w.run(w.setup.storm, 3000, w.isWell) || !w.isWellOrHonest() {
+		t.Fatalf("nothing goes wrong, and it does not come to rest: %s", w.state(w.setup.credentials[0]))
+	}
+	if err := w.cluster.delete(people, objectKey{credentialKind, w.setup.credentials[0]}, "", ""); err != nil {
+		t.Fatal(err)
+	}
+	if w.isWell() || w.isWellOrHonest() {
+		t.Error("a credential that is being deleted counts as well")
+	}
+}
+
 // patience is how long it may take until everything is well: a login that was refused is probed after 20 minutes, 1, 4, 24 hours.
 func (w *world) patience() time.Duration {
 	if w.setup.renews {

@@ -173,6 +173,39 @@ func (a *api) force(name string) {
 	a.edit(name, func(secret *corev1.Secret) { secret.Finalizers = nil })
 }
 
+// vacate removes the FluentCredential, with all that holds it.
+func (a *api) vacate() {
+	a.t.Helper()
+	a.behind(func(c client.Client) error {
+		cred := &v1alpha1.FluentCredential{}
+		if err := c.Get(context.Background(), client.ObjectKey{Namespace: owner.Namespace, Name: owner.Name}, cred); err != nil {
+			return err
+		}
+		cred.Finalizers = nil
+		return errors.Join(c.Update(context.Background(), cred), c.Delete(context.Background(), cred))
+	})
+}
+
+// succeed puts another FluentCredential in its place.
+func (a *api) succeed() {
+	a.t.Helper()
+	a.vacate()
+	a.behind(func(c client.Client) error {
+		return c.Create(context.Background(), &v1alpha1.FluentCredential{
+			ObjectMeta: metav1.ObjectMeta{Namespace: owner.Namespace, Name: owner.Name, UID: "another"},
+		})
+	})
+}
+
+// secret is a state Secret as it is stored.
+func (a *api) secret(name string) (found corev1.Secret) {
+	a.t.Helper()
+	a.behind(func(c client.Client) error {
+		return c.Get(context.Background(), client.ObjectKey{Namespace: owner.Namespace, Name: name}, &found)
+	})
+	return found
+}
+
 // names are the state Secrets that exist.
 func (a *api) names() []string {
 	a.t.Helper()

@@ -35,6 +35,8 @@ func (s *Store) Claim(ctx context.Context, owner Owner, from *Record, next State
 			return found, nil
 		case readErr == nil:
 			return nil, fmt.Errorf("%w: the claim was not stored: %w", ErrConflict, err)
+		case errors.Is(readErr, ErrGone):
+			return nil, readErr
 		case !s.Wait(ctx, pause.Step()):
 			return nil, errors.Join(err, readErr)
 		}
@@ -152,15 +154,15 @@ func orNil(done error) error {
 // record nor an error the API server did not answer: try again.
 func (s *Store) merge(ctx context.Context, owner Owner, from *Record, result Result, other *waiting) (*Record, error) {
 	found, err := s.Open(ctx, owner)
-	gone := false
+	gone := errors.Is(err, ErrGone)
 	if err == nil && found.secret == nil {
 		gone, err = s.isOwnerGone(ctx, owner)
 	}
 	switch {
-	case err != nil:
-		return nil, nil
 	case gone:
 		return nil, ErrGone
+	case err != nil:
+		return nil, nil
 	case found.secret == nil || found.Damaged || found.Serial < from.Serial: // somebody removed, edited or rolled it back: what we hold is all there is
 		held := from.State
 		held.MovedTo = ""
@@ -189,6 +191,15 @@ func (s *Store) isOwnerGone(ctx context.Context, owner Owner) (bool, error) {
 		return apierrors.IsNotFound(err), client.IgnoreNotFound(err)
 	}
 	return cred.UID != owner.UID || !cred.DeletionTimestamp.IsZero(), nil
+}
+
+// isSucceeded tells whether the owner is gone, whoever has its name now.
+func (s *Store) isSucceeded(ctx context.Context, owner Owner) (bool, error) {
+	var cred v1alpha1.FluentCredential
+	if err := s.Reader.Get(ctx, types.NamespacedName{Namespace: owner.Namespace, Name: owner.Name}, &cred); err != nil {
+		return apierrors.IsNotFound(err), client.IgnoreNotFound(err)
+	}
+	return cred.UID != owner.UID, nil
 }
 
 // Wait lets a pause pass, and says whether to go on.

@@ -77,20 +77,8 @@ var (
 		})
 	}
 	reborn = func(a *api) {
-		ownerGone(a)
-		a.behind(func(c client.Client) error {
-			var cred v1alpha1.FluentCredential
-			if err := c.Get(context.Background(), client.ObjectKey{Namespace: owner.Namespace, Name: owner.Name}, &cred); err != nil {
-				return err
-			}
-			cred.Finalizers = nil
-			if err := c.Update(context.Background(), &cred); err != nil {
-				return err
-			}
-			return c.Create(context.Background(), &v1alpha1.FluentCredential{
-				ObjectMeta: metav1.ObjectMeta{Namespace: owner.Namespace, Name: owner.Name, UID: "another"},
-			})
-		})
+		a.force(first)
+		a.succeed()
 	}
 )
 
@@ -235,6 +223,39 @@ func TestCommit(t *testing.T) {
 					t.Error("nobody was told that it did not work at once")
 				}
 			})
+		})
+	}
+}
+
+// TestNothingIsWrittenForAnOwnerThatIsNoMore: a cache that is behind shows a FluentCredential whose name another one has by now, with
+// a state of its own.
+func TestNothingIsWrittenForAnOwnerThatIsNoMore(t *testing.T) {
+	tries := map[string]func(*api, *Record) error{
+		"a claim": func(a *api, from *Record) error {
+			a.writes = []fault{{err: errReset}}
+			_, err := a.store().Claim(t.Context(), owner, from, from.Claimed(refreshing(1), ""))
+			return err
+		},
+		"a result": func(a *api, from *Record) error {
+			_, err := a.store().Commit(t.Context(), owner, from, granting(refreshing(1)), func(error) {})
+			return err
+		},
+		"a first state": func(a *api, _ *Record) error {
+			_, err := a.store().Put(t.Context(), owner, &Record{}, State{Salt: salt})
+			return err
+		},
+	}
+	for name, write := range tries {
+		t.Run(name, func(t *testing.T) {
+			a := newAPI(t)
+			from := a.born(first)
+			a.succeed()
+			a.edit(first, func(secret *corev1.Secret) { secret.OwnerReferences[0].UID = "another" })
+			before := a.secret(first)
+			if err := write(a, from); !errors.Is(err, ErrGone) {
+				t.Errorf("error %v, want %v", err, ErrGone)
+			}
+			mustBe(t, "the other's state", before, a.secret(first))
 		})
 	}
 }

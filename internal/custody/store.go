@@ -51,7 +51,8 @@ var ErrConflict = errors.New("the state was changed by another process")
 // ErrForeign is returned by Open when the state Secret's name is taken by a Secret that is none.
 var ErrForeign = errors.New("a Secret that is not the operator's has the name of the state Secret")
 
-// Open reads the state live. A FluentCredential that has none gets an empty one, which the first Put creates.
+// Open reads the state live. A FluentCredential that has none gets an empty one, which the first Put creates. It returns ErrGone
+// where the state is another's, and the FluentCredential is no more.
 func (s *Store) Open(ctx context.Context, owner Owner) (*Record, error) {
 	for _, name := range Names(owner.Name) {
 		record, err := s.read(ctx, owner, name)
@@ -82,9 +83,17 @@ func (s *Store) read(ctx context.Context, owner Owner, name string) (*Record, er
 	if record.Salt == "" {
 		record.Salt, record.Forgotten = newSalt(), true
 	}
-	if !ownedBy(&secret, owner.UID) {
-		record.State = record.Doubted() // of a former object of the same name, out of a backup
+	if ownedBy(&secret, owner.UID) {
+		return record, nil
 	}
+	succeeded, err := s.isSucceeded(ctx, owner)
+	switch {
+	case err != nil:
+		return nil, err
+	case succeeded:
+		return nil, ErrGone // it is another's: the cache that shows this owner is behind
+	}
+	record.State = record.Doubted() // of a former object of the same name, out of a backup
 	return record, nil
 }
 

@@ -61,6 +61,21 @@ func TestOpen(t *testing.T) {
 			func(a *api) { born(a); a.edit(first, func(s *corev1.Secret) { s.OwnerReferences[0].UID = "former" }) },
 			func(r *Record) bool { return r.Chain.Presented == 1 && refreshOf(r) == old }, nil,
 		},
+		"another's state": {
+			"the cache that shows this object is behind: what has its name now has a state of its own",
+			func(a *api) {
+				born(a)
+				a.edit(first, func(s *corev1.Secret) { s.OwnerReferences[0].UID = "another" })
+				a.succeed()
+			}, nil, ErrGone,
+		},
+		"a state that outlived its object": {
+			"nobody is left to let it go", func(a *api) {
+				born(a)
+				a.edit(first, func(s *corev1.Secret) { s.OwnerReferences[0].UID = "former" })
+				a.vacate()
+			}, nil, ErrGone,
+		},
 		"a foreign Secret": {
 			"it is left alone", plant(corev1.SecretTypeOpaque, map[string][]byte{"password": []byte("theirs")}), nil, ErrForeign,
 		},
