@@ -48,7 +48,7 @@ MODULES := hack/devcluster hack/image hack/dashboards hack/conformance/go-oauth2
 
 # What "generate", "manifests" and "build-installer" write, and nobody edits.
 GENERATED := ':(glob)api/**/zz_generated.*.go' ':(glob)api/**/applyconfiguration/**' \
-	config/crd/bases config/rbac/role.yaml config/rbac/delivery_role.yaml dist/install.yaml dist/chart/files docs/metrics.md
+	config/crd/bases config/rbac/role.yaml config/rbac/delivery_role.yaml dist/install.yaml dist/chart/files docs/metrics.md docs/reference.md
 
 CONTROLLER_GEN := bin/tools/controller-gen
 GOLANGCI_LINT  := bin/tools/golangci-lint
@@ -108,8 +108,10 @@ plugin: ## Build kubectl fluent, a plugin of kubectl, and its completion into bi
 	@install -m 755 cmd/kubectl-fluent/kubectl_complete-fluent bin/
 
 .PHONY: krew
-krew: ## Build kubectl fluent for all platforms, and its krew manifest, into dist/krew (VERSION=v0.1.0)
+krew: k8s bin/tools/krew ## Build kubectl fluent for all platforms, and its krew manifest, into dist/krew (VERSION=v0.1.0)
 	$(GO) run -buildvcs=false ./hack/krew -version '$(VERSION)' -out dist/krew
+	$(GO) test ./hack/krew -count=1 -run '^TestKrewInstallsEveryPlatform$$' -args \
+		-release='$(CURDIR)/dist/krew' -tools='$(CURDIR)/bin/tools' -kubectl='$(KUBEBUILDER_ASSETS)/kubectl'
 
 .PHONY: k8s
 k8s: ## Build etcd, kube-apiserver and kubectl into bin/k8s (minutes the first time, then nothing)
@@ -215,12 +217,13 @@ generate: $(CONTROLLER_GEN) ## Write the deep copies and the apply configuration
 	$(GO) run ./hack/metricsdoc
 
 .PHONY: manifests
-manifests: $(CONTROLLER_GEN) ## Write the CRD and the operator's roles from their markers
+manifests: $(CONTROLLER_GEN) ## Write the CRD, the operator's roles and the reference of fields from types and markers
 	$(CONTROLLER_GEN) crd paths=./api/... output:crd:artifacts:config=config/crd/bases
 	$(CONTROLLER_GEN) rbac:roleName=fluent-credential-operator paths=./controllers/... \
 		output:rbac:artifacts:config=config/rbac
 	$(CONTROLLER_GEN) rbac:roleName=fluent-credential-operator-delivery,fileName=delivery_role.yaml paths=./internal/delivery/... \
 		output:rbac:artifacts:config=config/rbac
+	$(GO) run ./hack/fieldsdoc
 
 .PHONY: dashboards
 dashboards: ## Write the Grafana dashboards of config/grafana
@@ -322,6 +325,14 @@ $(PROMETHEUS) $(PROMTOOL) &: hack/tools/prometheus/go.mod hack/tools/prometheus/
 			github.com/prometheus/prometheus/cmd/$$tool || exit 1; \
 	done
 	@for tool in prometheus promtool; do mv bin/tools/$$tool.new bin/tools/$$tool && touch bin/tools/$$tool; done
+
+# krew and its validator of manifests share a module, too.
+bin/tools/krew: hack/tools/krew/go.mod hack/tools/krew/go.sum
+	@echo "building krew and validate-krew-manifest into bin/tools"
+	@mkdir -p $(@D)
+	@cd hack/tools/krew && for tool in krew validate-krew-manifest; do \
+		CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -o '$(CURDIR)'/bin/tools/$$tool sigs.k8s.io/krew/cmd/$$tool || exit 1; \
+	done
 
 # The tools: one module each, so that one's dependencies do not move another's. Built again when its module changes.
 

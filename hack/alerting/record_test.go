@@ -1,15 +1,19 @@
 package alerting
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"net/url"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 	"text/template"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/fluent-credential/operator/hack/localcluster"
 )
@@ -20,9 +24,10 @@ var recording = flag.Bool("record", false, "write what was seen into docs/what-y
 // A fault is one that was staged, as the documentation tells it.
 type fault struct {
 	Name, Title, Staged, Remedy string
+	Fires                       []string // the alerts that tell of it, at least
 
-	Get, Describe, Metrics string // what people see
-	Alerts                 []told
+	Get, Describe, Advice, Metrics string // what people see
+	Alerts                         []told
 }
 
 type told struct{ Name, Summary, Description string }
@@ -30,35 +35,41 @@ type told struct{ Name, Summary, Description string }
 var faults = []fault{
 	{Name: "mistyped", Title: "A wrong password",
 		Staged: "The credentials Secret holds a password that the API refuses.",
-		Remedy: "Correct it; the new one is tried at once. The wrong one is not tried again for 20 minutes, so it locks nobody. [FluentCredentialStalled](runbooks/FluentCredentialStalled.md)"},
+		Remedy: "Correct it; the new one is tried at once. The wrong one is not tried again for 20 minutes, so it locks nobody. [FluentCredentialStalled](runbooks/FluentCredentialStalled.md)",
+		Fires:  []string{"FluentCredentialNotReady", "FluentCredentialStalled"}},
 	{Name: "locked", Title: "A locked login",
 		Staged: "Another client with an old password has locked the user; the password here is right.",
-		Remedy: "Find the other client and stop it, then wait for the lock to pass, or use another user. [FluentCredentialLoginLocked](runbooks/FluentCredentialLoginLocked.md)"},
+		Remedy: "Find the other client and stop it, then wait for the lock to pass, or use another user. [FluentCredentialLoginLocked](runbooks/FluentCredentialLoginLocked.md)",
+		Fires:  []string{"FluentCredentialLoginLocked", "FluentCredentialNotReady", "FluentCredentialStalled"}},
 	{Name: "carts", Title: "A dead provider",
 		Staged: "The API's host refuses every connection, until the token expires.",
-		Remedy: "Nothing, where the API comes back by itself: the refresh token is intact, and it is tried ever again. Else look at DNS, network policies and the API's status page. [FluentCredentialProviderFailing](runbooks/FluentCredentialProviderFailing.md)"},
+		Remedy: "Nothing, where the API comes back by itself: the refresh token is intact, and it is tried ever again. Else look at DNS, network policies and the API's status page. [FluentCredentialProviderFailing](runbooks/FluentCredentialProviderFailing.md)",
+		Fires:  []string{"FluentCredentialExpired", "FluentCredentialRefreshFailing"}},
 	{Name: "lost", Title: "A lost reply",
 		Staged: "The connection broke after the API had spent the refresh token, and before its reply arrived. There is a password, so the operator has logged in anew.",
-		Remedy: "Nothing here. Without a password: put a new `refresh_token` into the credentials Secret. [FluentCredentialReplyLost](runbooks/FluentCredentialReplyLost.md)"},
+		Remedy: "Nothing here. Without a password: put a new `refresh_token` into the credentials Secret. [FluentCredentialReplyLost](runbooks/FluentCredentialReplyLost.md)",
+		Fires:  []string{"FluentCredentialReplyLost"}},
 	{Name: "foreign", Title: "A foreign target Secret",
 		Staged: "A Secret of the target's name is there already, and was made by somebody else.",
-		Remedy: "Choose another `spec.target.name`, or remove that Secret. It is never overwritten. [FluentCredentialStalled](runbooks/FluentCredentialStalled.md)"},
+		Remedy: "Choose another `spec.target.name`, or remove that Secret. It is never overwritten. [FluentCredentialStalled](runbooks/FluentCredentialStalled.md)",
+		Fires:  []string{"FluentCredentialNotReady", "FluentCredentialStalled"}},
 	{Name: "paused", Title: "Suspended, and forgotten",
 		Staged: "`spec.suspend` is true. The token is good, and nobody will renew it.",
-		Remedy: "Set `spec.suspend` to false. [FluentCredentialExpiresSoon](runbooks/FluentCredentialExpiresSoon.md)"},
+		Remedy: "Set `spec.suspend` to false. [FluentCredentialExpiresSoon](runbooks/FluentCredentialExpiresSoon.md)",
+		Fires:  []string{"FluentCredentialExpiresSoon"}},
 }
 
 var page = template.Must(template.New("").Parse(`# What you see when something is wrong
 
 For six faults, what each of the places says where an admin looks. All of it was recorded by ` + "`make alerts-e2e ALERTFLAGS=-record`" + `, from the
-operator's own binary under a real Prometheus, with tokens that live for 20 seconds; only the names of hosts were replaced. What every reason
-means is in [troubleshooting.md](troubleshooting.md).
+operator's own binary under a real Prometheus, with tokens that live for 20 seconds; only the names of hosts were replaced. Without ` + "`-record`" + `
+the same run holds that every place still says the same. What every reason means is in [troubleshooting.md](troubleshooting.md).
 {{range .}}
 ## {{.Title}}
 
 {{.Staged}}
 
-` + "```console\n$ kubectl -n shop get fcred {{.Name}}\n{{.Get}}\n$ kubectl -n shop describe fcred {{.Name}}    # from its status on\n{{.Describe}}\n```" + `
+` + "```console\n$ kubectl -n shop get fcred {{.Name}}\n{{.Get}}\n$ kubectl -n shop describe fcred {{.Name}}    # from its status on\n{{.Describe}}\n$ kubectl fluent status {{.Name}} -n shop\n{{.Advice}}\n```" + `
 
 The metrics:
 
@@ -71,20 +82,22 @@ The alerts that fire:
 **What to do:** {{.Remedy}}
 {{end}}`))
 
-// record asks every place about every fault, holds that each tells of it, and writes it down where that is wanted.
+// record asks every place about every fault, and holds that each tells of it as the documentation says; or writes that down.
 func (s *stage) record() {
 	s.t.Helper()
 	seen := slices.Clone(faults)
 	for i := range seen {
-		s.look(&seen[i])
-		if len(seen[i].Alerts) == 0 {
-			s.t.Errorf("no alert fires about %s", seen[i].Name)
+		for _, alert := range seen[i].Fires {
+			s.awaitFiring(alert, namespace+"/"+seen[i].Name)
 		}
+		s.look(&seen[i])
 	}
+	path := filepath.Join(root, "docs", "what-you-see.md")
 	if !*recording {
+		s.compare(path, seen)
 		return
 	}
-	file, err := os.Create(filepath.Join(root, "docs", "what-you-see.md"))
+	file, err := os.Create(path)
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -92,6 +105,49 @@ func (s *stage) record() {
 	if err := page.Execute(file, seen); err != nil {
 		s.t.Fatal(err)
 	}
+}
+
+// compare holds the page to what was seen: for each fault the same lines, however often, whatever the times and the numbers.
+func (s *stage) compare(path string, seen []fault) {
+	s.t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	for _, fault := range seen {
+		_, chapter, found := strings.Cut(string(text), "\n## "+fault.Title+"\n")
+		chapter, _, _ = strings.Cut(chapter, "\nThe alerts that fire:")
+		if !found {
+			s.t.Errorf("%s has no chapter %q", path, fault.Title)
+		}
+		var now strings.Builder
+		if err := page.Execute(&now, []any{fault}); err != nil {
+			s.t.Fatal(err)
+		}
+		_, is, _ := strings.Cut(now.String(), "\n## "+fault.Title+"\n")
+		is, _, _ = strings.Cut(is, "\nThe alerts that fire:")
+		if diff := cmp.Diff(gist(chapter), gist(is)); diff != "" {
+			s.t.Errorf("%s says otherwise (-page +seen); \"make alerts-e2e ALERTFLAGS=-record\" writes it anew:\n%s", fault.Title, diff)
+		}
+	}
+}
+
+var (
+	again  = regexp.MustCompile(`\(x\d+ over [^)]*\)`) // of an event that came more than once
+	number = regexp.MustCompile(`\d+(\.\d+)?(e\+\d+)?`)
+	unit   = regexp.MustCompile(`#(ms|µs|[smhd])(#(ms|[smhd]))*\b`)
+	space  = regexp.MustCompile(`[ \t]+|-{2,}`)
+)
+
+// gist is the lines of a text, each once, without numbers, times and the widths of columns.
+func gist(text string) map[string]bool {
+	lines := map[string]bool{}
+	for line := range strings.Lines(text) {
+		line = number.ReplaceAllString(again.ReplaceAllString(line, ""), "#")
+		line = strings.TrimSpace(space.ReplaceAllString(unit.ReplaceAllString(line, "#"), " "))
+		lines[line] = true
+	}
+	return lines
 }
 
 var (
@@ -111,6 +167,7 @@ func (s *stage) look(fault *fault) {
 		s.t.Fatalf("kubectl describe does not tell the status of %s", fault.Name)
 	}
 	fault.Describe = clean("Status:\n" + status)
+	fault.Advice = clean(s.advice(fault.Name))
 	exposed, err := localcluster.Get(s.t.Context(), "http://"+s.metrics+"/metrics")
 	if err != nil {
 		s.t.Fatal(err)
@@ -123,6 +180,17 @@ func (s *stage) look(fault *fault) {
 	}
 	fault.Metrics = clean(strings.Join(lines, ""))
 	fault.Alerts = s.alertsAbout(fault.Name)
+}
+
+// advice is what kubectl fluent says about a credential. Its exit code says whether a person is needed, which is no error here.
+func (s *stage) advice(name string) string {
+	s.t.Helper()
+	plugin := must[string](s.t)(localcluster.Binary("kubectl-fluent"))
+	out, err := localcluster.Run(s.t.Context(), s.environment(), plugin, "status", name, "-n", namespace)
+	if exit := (&exec.ExitError{}); err != nil && !errors.As(err, &exit) || !strings.Contains(out, name) {
+		s.t.Fatalf("kubectl fluent status %s: %v\n%s", name, err, out)
+	}
+	return out
 }
 
 // alertsAbout are the alerts that fire about a credential.

@@ -102,10 +102,14 @@ func (s *stage) say(format string, args ...any) {
 	fmt.Fprintf(os.Stderr, "[%4.0f s] %s\n", time.Since(s.began).Seconds(), fmt.Sprintf(format, args...))
 }
 
+// environment is that of kubectl: our cluster, and nothing of the person who runs the test.
+func (s *stage) environment() []string {
+	return []string{"KUBECONFIG=" + s.kubeconfig, "KUBECACHEDIR=" + s.cluster.Dir + "/cache", "KUBERC=off"}
+}
+
 func (s *stage) kubectl(args ...string) string {
 	s.t.Helper()
-	environment := []string{"KUBECONFIG=" + s.kubeconfig, "KUBECACHEDIR=" + s.cluster.Dir + "/cache", "KUBERC=off"}
-	out, err := localcluster.Run(s.t.Context(), environment, s.cluster.Kubectl, args...)
+	out, err := localcluster.Run(s.t.Context(), s.environment(), s.cluster.Kubectl, args...)
 	if err != nil {
 		s.t.Fatalf("kubectl %s: %v\n%s", strings.Join(args, " "), err, out)
 	}

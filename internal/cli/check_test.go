@@ -2,6 +2,7 @@ package cli
 
 import (
 	"encoding/json"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
@@ -249,4 +250,35 @@ func TestCheckTakesThePolicyOfTheOperator(t *testing.T) { // not parallel: an op
 	create(t, credential(elsewhere, "orders", sim.URL))
 	finds(t, levels(t, must(t, exitAttention, "", "check", "orders", "-n", elsewhere, "-o", "json", "--insecure-http")),
 		"operator", failure, "no operator looks after namespace")
+}
+
+// TestThroughTheProxyOfTheEnvironment: who sits behind a proxy can check and log in, and is told what the proxy says.
+func TestThroughTheProxyOfTheEnvironment(t *testing.T) {
+	t.Parallel()
+	asked := make(chan string, 10)
+	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked <- r.Method + " " + r.Host
+		http.Error(w, "not today", http.StatusForbidden)
+	}))
+	t.Cleanup(proxy.Close)
+	namespace := newNamespace(t)
+	create(t, loginSecret(namespace, "orders-login", clientAlone()))
+	create(t, credential(namespace, "orders", "https://api.example.com"))
+	for _, arguments := range [][]string{{"check", "orders"}, {"login", "orders", "--username", "u", "--password-stdin"}} {
+		command := fluentCommand(t.Context(), append(arguments, "-n", namespace, "--allowed-hosts", "api.example.com")...)
+		command.Env = append(command.Env, "HTTPS_PROXY="+proxy.URL, "https_proxy=", "NO_PROXY=", "no_proxy=")
+		command.Stdin = strings.NewReader("p")
+		out, err := command.CombinedOutput()
+		if err == nil || !strings.Contains(string(out), "403") {
+			t.Errorf("%v: %v\n%s", arguments, err, out)
+		}
+		select {
+		case what := <-asked:
+			if what != "CONNECT api.example.com:443" {
+				t.Errorf("%v asks the proxy for %s", arguments, what)
+			}
+		default:
+			t.Errorf("%v does not ask the proxy\n%s", arguments, out)
+		}
+	}
 }

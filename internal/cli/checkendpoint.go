@@ -27,7 +27,12 @@ func (i *inspection) checkEndpoint(ctx context.Context, api provider.API) {
 		i.fail("Correct spec.provider.", "%s", err)
 		return
 	}
-	conn, refused := exchange.Dialer{Policy: i.policy}.Dial(ctx, api, request)
+	dialer, err := dialerFor(i.policy)
+	if err != nil {
+		i.fail("Correct the environment of this machine, or unset it.", "%s", err)
+		return
+	}
+	conn, refused := dialer.Dial(ctx, api, request)
 	if refused != nil {
 		i.unreachable(refused.Problem)
 		return

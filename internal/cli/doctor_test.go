@@ -203,19 +203,22 @@ func testDoctorFindsWhatHangs(t *testing.T, doctor func(int) map[string][]findin
 	claimed.LastTransitionTime = long
 	scene{conditions: []metav1.Condition{ready, renewable, claimed}, expires: time.Hour}.stage(t, namespace, "claimed")
 	scenes["vanished"].stage(t, namespace, "overdue")
+	full := condition(v1alpha1.ConditionReconciling, metav1.ConditionTrue, v1alpha1.ReasonJournalUnwritable, "reserve: no space left on device")
+	scene{conditions: []metav1.Condition{ready, renewable, full}, expires: time.Hour}.stage(t, namespace, "waiting")
 	orphan := loginSecret(namespace, "orphan-state", map[string]string{"state.json": "a-state-that-nobody-may-print"})
 	orphan.Type = v1alpha1.StateSecretType
 	create(t, orphan)
 	found := doctor(exitAttention)
 	finds(t, found, "credentials", failure, namespace+"/claimed has an exchange under way since "+stamp(long)+": its claim hangs")
 	finds(t, found, "credentials", failure, namespace+"/overdue was due for a refresh")
+	finds(t, found, "journal", failure, namespace+"/waiting waits for the journal, as may others: reserve: no space left on device")
 	finds(t, found, "credentials", warning, "need a person")
 	finds(t, found, "state", warning, namespace+"/orphan-state holds a refresh token, and its FluentCredential is gone")
 	if text := must(t, exitAttention, "", "doctor").out; strings.Contains(text, "nobody-may-print") {
 		t.Error("the content of a Secret was printed")
 	}
 	remove(t, orphan)
-	for _, name := range []string{"claimed", "overdue"} {
+	for _, name := range []string{"claimed", "overdue", "waiting"} {
 		remove(t, &v1alpha1.FluentCredential{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name}})
 	}
 }

@@ -9,6 +9,8 @@ import (
 
 	coordinationv1 "k8s.io/api/coordination/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/duration"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -164,6 +166,24 @@ func (v *examination) examineJournal(ctx context.Context) {
 			continue
 		}
 		v.examineJournalKey(ctx, o)
+	}
+	v.examineDisks(ctx)
+}
+
+// examineDisks asks the credentials: an operator tells of a disk that it cannot write by those that wait for it.
+func (v *examination) examineDisks(ctx context.Context) {
+	var list v1alpha1.FluentCredentialList
+	if err := v.cluster.List(ctx, &list); err != nil {
+		return // the credentials' own check says so
+	}
+	for i := range list.Items {
+		cred := &list.Items[i]
+		working := meta.FindStatusCondition(cred.Status.Conditions, v1alpha1.ConditionReconciling)
+		if working != nil && working.Status == metav1.ConditionTrue && working.Reason == v1alpha1.ReasonJournalUnwritable {
+			v.fail("Look at the volume behind --journal-dir: is it full, or read-only? Nothing is spent until it can be written.",
+				"%s/%s waits for the journal, as may others: %s", cred.Namespace, cred.Name, working.Message)
+			return
+		}
 	}
 }
 

@@ -149,7 +149,9 @@ func (o *loginOptions) prepare(ctx context.Context, name string) (*attempt, erro
 		return nil, err
 	}
 	policy, _ := o.of(ctx, cluster, namespace)
-	try.dialer = exchange.Dialer{Policy: policy}
+	if try.dialer, err = dialerFor(policy); err != nil {
+		return nil, err
+	}
 	return try, try.reach(ctx)
 }
 

@@ -42,3 +42,9 @@ func (o *endpointPolicy) of(ctx context.Context, from client.Reader, namespace s
 	}
 	return policy, source
 }
+
+// dialerFor connects to what the operator may connect to, through the proxy of this machine's environment, as kubectl itself does.
+func dialerFor(policy exchange.Policy) (exchange.Dialer, error) {
+	proxy, err := exchange.ProxyFromEnvironment()
+	return exchange.Dialer{Policy: policy, Proxy: proxy}, err
+}
