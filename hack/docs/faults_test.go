@@ -210,7 +210,7 @@ func providerFailing(s *stage) {
 	s.sh("kubectl fluent rotate down -n shop")
 	s.reason("down", "ProviderUnavailable")
 	page := s.runbook("ProviderFailing", "down")
-	s.tells(page.to("kubectl get fcred -A -o wide | grep"), "down")
+	s.tells(page.to("kubectl get fcred -A -o custom-columns"), "down", "503")
 	page.rest()
 	s.account("down", time.Hour)
 }
@@ -220,7 +220,7 @@ func refreshFailing(s *stage) {
 	s.healthy("shop", "failing")
 	s.net.outage(hostOf("failing"), true)
 	s.sh("kubectl fluent rotate failing -n shop")
-	s.await("kubectl -n shop get fcred failing -o jsonpath='{.status.failures.count}'", "2")
+	s.await(`[ "$(kubectl -n shop get fcred failing -o jsonpath='{.status.failures.count}')" -ge 2 ] && echo "more than once"`, "more than once")
 	page := s.runbook("RefreshFailing", "failing")
 	s.tells(page.to("kubectl -n NAMESPACE describe"), "Unsent", "ProviderUnavailable", "Retry Time", "Failures")
 	page.rest()
@@ -260,7 +260,7 @@ func journalUnwritable(s *stage) {
 	s.sh("kubectl fluent rotate disk -n shop")
 	s.reason("disk", "JournalUnwritable")
 	page := s.runbook("JournalUnwritable", "disk")
-	s.tells(page.to("kubectl get fcred -A -o wide | grep JournalUnwritable"), "disk", "no such file or directory")
+	s.tells(page.to("kubectl get fcred -A -o custom-columns"), "disk", "no such file or directory")
 	page.rest()
 	if err := os.Rename(journal+".gone", journal); err != nil {
 		s.t.Fatal(err)
