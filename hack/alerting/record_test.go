@@ -69,7 +69,7 @@ the same run holds that every place still says the same. What every reason means
 
 {{.Staged}}
 
-` + "```console\n$ kubectl -n shop get fcred {{.Name}}\n{{.Get}}\n$ kubectl -n shop describe fcred {{.Name}}    # from its status on\n{{.Describe}}\n$ kubectl fluent status {{.Name}} -n shop\n{{.Advice}}\n```" + `
+` + "```console\n$ kubectl -n shop get fcred {{.Name}}\n{{.Get}}\n$ kubectl -n shop describe fcred {{.Name}}    # from its status on\n{{.Describe}}\n$ kubectl fluent status {{.Name}} -n shop    # from its cause on\n{{.Advice}}\n```" + `
 
 The metrics:
 
@@ -167,7 +167,11 @@ func (s *stage) look(fault *fault) {
 		s.t.Fatalf("kubectl describe does not tell the status of %s", fault.Name)
 	}
 	fault.Describe = clean("Status:\n" + status)
-	fault.Advice = clean(s.advice(fault.Name))
+	_, advice, found := strings.Cut(s.advice(fault.Name), "\nCause\n")
+	if !found {
+		s.t.Fatalf("kubectl fluent status does not tell the cause of %s", fault.Name)
+	}
+	fault.Advice = clean("Cause\n" + advice)
 	exposed, err := localcluster.Get(s.t.Context(), "http://"+s.metrics+"/metrics")
 	if err != nil {
 		s.t.Fatal(err)
