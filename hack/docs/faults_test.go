@@ -29,8 +29,8 @@ func (s *stage) account(name string, life time.Duration, faults ...string) *auth
 
 func hostOf(name string) string { return name + ".sandbox.api.fluentretail.com" }
 
-// credential applies a login and a FluentCredential for an account.
-func (s *stage) credential(namespace, name, password string) {
+// credential applies a login and a FluentCredential for an account. More of its spec can be given as lines of YAML.
+func (s *stage) credential(namespace, name, password string, spec ...string) {
 	s.t.Helper()
 	s.write(name+".yaml", strings.NewReplacer("NAMESPACE", namespace, "NAME", name, "PASSWORD", password).Replace(`apiVersion: v1
 kind: Secret
@@ -44,14 +44,14 @@ spec:
   provider: {fluent: {account: NAME}}
   credentialsSecretRef: {name: NAME-login}
   target: {name: NAME-token}
-`))
+`)+"  "+strings.Join(spec, "\n  ")+"\n")
 	s.sh("kubectl apply -f " + name + ".yaml")
 }
 
 // healthy applies one and waits for its token.
-func (s *stage) healthy(namespace, name string) {
+func (s *stage) healthy(namespace, name string, spec ...string) {
 	s.t.Helper()
-	s.credential(namespace, name, "replace-me")
+	s.credential(namespace, name, "replace-me", spec...)
 	s.sh("kubectl -n " + namespace + " wait --for=condition=Ready fcred/" + name + " --timeout=60s")
 }
 
@@ -61,22 +61,39 @@ func (s *stage) login(name, key, value string) {
 	s.sh("kubectl -n shop patch secret " + name + `-login --type=merge -p '{"stringData":{"` + key + `":"` + value + `"}}'`)
 }
 
-// deadChain is a credential whose token lives on for a while, and whose refresh token and password are refused.
-func (s *stage) deadChain(name, namespace string, life time.Duration) {
+// rejected is a credential without a token: its last one has expired, its refresh token and its password are refused.
+func (s *stage) rejected(namespace, name string) {
 	s.t.Helper()
-	api := s.account(name, life)
-	s.healthy(namespace, name)
+	api := s.account(name, 10*time.Second)
+	s.healthy(namespace, name, "refresh: {before: 1s}")
 	api.SetPassword("fluent-api", "another")
+	s.endChain(api, namespace, name)
+	s.reasonIn(namespace, name, "CredentialsRejected")
+	s.reasonIn(namespace, name, "TokenExpired")
+}
+
+// unrenewable is a credential whose token lives, and whose refresh token is dead: it was logged in by a person.
+func (s *stage) unrenewable(namespace, name string) {
+	s.t.Helper()
+	api := s.account(name, time.Hour)
+	s.write("seed.json", `{"stringData":{"refresh_token":"`+api.Seed("fluent-api", "fluent-api")+`"},"data":{"username":null,"password":null}}`)
+	s.credential(namespace, name, "replace-me", "suspend: true")
+	s.sh("kubectl -n " + namespace + " patch secret " + name + "-login --type=merge --patch-file seed.json")
+	s.sh("kubectl fluent resume " + name + " -n " + namespace)
+	s.sh("kubectl -n " + namespace + " wait --for=condition=Ready fcred/" + name + " --timeout=60s")
+	s.endChain(api, namespace, name)
+	s.reasonIn(namespace, name, "ReauthorizationRequired")
+}
+
+// endChain lets an API refuse every refresh token, and the operator find that out.
+func (s *stage) endChain(api *authsim.Server, namespace, name string) {
+	s.t.Helper()
 	fault, err := authsim.ParseFault("every refresh_token: refuse 400 invalid_grant Invalid refresh token")
 	if err != nil {
 		s.t.Fatal(err)
 	}
 	api.AddFault(fault)
-	s.sh("kubectl -n " + namespace + " annotate fcred " + name + " auth.fluent-credential.dev/rotate=now --overwrite")
-	s.await("kubectl -n "+namespace+" get fcred "+name+" -o jsonpath='{.status.conditions[*].reason}'", "CredentialsRejected")
-	if life < time.Minute {
-		s.await("kubectl -n "+namespace+" get fcred "+name+" -o jsonpath='{.status.conditions[*].reason}'", "TokenExpired")
-	}
+	s.sh("kubectl fluent rotate " + name + " -n " + namespace)
 }
 
 // stopOperator ends the operator as a rollout would.

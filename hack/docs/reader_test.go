@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -90,9 +91,16 @@ func (r *reader) do(shown command, codes ...int) string {
 	return out
 }
 
+// looks are commands that change nothing. What they show may come a moment later: an event, for one.
+var looks = regexp.MustCompile(`^kubectl (-n \S+ )?get |^kubectl fluent (list|status) `)
+
 func (r *reader) compare(shown command, out string) {
 	r.t.Helper()
 	diff := cmp.Diff(timeless(shown.prints), timeless(out))
+	for began := time.Now(); diff != "" && !*update && looks.MatchString(shown.text) && time.Since(began) < moment; {
+		out, _ = r.run(r.names.Replace(shown.text))
+		diff = cmp.Diff(timeless(shown.prints), timeless(out))
+	}
 	switch {
 	case *update:
 		r.found["$ "+shown.text+"\n"+shown.prints] = "$ " + shown.text + "\n" + strings.TrimRight(out, "\n") + "\n"
@@ -100,6 +108,9 @@ func (r *reader) compare(shown command, out string) {
 		r.t.Errorf("%s: %s prints otherwise than the page says (-page +printed); \"go test ./hack/docs -run TestStories -update\" writes it down:\n%s", r.page, shown.text, diff)
 	}
 }
+
+// moment is how long a command that only looks is given to show what the page shows.
+const moment = 10 * time.Second
 
 // close holds that the whole page was followed, and writes down what was found where that is wanted.
 func (r *reader) close() {

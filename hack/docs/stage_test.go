@@ -161,10 +161,15 @@ func (s *stage) await(text, want string) {
 	}
 }
 
-// reason waits until a credential has a reason.
+// reason waits until a condition of a credential has a reason.
 func (s *stage) reason(name, want string) {
 	s.t.Helper()
-	s.await("kubectl -n shop get fcred "+name+" -o jsonpath='{.status.conditions[*].reason}'", want)
+	s.reasonIn("shop", name, want)
+}
+
+func (s *stage) reasonIn(namespace, name, want string) {
+	s.t.Helper()
+	s.await("kubectl -n "+namespace+" get fcred "+name+" -o jsonpath='{.status.conditions[*].reason}'", want)
 }
 
 // part runs a part of a story under a name of its own: where it fails, the others are told all the same.

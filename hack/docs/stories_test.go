@@ -5,7 +5,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"time"
 
 	"github.com/fluent-credential/operator/hack/authsim"
 )
@@ -136,8 +135,8 @@ func thePlugin(s *stage) {
 	s.write("bin/alert-somebody", "#!/bin/sh\necho somebody is alerted\n")
 	s.sh("kubectl apply -f login.yaml -f credential.yaml && kubectl -n shop label fcred orders team=orders")
 	s.sh("kubectl -n shop wait --for=condition=Ready fcred/orders")
-	s.deadChain("returns", "shop", 4*time.Second)
-	s.deadChain("accounts", "bank", time.Hour)
+	s.rejected("shop", "returns")
+	s.unrenewable("bank", "accounts")
 	page := s.read("docs/kubectl-fluent.md")
 	page.to("kubectl fluent status returns", 3)
 	page.to("kubectl fluent check orders -n shop")

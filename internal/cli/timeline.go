@@ -28,7 +28,8 @@ const (
 	planned    = "plan"
 )
 
-// timelineOf is what the status and the events tell, the oldest first.
+// timelineOf is what the status and the events tell, the oldest first. The status knows whole seconds only: of one second, exchanges come in
+// their order, and then what became of the conditions.
 func timelineOf(cred *v1alpha1.FluentCredential, events []corev1.Event, now time.Time) []moment {
 	moments := append(pastOf(cred), aheadOf(cred, now)...)
 	for i := range events {
@@ -41,13 +42,22 @@ func timelineOf(cred *v1alpha1.FluentCredential, events []corev1.Event, now time
 }
 
 func pastOf(cred *v1alpha1.FluentCredential) []moment {
-	moments := []moment{{cred.CreationTimestamp, fromStatus, "created"}}
+	moments := append([]moment{{cred.CreationTimestamp, fromStatus, "created"}}, exchangesOf(cred)...)
 	for _, condition := range cred.Status.Conditions {
 		moments = append(moments, moment{condition.LastTransitionTime, fromStatus,
 			fmt.Sprintf("%s became %s", condition.Type, condition.Status)})
 	}
-	if len(cred.Status.History) > 0 {
-		return append(moments, exchangesOf(cred)...)
+	return moments
+}
+
+// exchangesOf are the last exchanges, the oldest first; of an operator that keeps no history, what else tells of them.
+func exchangesOf(cred *v1alpha1.FluentCredential) []moment {
+	var moments []moment
+	for _, each := range slices.Backward(cred.Status.History) {
+		moments = append(moments, moment{each.Time, fromStatus, toldOf(each)})
+	}
+	if len(moments) > 0 {
+		return moments
 	}
 	if known := cred.Status.Token; known != nil {
 		moments = append(moments, moment{known.ObtainedTime, fromStatus, fmt.Sprintf("token %d obtained by %s", known.Serial, known.Grant)})
@@ -58,20 +68,15 @@ func pastOf(cred *v1alpha1.FluentCredential) []moment {
 	return moments
 }
 
-// exchangesOf are the last exchanges, as the operator keeps them.
-func exchangesOf(cred *v1alpha1.FluentCredential) []moment {
-	var moments []moment
-	for _, each := range cred.Status.History {
-		what := fmt.Sprintf("token %d obtained by %s", each.Serial, each.Grant)
-		if each.Verdict != "Granted" {
-			what = fmt.Sprintf("exchange by %s failed: %s, %s", each.Grant, each.Verdict, each.Reason)
-		}
-		if each.Duration != nil {
-			what += " in " + each.Duration.Round(time.Millisecond).String()
-		}
-		moments = append(moments, moment{each.Time, fromStatus, what})
+func toldOf(each v1alpha1.ExchangeStatus) string {
+	what := fmt.Sprintf("token %d obtained by %s", each.Serial, each.Grant)
+	if each.Verdict != "Granted" {
+		what = fmt.Sprintf("exchange by %s failed: %s, %s", each.Grant, each.Verdict, each.Reason)
 	}
-	return moments
+	if each.Duration != nil {
+		what += " in " + each.Duration.Round(time.Millisecond).String()
+	}
+	return what
 }
 
 // aheadOf is what is planned; a plan whose time has passed is told by the cause instead.
