@@ -44,7 +44,7 @@ func (s *session) rotate() *cobra.Command {
 		Short: "Ask for a new token now",
 		Long: `Ask the operator for a new token now, past any back-off, but never past a refused login: that would lock the user. With --wait the
 command ends when the new token is in the Secret that workloads mount: exit code 0. It ends with 5 where only a person can help, and with
-4 when the time is up; the operator goes on all the same.`,
+4 when the time is up; the operator goes on all the same. Of a selection, those that are suspended are left out.`,
 		Example: rotateExample, Args: args(cobra.ArbitraryArgs), ValidArgsFunction: s.completeNames,
 		RunE: func(command *cobra.Command, names []string) error { return o.run(command.Context(), names) },
 	}
@@ -66,21 +66,19 @@ func (o *rotateOptions) run(ctx context.Context, names []string) error {
 		return err
 	}
 	if !o.wait {
-		return o.noneFound(found)
+		return nil
 	}
 	return o.await(ctx, o.session, cluster, rotations)
 }
 
-// ask sets the rotate annotation of each. Those that are suspended are told before anything is asked for.
+// ask sets the rotate annotation of each.
 func (o *rotateOptions) ask(ctx context.Context, cluster client.Client, found []v1alpha1.FluentCredential) ([]expectation, error) {
 	if err := o.noneFound(found); err != nil {
 		return nil, err
 	}
-	for i := range found {
-		if cred := &found[i]; cred.Spec.Suspend {
-			return nil, failWith(exitRefused, "%s is suspended, so no token is obtained.\nkubectl fluent resume %s -n %s ends that.",
-				cred.Name, cred.Name, cred.Namespace)
-		}
+	found, err := o.awake(found)
+	if err != nil {
+		return nil, err
 	}
 	value := o.now().UTC().Format(time.RFC3339Nano)
 	var asked []expectation
@@ -98,6 +96,28 @@ func (o *rotateOptions) ask(ctx context.Context, cluster client.Client, found []
 		fmt.Fprintf(o.Out, "%s rotation asked for\n", nameOf(cred))
 	}
 	return asked, nil
+}
+
+// awake are those that are not suspended. Of a selection the suspended ones are left out, and told; one that was named is refused, before
+// anything is asked for.
+func (o *rotateOptions) awake(found []v1alpha1.FluentCredential) ([]v1alpha1.FluentCredential, error) {
+	var awake []v1alpha1.FluentCredential
+	for i := range found {
+		cred := &found[i]
+		switch {
+		case !cred.Spec.Suspend:
+			awake = append(awake, *cred)
+		case o.selector == "" && !o.all:
+			return nil, failWith(exitRefused, "%s is suspended, so no token is obtained.\nkubectl fluent resume %s -n %s ends that.",
+				cred.Name, cred.Name, cred.Namespace)
+		default:
+			fmt.Fprintf(o.ErrOut, "%s is suspended, and left out\n", nameOf(cred))
+		}
+	}
+	if len(awake) == 0 {
+		return nil, failWith(exitRefused, "all of them are suspended")
+	}
+	return awake, nil
 }
 
 func serialOf(cred *v1alpha1.FluentCredential) int64 {

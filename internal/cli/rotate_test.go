@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	"github.com/fluent-credential/operator/api/v1alpha1"
 	"github.com/fluent-credential/operator/hack/authsim"
 )
@@ -103,6 +105,15 @@ func TestRotateRefusesWhatCannotWork(t *testing.T) {
 	if reread(t, sleeping).Rotate() != "" {
 		t.Error("a suspended credential was asked all the same")
 	}
+	some := must(t, 0, "", "rotate", "--all", "-n", namespace)
+	contains(t, some.out, "/fine rotation asked for")
+	contains(t, some.err, "/suspended is suspended, and left out")
+	if reread(t, sleeping).Rotate() != "" {
+		t.Error("a suspended credential was asked with the others")
+	}
+	fine := &v1alpha1.FluentCredential{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "fine"}}
+	remove(t, fine)
+	contains(t, must(t, exitRefused, "", "rotate", "--all", "-n", namespace).err, "all of them are suspended")
 	must(t, exitUsage, "", "rotate", "-n", namespace)
 	must(t, exitUsage, "", "rotate", "fine", "--all", "-n", namespace)
 	must(t, exitUsage, "", "rotate", "fine", "-A")
