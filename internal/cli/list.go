@@ -159,13 +159,22 @@ func timeLeft(cred *v1alpha1.FluentCredential, now time.Time) string {
 	return fromNow(cred.Status.Token.ExpirationTime.Time, now, "", "expired ")
 }
 
+// nextRefresh is when something is tried again. What is stalled is not late: it waits for somebody, but for a refused login, which is tried
+// again some day.
 func nextRefresh(cred *v1alpha1.FluentCredential, now time.Time) string {
+	retry := cred.Status.NextRefreshTime // unless an exchange has failed
+	failed := cred.Status.Failures != nil && cred.Status.Failures.RetryTime != nil
+	if failed {
+		retry = cred.Status.Failures.RetryTime
+	}
 	switch {
 	case cred.Spec.Suspend:
 		return "suspended"
-	case cred.Status.Failures != nil && cred.Status.Failures.RetryTime != nil:
-		return fromNow(cred.Status.Failures.RetryTime.Time, now, "retry in ", "due ")
-	case cred.Status.NextRefreshTime == nil:
+	case isTrue(cred, v1alpha1.ConditionStalled) && (retry == nil || !retry.After(now)):
+		return "needs a person"
+	case failed:
+		return fromNow(retry.Time, now, "retry in ", "due ")
+	case retry == nil:
 		return "-"
 	}
 	return fromNow(cred.Status.NextRefreshTime.Time, now, "in ", "due ")
