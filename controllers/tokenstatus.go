@@ -79,19 +79,17 @@ func tokenCause(seen *tokenObservation, next distribution.Step) cause {
 		return cause{v1alpha1.ReasonNotAllowed, named + " does not exist, or its spec.allowedNamespaces does not name or select this namespace"}
 	case seen.failed != nil:
 		return cause{v1alpha1.ReasonPublishFailed, custody.Refused(seen.failed)}
-	}
-	switch next.Why {
-	case distribution.Obstructed:
+	case next.Why == distribution.Obstructed:
 		return cause{v1alpha1.ReasonTemplateInvalid, seen.obstacle}
-	case distribution.NoToken:
+	case next.Why == distribution.NoToken:
 		return cause{v1alpha1.ReasonCredentialNotReady, named + " has no access token yet"}
-	case distribution.Expired:
+	case next.Why == distribution.Expired:
 		expired := "the access token expired at " + seen.facts.Expires.UTC().Format(time.RFC3339)
 		return cause{v1alpha1.ReasonTokenExpired, expired + "; " + named + " has no newer one"}
-	case distribution.TargetTaken:
+	case next.Why == distribution.TargetTaken:
 		return cause{v1alpha1.ReasonTargetConflict,
 			fmt.Sprintf("Secret %s exists and does not belong to this FluentToken; it is left alone", seen.token.TargetName())}
-	case distribution.Published, distribution.Renamed:
+	case next.Why == distribution.Published, next.Why == distribution.Renamed:
 		return cause{v1alpha1.ReasonTokenPublished, fmt.Sprintf("Secret %s holds a valid access token", seen.token.TargetName())}
 	}
 	return cause{v1alpha1.ReasonProgressing, "the access token is being published"}
