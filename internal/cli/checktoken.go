@@ -5,6 +5,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -115,7 +116,10 @@ func isOfToken(secret *metav1.PartialObjectMetadata, token *v1alpha1.FluentToken
 // examineTokens looks for FluentTokens that do not move by themselves.
 func (v *examination) examineTokens(ctx context.Context) {
 	var list v1alpha1.FluentTokenList
-	if err := v.cluster.List(ctx, &list); err != nil {
+	if err := v.cluster.List(ctx, &list); meta.IsNoMatchError(err) {
+		v.fail(installAdvice, "fluenttokens.%s is not installed: an operator of this release does not start without it", groupName)
+		return
+	} else if err != nil {
 		v.skip("FluentTokens cannot be listed: %s", err)
 		return
 	}
