@@ -30,43 +30,50 @@ func tokenScene() *tokenObservation {
 	}
 }
 
+// tokenSituations are what a FluentToken can be in, and what is said of it.
+var tokenSituations = map[string]struct {
+	why     string
+	spoil   func(*tokenObservation)
+	reason  string
+	says    string
+	ready   bool
+	stalled bool
+	serial  int64 // in the status; zero: none
+}{
+	"all is well": {"the Secret holds a valid token", func(*tokenObservation) {}, v1alpha1.ReasonTokenPublished, "Secret orders-token", true, false, 17},
+	"no consent": {"nothing is told", func(o *tokenObservation) { o.cred, o.record, o.held = nil, nil, nil },
+		v1alpha1.ReasonNotAllowed, "FluentCredential shop/orders does not exist, or", false, false, 0},
+	"no consent, and the Secret will not go": {"the answer is the same", func(o *tokenObservation) {
+		o.cred, o.record, o.failed = nil, nil, errors.New("no")
+	}, v1alpha1.ReasonNotAllowed, "FluentCredential shop/orders does not exist, or", false, false, 0},
+	"no token yet": {"the credential is at work", func(o *tokenObservation) {
+		o.record, o.workload, o.held, o.known = &custody.Record{}, workload{}, nil, &consumer{}
+	}, v1alpha1.ReasonCredentialNotReady, "shop/orders has no access token yet", false, false, 0},
+	"expired": {"when it did", func(o *tokenObservation) { o.record.Token.Expires = start }, v1alpha1.ReasonTokenExpired, "2026-", false, false, 17},
+	"taken": {"whose it is not", func(o *tokenObservation) {
+		o.workload, o.held, o.known = workload{found: true}, nil, &consumer{}
+	}, v1alpha1.ReasonTargetConflict, "does not belong to this FluentToken", false, true, 0},
+	"a template": {"what is wrong with it", func(o *tokenObservation) { o.obstacle = "target.data: key" }, v1alpha1.ReasonTemplateInvalid, "target.data: key", false, true, 17},
+	"refused": {"what the Kubernetes API says; the old token is still there", func(o *tokenObservation) {
+		o.record.Serial, o.workload.current, o.failed = 18, false, errors.New("no")
+	}, v1alpha1.ReasonPublishFailed, "did not answer", false, false, 17},
+	"another replica is ahead": {"its token is valid", func(o *tokenObservation) {
+		o.workload.serial, o.workload.current, o.known = 18, false, &consumer{}
+	}, v1alpha1.ReasonTokenPublished, "Secret orders-token", true, false, 18},
+}
+
+// statusOfToken is the status of a scene that was spoiled.
+func statusOfToken(spoil func(*tokenObservation)) v1alpha1.FluentTokenStatus {
+	seen := tokenScene()
+	spoil(seen)
+	(&TokenReconciler{}).refresh(seen)
+	return tokenStatusOf(seen, distribution.Next(seen.facts, seen.now))
+}
+
 func TestUnitTokenStatus(t *testing.T) {
-	tests := map[string]struct {
-		why     string
-		spoil   func(*tokenObservation)
-		reason  string
-		says    string
-		ready   bool
-		stalled bool
-		serial  int64 // in the status; zero: none
-	}{
-		"all is well": {"the Secret holds a valid token", func(*tokenObservation) {}, v1alpha1.ReasonTokenPublished, "Secret orders-token", true, false, 17},
-		"no consent": {"nothing is told", func(o *tokenObservation) { o.cred, o.record, o.held = nil, nil, nil },
-			v1alpha1.ReasonNotAllowed, "FluentCredential shop/orders does not exist, or", false, false, 0},
-		"no consent, and the Secret will not go": {"the answer is the same", func(o *tokenObservation) {
-			o.cred, o.record, o.failed = nil, nil, errors.New("no")
-		}, v1alpha1.ReasonNotAllowed, "FluentCredential shop/orders does not exist, or", false, false, 0},
-		"no token yet": {"the credential is at work", func(o *tokenObservation) {
-			o.record, o.workload, o.held, o.known = &custody.Record{}, workload{}, nil, &consumer{}
-		}, v1alpha1.ReasonCredentialNotReady, "shop/orders has no access token yet", false, false, 0},
-		"expired": {"when it did", func(o *tokenObservation) { o.record.Token.Expires = start }, v1alpha1.ReasonTokenExpired, "2026-", false, false, 17},
-		"taken": {"whose it is not", func(o *tokenObservation) {
-			o.workload, o.held, o.known = workload{found: true}, nil, &consumer{}
-		}, v1alpha1.ReasonTargetConflict, "does not belong to this FluentToken", false, true, 0},
-		"a template": {"what is wrong with it", func(o *tokenObservation) { o.obstacle = "target.data: key" }, v1alpha1.ReasonTemplateInvalid, "target.data: key", false, true, 17},
-		"refused": {"what the Kubernetes API says; the old token is still there", func(o *tokenObservation) {
-			o.record.Serial, o.workload.current, o.failed = 18, false, errors.New("no")
-		}, v1alpha1.ReasonPublishFailed, "did not answer", false, false, 17},
-		"another replica is ahead": {"its token is valid", func(o *tokenObservation) {
-			o.workload.serial, o.workload.current, o.known = 18, false, &consumer{}
-		}, v1alpha1.ReasonTokenPublished, "Secret orders-token", true, false, 18},
-	}
-	for name, test := range tests {
+	for name, test := range tokenSituations {
 		t.Run(name, func(t *testing.T) {
-			seen := tokenScene()
-			test.spoil(seen)
-			(&TokenReconciler{}).refresh(seen)
-			status := tokenStatusOf(seen, distribution.Next(seen.facts, seen.now))
+			status := statusOfToken(test.spoil)
 			ready := meta.FindStatusCondition(status.Conditions, v1alpha1.ConditionReady)
 			if ready.Reason != test.reason {
 				t.Errorf("reason %s, want %s: %s", ready.Reason, test.reason, test.why)
