@@ -2,6 +2,7 @@ package controllers
 
 import (
 	"context"
+	"errors"
 
 	"k8s.io/client-go/tools/events"
 	"k8s.io/utils/clock"
@@ -57,6 +58,9 @@ func (t *TokenReconciler) Reconcile(ctx context.Context, token *v1alpha1.FluentT
 	}
 	defer known.leave()
 	seen, err := t.observe(ctx, token, known, nil)
+	if errors.Is(err, custody.ErrGone) {
+		return ctrl.Result{RequeueAfter: lagWait}, nil // of the credential the cache does not know it yet
+	}
 	if err != nil {
 		return ctrl.Result{}, err
 	}
