@@ -237,8 +237,8 @@ build-installer: chart-files $(KUSTOMIZE) bin/deploy/kustomization.yaml ## Write
 # What the chart has in common with config/ is copied, and its templates read it from there.
 .PHONY: chart-files
 chart-files: manifests
-	@rm -rf dist/chart/files && mkdir -p dist/chart/files/admission
-	@cp config/crd/bases/*.yaml dist/chart/files/crd.yaml
+	@rm -rf dist/chart/files && mkdir -p dist/chart/files/admission dist/chart/files/crd
+	@cp config/crd/bases/*.yaml dist/chart/files/crd
 	@cp config/rbac/*role.yaml config/rbac/bindings/*_role.yaml config/namespaced/operator/own_secrets_role.yaml dist/chart/files
 	@cp $(filter-out %/kustomization.yaml,$(wildcard config/admission/*.yaml)) dist/chart/files/admission
 

@@ -32,6 +32,7 @@ type Reconciler struct {
 	Guard    *loginguard.Guard
 	Metrics  *metrics.Metrics
 	Delivery *delivery.Deliverer // nil: none
+	Tokens   *TokenReconciler    // who else gets the token; nil: nobody
 	Recorder events.EventRecorder
 	Clock    clock.PassiveClock
 	// Draw is a random number, 0 ≤ n < 1: the only source of jitter.

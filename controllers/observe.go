@@ -34,6 +34,9 @@ type observation struct {
 	unreadable bool            // the state is there and is not ours to read
 	failed     error           // what the Kubernetes API said to a publication
 
+	consumers       *v1alpha1.ConsumersStatus // who else has the token; counted for the status
+	selectorIgnored bool
+
 	facts plan.Observed
 }
 

@@ -33,6 +33,7 @@ func (r *Reconciler) report(ctx context.Context, seen *observation, done plan.St
 	}
 	r.refresh(seen)
 	next := plan.Next(seen.facts, seen.now)
+	seen.consumers, seen.selectorIgnored = r.consumersOf(ctx, seen), r.ignoresSelector(seen.cred)
 	status := statusOf(seen, next)
 	r.queueUp(seen, next)
 	r.Metrics.Observe(client.ObjectKeyFromObject(seen.cred), measured(seen, status))
@@ -129,7 +130,7 @@ func (o *observation) knownConditions() []metav1.Condition {
 	return slices.Clone(o.cred.Status.Conditions)
 }
 
-func digestOf(status v1alpha1.FluentCredentialStatus) string {
+func digestOf(status any) string {
 	encoded, _ := json.Marshal(status) // plain data always encodes
 	sum := sha256.Sum256(encoded)
 	return hex.EncodeToString(sum[:])

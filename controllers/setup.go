@@ -109,6 +109,9 @@ func Setup(ctx context.Context, mgr ctrl.Manager, options Options) (*Reconciler,
 	if err := r.addDelivery(mgr, options); err != nil {
 		return nil, err
 	}
+	if err := r.addTokens(ctx, mgr, options); err != nil {
+		return nil, err
+	}
 	return r, r.addTo(mgr, options)
 }
 
@@ -117,6 +120,7 @@ func (r *Reconciler) addTo(mgr ctrl.Manager, options Options) error {
 		Named("fluentcredential").
 		For(&v1alpha1.FluentCredential{}, builder.WithPredicates(credentialChanged())).
 		WatchesRawSource(r.turns()).
+		Watches(&v1alpha1.FluentToken{}, tokenToCredential()).
 		WatchesMetadata(secretMetadata(), secretToCredentials(mgr.GetClient()), builder.WithPredicates(secretChanged())).
 		WithOptions(controller.Options{
 			MaxConcurrentReconciles: options.MaxConcurrentExchanges,
@@ -150,11 +154,13 @@ const (
 	errorBackoffMost = 30 * time.Second
 )
 
-// CacheOptions say what the cache keeps: of Secrets their metadata, of that only what is looked at, and no managed fields.
+// CacheOptions say what the cache keeps: of Secrets and Namespaces their metadata, of that only what is looked at, and no managed fields.
 func CacheOptions(namespaces []string) cache.Options {
 	options := cache.Options{
 		DefaultTransform: cache.TransformStripManagedFields(),
-		ByObject:         map[client.Object]cache.ByObject{secretMetadata(): {Transform: strip}},
+		ByObject: map[client.Object]cache.ByObject{
+			secretMetadata(): {Transform: strip}, namespaceMetadata(): {Transform: stripNamespace},
+		},
 		// A read that would start a watch on whole Secrets is a mistake, not a wish.
 		ReaderFailOnMissingInformer: true,
 	}

@@ -27,6 +27,7 @@ func statusOf(seen *observation, next plan.Step) v1alpha1.FluentCredentialStatus
 		TargetName:          seen.cred.Status.TargetName,
 		Identity:            identityStatus(seen),
 		Failures:            failureStatus(seen),
+		Consumers:           seen.consumers,
 		History:             historyOf(seen),
 		LastHandledRotateAt: handled(seen),
 	}
@@ -63,6 +64,8 @@ func conditionsOf(seen *observation, next plan.Step) []metav1.Condition {
 	set(v1alpha1.ConditionRenewable, renewable, because)
 	setOnlyTrue(v1alpha1.ConditionStalled, isStalled(seen, next))
 	setOnlyTrue(v1alpha1.ConditionReconciling, isReconciling(seen, next))
+	why = cause{v1alpha1.ReasonNamespacesUnreadable, selectorIgnored}
+	setOnlyTrue(v1alpha1.ConditionSelectorIgnored, seen.selectorIgnored)
 	return conditions
 }
 
@@ -118,6 +121,10 @@ func isReconciling(seen *observation, next plan.Step) bool {
 // noMeans is what a person is asked to do when nothing else is left.
 const noMeans = "no refresh token is stored, and the credentials Secret holds no login that works without a person: " +
 	"put a new refresh_token, or a username and password, into it"
+
+// selectorIgnored is what a person is told whose selector has nothing to look at.
+const selectorIgnored = "spec.allowedNamespaces.selector selects nothing: this operator may not read the labels of namespaces; " +
+	"list them in spec.allowedNamespaces.names"
 
 // causes are those that are always told in the same words.
 var causes = map[plan.Why]cause{

@@ -396,6 +396,16 @@ func TestUnitStatusReasonsAreReached(t *testing.T) {
 			said[condition.Reason] = true
 		}
 	}
+	for _, test := range tokenSituations {
+		for _, condition := range statusOfToken(test.spoil).Conditions {
+			said[condition.Reason] = true
+		}
+	}
+	ignored := newScene(t)
+	ignored.selectorIgnored = true
+	if found := meta.FindStatusCondition(ignored.status().Conditions, v1alpha1.ConditionSelectorIgnored); found != nil {
+		said[found.Reason] = true
+	}
 	reasons := reasonConstants(t)
 	for reason := range reasons {
 		if !said[reason] {

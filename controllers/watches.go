@@ -15,6 +15,7 @@ import (
 
 	"github.com/fluent-credential/operator/api/v1alpha1"
 	"github.com/fluent-credential/operator/internal/custody"
+	"github.com/fluent-credential/operator/internal/projection"
 )
 
 // Indexes of the cache.
@@ -120,20 +121,27 @@ func addIndexes(ctx context.Context, indexer client.FieldIndexer) error {
 	if err != nil {
 		return err
 	}
+	if err := addTokenIndexes(ctx, indexer); err != nil {
+		return err
+	}
 	return indexer.IndexField(ctx, secretMetadata(), ownerIndex, ownerOf)
 }
 
-// ownerOf is the UID of the FluentCredential that controls a Secret; a label alone is easily copied.
+// ownerOf is the UID of the object of ours that controls a Secret; a label alone is easily copied.
 func ownerOf(object client.Object) []string {
-	if owner := metav1.GetControllerOf(object); owner != nil && owner.Kind == "FluentCredential" {
+	if owner := metav1.GetControllerOf(object); owner != nil && isOwnerKind(owner.Kind) {
 		return []string{string(owner.UID)}
 	}
 	return nil
 }
 
+func isOwnerKind(kind string) bool {
+	return kind == string(projection.Credential) || kind == string(projection.Token)
+}
+
 func controllerOnly(secret *metav1.PartialObjectMetadata) []metav1.OwnerReference {
 	owner := metav1.GetControllerOf(secret)
-	if owner == nil || owner.Kind != "FluentCredential" {
+	if owner == nil || !isOwnerKind(owner.Kind) {
 		return nil
 	}
 	return []metav1.OwnerReference{*owner}
@@ -150,8 +158,8 @@ func strip(object any) (any, error) {
 		DeletionTimestamp: secret.DeletionTimestamp, OwnerReferences: controllerOnly(secret),
 	}
 	if secret.Labels[v1alpha1.ManagedByLabel] == v1alpha1.OperatorName {
-		kept.Labels = pick(secret.Labels, v1alpha1.ManagedByLabel, v1alpha1.CredentialLabel)
-		kept.Annotations = pick(secret.Annotations, v1alpha1.CredentialAnnotation, v1alpha1.SerialAnnotation)
+		kept.Labels = pick(secret.Labels, v1alpha1.ManagedByLabel, v1alpha1.CredentialLabel, v1alpha1.TokenLabel)
+		kept.Annotations = pick(secret.Annotations, v1alpha1.CredentialAnnotation, v1alpha1.TokenAnnotation, v1alpha1.SerialAnnotation)
 	}
 	secret.ObjectMeta = kept
 	return secret, nil

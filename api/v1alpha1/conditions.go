@@ -1,6 +1,6 @@
 package v1alpha1
 
-// Condition types of a FluentCredential. Together they follow kstatus: Stalled means Failed, Reconciling means InProgress, Ready
+// Condition types of a FluentCredential, and of a FluentToken: of these it has Ready, Stalled and Reconciling. Together they follow kstatus: Stalled means Failed, Reconciling means InProgress, Ready
 // alone means Current.
 const (
 	// ConditionReady is True while workloads have a token that is valid now.
@@ -12,6 +12,9 @@ const (
 	ConditionStalled = "Stalled"
 	// ConditionReconciling is present, and True, only while work is under way or being retried.
 	ConditionReconciling = "Reconciling"
+	// ConditionSelectorIgnored is present, and True, only while a FluentCredential selects namespaces by labels that this operator may
+	// not read.
+	ConditionSelectorIgnored = "SelectorIgnored"
 )
 
 // Reasons of conditions. The set is closed: every reason the operator ever writes is here.
@@ -58,6 +61,13 @@ const (
 	ReasonStateInvalid = "StateInvalid"
 	// ReasonRenewalExpected surfaces on Renewable while the next refresh is expected to work.
 	ReasonRenewalExpected = "RenewalExpected"
+	// ReasonNotAllowed surfaces on a FluentToken whose FluentCredential does not exist, or does not allow its namespace: which of the two
+	// is not told.
+	ReasonNotAllowed = "NotAllowed"
+	// ReasonCredentialNotReady surfaces on a FluentToken while its FluentCredential has no access token that is valid now.
+	ReasonCredentialNotReady = "CredentialNotReady"
+	// ReasonNamespacesUnreadable surfaces on a FluentCredential with a selector for namespaces whose labels this operator may not read.
+	ReasonNamespacesUnreadable = "NamespacesUnreadable"
 	// ReasonSuspended surfaces when spec.suspend is true.
 	ReasonSuspended = "Suspended"
 )

@@ -32,6 +32,10 @@ type FluentCredentialStatus struct {
 	// failures are the failed exchanges since the last one that succeeded.
 	// +optional
 	Failures *FailureStatus `json:"failures,omitempty"`
+	// consumers counts the FluentTokens that publish this credential's token in other namespaces; none where spec.allowedNamespaces is
+	// not set. It is brought up to date with every new token, and some seconds after a FluentToken came, went or failed.
+	// +optional
+	Consumers *ConsumersStatus `json:"consumers,omitempty"`
 	// history are the last exchanges with the authentication API, the newest first. It is kept here only: who loses the status loses
 	// it too, and nothing else.
 	// +kubebuilder:validation:MaxItems=10
@@ -97,6 +101,15 @@ type Identity struct {
 	// ownerType is the kind of the owner (Commerce Layer: owner_type).
 	// +optional
 	OwnerType string `json:"ownerType,omitempty"`
+}
+
+// ConsumersStatus counts FluentTokens. Which they are is not told: not everybody who may look at the FluentCredential may look into
+// their namespaces.
+type ConsumersStatus struct {
+	// total is the number of FluentTokens that refer to this FluentCredential from a namespace that it allows.
+	Total int32 `json:"total"`
+	// current is the number of those whose workload Secret holds the newest token.
+	Current int32 `json:"current"`
 }
 
 // FailureStatus counts failed exchanges since the last one that succeeded.

@@ -5,6 +5,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"flag"
 	"fmt"
@@ -17,6 +18,8 @@ import (
 // options is what the command line says.
 type options struct {
 	credentials int
+	consumers   int  // of one credential, in a phase of its own
+	only        bool // that phase and no other
 	quick       bool
 	json        string
 }
@@ -33,7 +36,7 @@ func run(args []string) error {
 	}
 	ctx, stop := localcluster.UntilInterrupted()
 	defer stop()
-	results, err := measure(ctx, options)
+	results, err := measureAll(ctx, options)
 	if err != nil {
 		return err
 	}
@@ -46,10 +49,28 @@ func run(args []string) error {
 	return results.verdict()
 }
 
+// measureAll measures many credentials, then one credential with many consumers.
+func measureAll(ctx context.Context, options options) (*results, error) {
+	measured := &results{}
+	*measured = newResults(options)
+	var err error
+	if !options.only {
+		if measured, err = measure(ctx, options); err != nil {
+			return nil, err
+		}
+	}
+	if options.consumers > 0 {
+		measured.Distribution, err = measureDistribution(ctx, options)
+	}
+	return measured, err
+}
+
 func parse(args []string) (options, error) {
 	var chosen options
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	flags.IntVar(&chosen.credentials, "credentials", 1000, "how many FluentCredentials")
+	flags.IntVar(&chosen.consumers, "consumers", 1000, "how many FluentTokens, each in a namespace of its own; 0 leaves them out")
+	flags.BoolVar(&chosen.only, "only-distribution", false, "measure FluentTokens only")
 	flags.BoolVar(&chosen.quick, "quick", false, "shorter windows and one round: figures to look at, not to quote")
 	flags.StringVar(&chosen.json, "json", "", "a file to write the figures to as well")
 	if err := flags.Parse(args); err != nil {
@@ -69,13 +90,14 @@ type pace struct {
 	idle, steady, round time.Duration // windows
 	rounds, timed       int           // rotations whose steps are timed
 	rate                int           // rotations a second while steady
+	distributions       int           // rotations of one credential with many consumers
 }
 
 func (o options) pace() pace {
 	if o.quick {
-		return pace{idle: 30 * time.Second, steady: 20 * time.Second, round: 10 * time.Second, rounds: 1, timed: 100, rate: 20}
+		return pace{idle: 30 * time.Second, steady: 20 * time.Second, round: 10 * time.Second, rounds: 1, timed: 100, rate: 20, distributions: 20}
 	}
-	return pace{idle: time.Minute, steady: time.Minute, round: 20 * time.Second, rounds: 2, timed: 500, rate: 20}
+	return pace{idle: time.Minute, steady: time.Minute, round: 20 * time.Second, rounds: 2, timed: 500, rate: 20, distributions: 100}
 }
 
 // Lives of the tokens of the three servers. A token is refreshed after 45 to 50 % of its life, because the lead of 90 s is cut to

@@ -18,6 +18,7 @@ var scenarios = []struct {
 	{"installed", installed},
 	{"kubelet", kubeletFollows},
 	{"killed-tokens", killedTokens},
+	{"distributed", distributed},
 	{"journal", journalOutlivesContainer},
 	{"operator-killed", operatorKilled},
 	{"rolling-update", rollingUpdate},

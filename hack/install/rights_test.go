@@ -174,6 +174,12 @@ var rights = []right{
 	{"patch", "fluentcredentials.auth.fluent-credential.dev/status", "shop", true, true, "the status"},
 	{"create", "fluentcredentials.auth.fluent-credential.dev", "shop", false, false, "people do"},
 	{"delete", "fluentcredentials.auth.fluent-credential.dev", "shop", false, false, "people do"},
+	{"watch", "fluenttokens.auth.fluent-credential.dev", "shop", true, true, "its work"},
+	{"watch", "fluenttokens.auth.fluent-credential.dev", "elsewhere", true, false, "not its work"},
+	{"patch", "fluenttokens.auth.fluent-credential.dev/status", "shop", true, true, "the status"},
+	{"create", "fluenttokens.auth.fluent-credential.dev", "shop", false, false, "people do"},
+	{"list", "namespaces", "", true, false, "which ones a selector selects; Roles cannot permit it"},
+	{"create", "namespaces", "", false, false, "people do"},
 	{"list", "pods", "shop", true, true, "who mounts what"},
 	{"patch", "pods", "shop", true, true, "the nudge"},
 	{"patch", "pods", "elsewhere", true, false, "not its work"},
@@ -262,18 +268,21 @@ func TestAttemptsElsewhere(t *testing.T) {
 	}
 }
 
-// TestPeople asks who may do what with FluentCredentials: the aggregated roles of Kubernetes include them. There is no controller here
+// TestPeople asks who may do what with FluentCredentials and FluentTokens: the aggregated roles of Kubernetes include them. There is no controller here
 // that aggregates, so the labels are looked at, and the rules by binding the roles themselves.
 func TestPeople(t *testing.T) {
 	c := shared(t, byDefault)
 	namespace := c.namespace(t, "people")
 	for role, test := range map[string]struct {
-		labels []string
-		may    []string
-		mayNot []string
+		resource string
+		labels   []string
+		may      []string
+		mayNot   []string
 	}{
-		"fluent-credential-viewer": {[]string{"view"}, []string{"get", "list", "watch"}, []string{"create", "patch", "delete"}},
-		"fluent-credential-editor": {[]string{"edit", "admin"}, []string{"get", "list", "watch", "create", "update", "patch", "delete"}, nil},
+		"fluent-credential-viewer": {"fluentcredentials", []string{"view"}, []string{"get", "list", "watch"}, []string{"create", "patch", "delete"}},
+		"fluent-credential-editor": {"fluentcredentials", []string{"edit", "admin"}, []string{"get", "list", "watch", "create", "update", "patch", "delete"}, nil},
+		"fluent-token-viewer":      {"fluenttokens", []string{"view"}, []string{"get", "list", "watch"}, []string{"create", "patch", "delete"}},
+		"fluent-token-editor":      {"fluenttokens", []string{"edit", "admin"}, []string{"get", "list", "watch", "create", "update", "patch", "delete"}, nil},
 	} {
 		found := &rbacv1.ClusterRole{}
 		if !c.get(t, found, "", role) {
@@ -289,18 +298,18 @@ func TestPeople(t *testing.T) {
 			RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: role},
 			Subjects:   []rbacv1.Subject{{Kind: "User", APIGroup: rbacv1.GroupName, Name: role + "@example.com"}},
 		})
-		c.people(t, namespace, role+"@example.com", test.may, true)
-		c.people(t, namespace, role+"@example.com", test.mayNot, false)
+		c.people(t, namespace, role+"@example.com", test.resource, test.may, true)
+		c.people(t, namespace, role+"@example.com", test.resource, test.mayNot, false)
 	}
 }
 
-func (c *cluster) people(t *testing.T, namespace, user string, verbs []string, want bool) {
+func (c *cluster) people(t *testing.T, namespace, user, resource string, verbs []string, want bool) {
 	t.Helper()
 	for _, verb := range verbs {
-		eventually(t, fmt.Sprintf("%s may %s: %t", user, verb, want), func() (bool, any) {
+		eventually(t, fmt.Sprintf("%s may %s %s: %t", user, verb, resource, want), func() (bool, any) {
 			review := &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{
 				User: user, ResourceAttributes: &authorizationv1.ResourceAttributes{
-					Verb: verb, Group: v1alpha1.GroupVersion.Group, Resource: "fluentcredentials", Namespace: namespace,
+					Verb: verb, Group: v1alpha1.GroupVersion.Group, Resource: resource, Namespace: namespace,
 				},
 			}}
 			if err := c.admin.Create(t.Context(), review); err != nil {

@@ -95,7 +95,7 @@ func (c *cluster) apply(text string) error {
 	if err != nil {
 		return fmt.Errorf("%w: %s", err, out)
 	}
-	out, err = c.kubectl(c.config, "", "wait", "--for=condition=Established", "--timeout=60s", "crd/fluentcredentials.auth.fluent-credential.dev")
+	out, err = c.kubectl(c.config, "", "wait", "--for=condition=Established", "--timeout=60s", "crd/fluentcredentials.auth.fluent-credential.dev", "crd/fluenttokens.auth.fluent-credential.dev")
 	if err != nil {
 		return fmt.Errorf("%w: %s", err, out)
 	}

@@ -8,6 +8,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/fluent-credential/operator/api/v1alpha1"
 )
@@ -30,7 +31,7 @@ type workload struct {
 
 // roll is what a workload is to be restarted for, and when it last was.
 type roll struct {
-	wanted *v1alpha1.FluentCredential // nil: nothing is wanted
+	wanted client.Object // nil: nothing is wanted
 	mark   string
 	tries  int
 	last   time.Time
@@ -38,7 +39,7 @@ type roll struct {
 
 // restart asks for a restart, soon.
 func (d *Deliverer) restart(p Publication, reference v1alpha1.RestartReference) {
-	w := workload{namespace: p.Credential.Namespace, kind: reference.Kind, name: reference.Name}
+	w := workload{namespace: p.Owner.GetNamespace(), kind: reference.Kind, name: reference.Name}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	r := d.rolls[w]
@@ -46,7 +47,7 @@ func (d *Deliverer) restart(p Publication, reference v1alpha1.RestartReference) 
 		r = &roll{}
 		d.rolls[w] = r
 	}
-	r.wanted, r.mark, r.tries = p.Credential, fmt.Sprintf("%s/%d", p.Secret, p.Serial), 0
+	r.wanted, r.mark, r.tries = p.Owner, fmt.Sprintf("%s/%d", p.Secret, p.Serial), 0
 	d.restarts.AddAfter(w, max(settle, r.last.Add(spacing).Sub(d.Clock.Now())))
 }
 
