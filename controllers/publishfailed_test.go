@@ -43,7 +43,7 @@ func TestStateThatCannotBeWrittenIsAnEarlyWarning(t *testing.T) {
 	if _, err := d.Reconcile(ctrl.LoggerInto(t.Context(), ctrl.Log), reread(t, d.cred)); err == nil {
 		t.Error("no error: nobody tries again")
 	}
-	if says, want := d.says(v1alpha1.ConditionRenewable), "False PublishFailed Secret orders-fluent-state cannot be written: Forbidden"; !strings.EqualFold(says, want) {
+	if says, want := d.says(v1alpha1.ConditionRenewable), "False PublishFailed secrets orders-fluent-state cannot be written: Forbidden"; says != want {
 		t.Errorf("Renewable says %q, want %q", says, want)
 	}
 	if says := d.says(v1alpha1.ConditionReady); !strings.HasPrefix(says, "True") {
