@@ -86,7 +86,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, cred *v1alpha1.FluentCredent
 		return ctrl.Result{}, err // this process ends: nothing failed that people should see
 	}
 	if err != nil {
-		seen.failed = err // people shall see it, and that a token expires meanwhile
+		seen.failed, seen.denied = err, custody.IsDenied(err) // people shall see it, and that a token expires meanwhile
 	}
 	r.mark(ctx, seen)
 	return r.report(ctx, seen, step)

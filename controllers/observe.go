@@ -32,7 +32,8 @@ type observation struct {
 	unsealed   *journal.Defect // likewise, where it never came, or not whole
 	unheard    bool            // the disk would not say whether there is one
 	unreadable bool            // the state is there and is not ours to read
-	failed     error           // what the Kubernetes API said to a publication
+	failed     error           // what the Kubernetes API said to a publication, or to what an exchange has to write
+	denied     bool            // it says so for good: no exchange can be made
 
 	consumers       *v1alpha1.ConsumersStatus // who else has the token; counted for the status
 	selectorIgnored bool

@@ -90,6 +90,8 @@ func renewability(seen *observation, next plan.Step, why cause) (metav1.Conditio
 	switch {
 	case isStalled(seen, next), next.Why == plan.Suspended, next.Why == plan.ReplyLost, next.Why == plan.Obstructed:
 		return metav1.ConditionFalse, why
+	case seen.denied:
+		return metav1.ConditionFalse, why // nothing is spent that cannot be written down
 	case seen.record.Token == nil:
 		return metav1.ConditionUnknown, why
 	case !seen.facts.Chain.Stored && !seen.facts.Login.Renews() && !seen.facts.Login.Seed:

@@ -53,7 +53,7 @@ const (
 	ReasonEndpointNotAllowed = "EndpointNotAllowed"
 	// ReasonInvalidReply surfaces when the API's reply cannot be understood.
 	ReasonInvalidReply = "InvalidReply"
-	// ReasonPublishFailed surfaces when the Kubernetes API refuses the workload Secret.
+	// ReasonPublishFailed surfaces when the Kubernetes API refuses the workload Secret, or what has to be written before a refresh.
 	ReasonPublishFailed = "PublishFailed"
 	// ReasonJournalUnwritable surfaces when a reply could not be written to the journal, so nothing is spent.
 	ReasonJournalUnwritable = "JournalUnwritable"
