@@ -185,6 +185,7 @@ func farewells() map[string]farewell {
 		"maybe spent": {before: func(d *driven) {
 			d.setLogin(func(login map[string][]byte) { delete(login, "password") })
 			d.fault("1st refresh_token: drop-after")
+			d.sleep(documentedPace)
 			d.change(func(c *v1alpha1.FluentCredential) {
 				c.Annotations = map[string]string{v1alpha1.RotateAnnotation: "now"}
 			})

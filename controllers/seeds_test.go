@@ -91,6 +91,7 @@ func TestSeeds(t *testing.T) {
 				d.reapply(key, first)
 				d.mustHavePresented(of, 2)
 
+				d.sleep(documentedPace)
 				d.setSeed(key, d.seedOf(key))
 				d.settle()
 				d.mustBeAlive()
@@ -143,11 +144,13 @@ func TestSeedOfADeletedCredentialIsNotReplayed(t *testing.T) {
 				anew := &v1alpha1.FluentCredential{ObjectMeta: metav1.ObjectMeta{Namespace: d.cred.Namespace, Name: d.cred.Name}, Spec: d.cred.Spec}
 				create(t, anew)
 				d.cred = anew
+				d.sleep(documentedPace)
 				d.settle()
 				d.mustHavePresented(of, 1)
 				if says := d.says(v1alpha1.ConditionStalled); !strings.Contains(says, v1alpha1.ReasonReauthorizationRequired) {
 					t.Errorf("Stalled says %q, but a person has to authorize anew", says)
 				}
+				d.sleep(documentedPace)
 				d.setSeed(key, d.seedOf(key))
 				d.settle()
 				d.mustBeAlive()
@@ -261,6 +264,7 @@ func TestClientTokenIsRenewedInItsLastMinutes(t *testing.T) {
 				d.mustBeAlive()
 			}
 			d.mustHavePresented(apis["commerceLayer"], 1+rotations)
+			d.sleep(documentedPace)
 			d.change(func(cred *v1alpha1.FluentCredential) {
 				cred.Annotations = map[string]string{v1alpha1.RotateAnnotation: "in vain"}
 			})

@@ -34,7 +34,8 @@ const (
 	ReasonLoginInUse = "LoginInUse"
 	// ReasonProviderUnavailable surfaces when the API cannot be reached or answers with a failure of its own.
 	ReasonProviderUnavailable = "ProviderUnavailable"
-	// ReasonRateLimited surfaces when the API, or --host-rate, asks to come back later.
+	// ReasonRateLimited surfaces when the API asks to come back later, or when the turn at its host has not come (--host-rate, or the
+	// rate that the API documents).
 	ReasonRateLimited = "RateLimited"
 	// ReasonRefreshTokenRejected surfaces when the API refused the refresh token and another way to a token is being tried.
 	ReasonRefreshTokenRejected = "RefreshTokenRejected"

@@ -27,7 +27,7 @@ type Observed struct {
 	OnLostReply Policy
 	Failure     *Failure
 	Mended      bool      // the last exchange failed, and a person has changed the login or the spec since
-	HostFree    time.Time // when the token host may be asked again (--host-rate); zero: now
+	HostFree    time.Time // when the token host may be asked again (its rate is limited); zero: now
 }
 
 // Obstacle says why no exchange can happen. Its values are condition reasons.

@@ -75,6 +75,9 @@ func (c *CommerceLayer) RenewalWindow(grant token.Grant) time.Duration {
 	return 15 * time.Minute
 }
 
+// RequestsPerMinute is that of the documentation.
+func (c *CommerceLayer) RequestsPerMinute() int { return 30 }
+
 // Read adds the owner of the token, a customer for example.
 func (c *CommerceLayer) Read(grant token.Grant, reply Reply) Answer {
 	read := answer(grant, reply, standardProblem)

@@ -112,3 +112,16 @@ func TestUnknownGrant(t *testing.T) {
 		}
 	}
 }
+
+// TestRequestsPerMinute: Commerce Layer is the only one that documents a limit.
+func TestRequestsPerMinute(t *testing.T) {
+	for _, api := range apis() {
+		want := 0
+		if api.Name() == "commerceLayer" {
+			want = 30
+		}
+		if got := api.RequestsPerMinute(); got != want {
+			t.Errorf("%s: %d requests a minute, want %d", api.Name(), got, want)
+		}
+	}
+}

@@ -84,6 +84,9 @@ func (f *Fluent) IdleLife() time.Duration { return 0 }
 // RenewalWindow is not documented by the API.
 func (f *Fluent) RenewalWindow(token.Grant) time.Duration { return 0 }
 
+// RequestsPerMinute is not documented by the API.
+func (f *Fluent) RequestsPerMinute() int { return 0 }
+
 // Read knows the API's two shapes of an error, and the code by which it refuses what was presented.
 func (f *Fluent) Read(grant token.Grant, reply Reply) Answer {
 	read := answer(grant, reply, fluentProblem)

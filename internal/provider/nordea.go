@@ -83,6 +83,9 @@ func (n *Nordea) IdleLife() time.Duration { return 0 }
 // RenewalWindow is not documented by the API.
 func (n *Nordea) RenewalWindow(token.Grant) time.Duration { return 0 }
 
+// RequestsPerMinute is not documented by the API.
+func (n *Nordea) RequestsPerMinute() int { return 0 }
+
 // Read knows the envelope that some replies come in, and the API's own errors.
 func (n *Nordea) Read(grant token.Grant, reply Reply) Answer {
 	reply.Body = unwrapped(reply.Body)

@@ -144,6 +144,9 @@ func (o *OAuth2) IdleLife() time.Duration { return o.RefreshTokenLifetime }
 // RenewalWindow is none: the standard knows of no such thing.
 func (o *OAuth2) RenewalWindow(token.Grant) time.Duration { return 0 }
 
+// RequestsPerMinute is none: the standard knows of no limit.
+func (o *OAuth2) RequestsPerMinute() int { return 0 }
+
 // Read follows RFC 6749.
 func (o *OAuth2) Read(grant token.Grant, reply Reply) Answer {
 	return answer(grant, reply, standardProblem)

@@ -29,6 +29,8 @@ type API interface {
 	// RenewalWindow is the last part of an access token's life, in which alone the grant brings another one; zero where it does at any
 	// time, or where nothing is documented.
 	RenewalWindow(grant token.Grant) time.Duration
+	// RequestsPerMinute is how many requests the API takes from one client; zero where it sets or documents no limit.
+	RequestsPerMinute() int
 }
 
 // Request is one request, in parts that cannot be printed by accident.
