@@ -206,9 +206,12 @@ func TestGrantsOfEachAPI(t *testing.T) {
 		"commerce layer, sales channel": {"commerceLayer", publicClient, withoutSecret, []string{"password", "refresh_token"}, "", "it has no secret"},
 		"commerce layer, webapp user":   {"commerceLayer", nil, nil, []string{"password", "refresh_token"}, authsim.ClientAuthBody, "a secret is sent where there is one"},
 		"commerce layer, integration":   {"commerceLayer", nil, clientOnly, []string{"client_credentials", "client_credentials"}, authsim.ClientAuthBody, "no refresh token is normal"},
-		"oauth2 Basic, user":            {"oauth2 Basic", nil, nil, []string{"password", "refresh_token"}, authsim.ClientAuthBasic, "RFC 6749 section 4.3"},
-		"oauth2 JSON, client":           {"oauth2 JSON", nil, clientOnly, []string{"client_credentials", "client_credentials"}, authsim.ClientAuthBody, "RFC 6749 section 4.4"},
-		"oauth2 Query, user":            {"oauth2 Query", nil, nil, []string{"password", "refresh_token"}, authsim.ClientAuthBody, "some servers read nothing else"},
+		"commerce layer, guest": {"commerceLayer", func(config *authsim.Config) { publicClient(config); config.Clients[0].ActsAlone = true },
+			func(login *corev1.Secret) { withoutUser(login); withoutSecret(login) }, []string{"client_credentials", "client_credentials"}, "",
+			"a sales channel has no secret, and its guests no name"},
+		"oauth2 Basic, user":  {"oauth2 Basic", nil, nil, []string{"password", "refresh_token"}, authsim.ClientAuthBasic, "RFC 6749 section 4.3"},
+		"oauth2 JSON, client": {"oauth2 JSON", nil, clientOnly, []string{"client_credentials", "client_credentials"}, authsim.ClientAuthBody, "RFC 6749 section 4.4"},
+		"oauth2 Query, user":  {"oauth2 Query", nil, nil, []string{"password", "refresh_token"}, authsim.ClientAuthBody, "some servers read nothing else"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

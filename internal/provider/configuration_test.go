@@ -49,6 +49,9 @@ func TestSupports(t *testing.T) {
 		"oauth2":        {true, true, true, true, "the server decides"},
 	}
 	for _, api := range apis() {
+		if alone := api.ClientActsAlone(); alone != (api.Name() == "commerceLayer") {
+			t.Errorf("%s gives a client without a secret a token of its own: %t; only a sales channel of Commerce Layer is given one", api.Name(), alone)
+		}
 		c, known := cases[api.Name()]
 		if !known {
 			t.Errorf("%s is no member of spec.provider", api.Name())

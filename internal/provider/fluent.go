@@ -58,6 +58,9 @@ func (f *Fluent) Supports(grant token.Grant) bool {
 	return grant == token.Password || grant == token.RefreshToken
 }
 
+// ClientActsAlone is false: the API has no such grant.
+func (f *Fluent) ClientActsAlone() bool { return false }
+
 // Request sends every parameter in the body, or in the URL, as older revisions of the documentation show.
 func (f *Fluent) Request(grant token.Grant, login token.Login) (Request, error) {
 	params, err := grantParameters(grant, login)

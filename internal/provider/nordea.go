@@ -53,6 +53,9 @@ func (n *Nordea) Supports(grant token.Grant) bool {
 	return grant == token.AuthorizationCode || grant == token.RefreshToken
 }
 
+// ClientActsAlone is false: the API has no such grant.
+func (n *Nordea) ClientActsAlone() bool { return false }
+
 // Request sends the client's id and secret as headers, and the other parameters as the flow wants them.
 func (n *Nordea) Request(grant token.Grant, login token.Login) (Request, error) {
 	if !n.Supports(grant) {

@@ -87,6 +87,9 @@ func (o *OAuth2) Endpoint() *url.URL { return o.endpoint }
 // Supports tells which grants the API documents: what the server knows is found out by asking it.
 func (o *OAuth2) Supports(token.Grant) bool { return true }
 
+// ClientActsAlone is false: only a client that keeps a secret may (RFC 6749 section 4.4).
+func (o *OAuth2) ClientActsAlone() bool { return false }
+
 // Request follows the configured style.
 func (o *OAuth2) Request(grant token.Grant, login token.Login) (Request, error) {
 	params, err := grantParameters(grant, login)

@@ -18,6 +18,8 @@ type API interface {
 	// Supports tells whether the API documents a grant. Request builds the others too, where it can: an API may know more than its
 	// documentation.
 	Supports(grant token.Grant) bool
+	// ClientActsAlone tells whether a client that has no secret is given a token of its own (client credentials), too.
+	ClientActsAlone() bool
 	// Request builds the request of one exchange.
 	Request(grant token.Grant, login token.Login) (Request, error)
 	// Read says what a reply means. It never fails: what cannot be understood is Unknown.
