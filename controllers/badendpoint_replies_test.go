@@ -75,7 +75,11 @@ func redirects() map[string]badEndpoint {
 	for _, status := range []string{"301 Moved Permanently", "302 Found", "303 See Other", "307 Temporary Redirect", "308 Permanent Redirect"} {
 		away := raw("HTTP/1.1 " + status + "\r\nLocation: https://elsewhere.example/oauth/token?secret=hidden\r\nContent-Length: 0\r\n\r\n")
 		away.unread = true
-		rows["redirect "+status[:3]] = badEndpoint{manners: away, then: intact, reason: v1alpha1.ReasonEndpointNotAllowed, stalled: true,
+		then := doubted
+		if status[:3] == "307" || status[:3] == "308" { // the same request is asked for elsewhere: it was not carried out here
+			then = intact
+		}
+		rows["redirect "+status[:3]] = badEndpoint{manners: away, then: then, reason: v1alpha1.ReasonEndpointNotAllowed, stalled: true,
 			says: "redirects to elsewhere.example, which is not followed", why: "it would take the password elsewhere"}
 	}
 	return rows

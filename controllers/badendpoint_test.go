@@ -56,7 +56,7 @@ func (b *beset) suffers(bad badEndpoint) {
 		requests += 2
 	}
 	refreshed := bad.reason
-	if bad.then == doubted {
+	if bad.then == doubted && !bad.stalled {
 		refreshed = v1alpha1.ReasonReplyLost
 	}
 	b.endures(bad, refreshed, 2)

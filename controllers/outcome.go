@@ -109,6 +109,10 @@ func (r *Reconciler) failure(seen *observation, try *attempt) custody.Failure {
 		if failure.RetryAt.IsZero() {
 			failure.RetryAt = now.Add(plan.LoginBar)
 		}
+	case token.Declined:
+		if !try.spends.IsZero() && answer.Problem.Code != provider.Redirect { // an endpoint that redirects has to be mended first
+			failure.RetryAt = now
+		}
 	case token.RefusedDead:
 		failure.RetryAt = now // the next way is open at once
 	case token.TryLater, token.Unsent, token.Unknown, token.Granted:
@@ -152,7 +156,7 @@ func reasonOf(try *attempt) string {
 		}
 	}
 	switch try.answer.Verdict {
-	case token.RefusedIntact, token.LoginRefused:
+	case token.RefusedIntact, token.LoginRefused, token.Declined:
 		return refusedLogin(try.answer.Problem)
 	case token.RefusedDead:
 		return v1alpha1.ReasonRefreshTokenRejected

@@ -48,7 +48,7 @@ func (r *Reconciler) revoke(ctx context.Context, seen *observation) error {
 		err = ctx.Err()
 	}
 	if err != nil {
-		return err // SIGTERM, or somebody else is at it
+		return err // SIGTERM, or the claim is tried again: somebody else is at it, or the Kubernetes API does not take it
 	}
 	seen.memory.leaving.revoked = true
 	result := "revoked"

@@ -26,7 +26,8 @@ const (
 	ReasonCredentialsNotFound = "CredentialsNotFound"
 	// ReasonCredentialsIncomplete surfaces when the credentials Secret lacks an entry that a grant needs, or has an empty one.
 	ReasonCredentialsIncomplete = "CredentialsIncomplete"
-	// ReasonCredentialsRejected surfaces when the API refused the login or the client; it is tried again when the credentials change.
+	// ReasonCredentialsRejected surfaces when the API refused the login or the client, or the refresh token for a reason that is not
+	// known; it is tried again when the credentials or the spec change.
 	ReasonCredentialsRejected = "CredentialsRejected"
 	// ReasonLoginLocked surfaces when the API keeps refusing a login that is known to have worked.
 	ReasonLoginLocked = "LoginLocked"

@@ -53,7 +53,7 @@ type Token struct {
 // Chain is the refresh token.
 type Chain struct {
 	Refresh token.Secret `json:"-"`
-	// Presented is how often it was sent with no reply that says what became of it. More than zero: it may be spent.
+	// Presented is how often it was sent with no reply, or none that says what became of it. More than zero: it may be spent.
 	Presented int `json:"presented,omitempty"`
 }
 

@@ -131,7 +131,7 @@ func (g *Guard) Settle(ctx context.Context, login Login, id string, verdict toke
 			state, retry = state.Refused(now, id)
 		case token.Granted:
 			state = state.Granted(id)
-		case token.Unknown:
+		case token.Unknown, token.Declined:
 			return state.Unknown(id), errUnchanged
 		case token.Unsent, token.RefusedIntact, token.TryLater, token.RefusedDead:
 			state = state.Released(id)

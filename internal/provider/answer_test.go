@@ -13,11 +13,26 @@ var (
 	spends = map[token.Grant]bool{token.RefreshToken: true, token.AuthorizationCode: true}
 )
 
+// unless is a verdict with an exception.
+func unless(grant token.Grant, exception, otherwise token.Verdict) func(token.Grant) token.Verdict {
+	return func(of token.Grant) token.Verdict {
+		if of == grant {
+			return exception
+		}
+		return otherwise
+	}
+}
+
+func always(verdict token.Verdict) func(token.Grant) token.Verdict {
+	return func(token.Grant) token.Verdict { return verdict }
+}
+
 // The verdicts on a reply without a body, which every API shares.
 func TestVerdictOfStatus(t *testing.T) {
+	inDoubt := unless(token.ClientCredentials, token.RefusedIntact, token.Declined)
 	cases := map[string]struct {
 		statuses []int
-		want     token.Verdict
+		want     func(token.Grant) token.Verdict
 		why      string
 	}{
 		"no final reply":    {[]int{0, 100, 101, 103, 199, 600, 999}, token.Unknown, "nothing is known of the request"},
@@ -34,8 +49,8 @@ func TestVerdictOfStatus(t *testing.T) {
 		for _, status := range c.statuses {
 			for _, grant := range grants {
 				for _, api := range apis() {
-					if got := api.Read(grant, Reply{Status: status}).Verdict; got != c.want {
-						t.Errorf("%s: %d to %s of %s is %s, not %s, but %s", name, status, grant, api.Name(), got, c.want, c.why)
+					if got := api.Read(grant, Reply{Status: status}).Verdict; got != c.want(grant) {
+						t.Errorf("%s: %d to %s of %s is %s, not %s, but %s", name, status, grant, api.Name(), got, c.want(grant), c.why)
 					}
 				}
 			}
@@ -69,8 +84,7 @@ func TestVerdictOfCode(t *testing.T) {
 		"unauthorized_client":    {intact, "the client was refused"},
 		"invalid_scope":          {intact, "the scope was refused"},
 		"unsupported_grant_type": {intact, "the grant was refused"},
-		"access_denied":          {intact, "the client was refused"},
-		"surprise":               {intact, "the server understood and declined"},
+		"access_denied":          {unless(token.Password, token.Declined, token.RefusedIntact), "the client was refused, or the user"},
 		"invalid_request":        {either(token.Unknown, token.RefusedIntact), "dex and fosite answer reuse like that"},
 		"invalid_token":          {either(token.RefusedDead, token.RefusedIntact), "legacy Spring says it of a refresh token that has expired"},
 		"invalid_grant": {func(grant token.Grant) token.Verdict {
@@ -87,6 +101,32 @@ func TestVerdictOfCode(t *testing.T) {
 				if got, want := oauth2(Form, ClientBody).Read(grant, reply).Verdict, c.want(grant); got != want {
 					t.Errorf("%d %s to %s is %s, not %s, but %s", status, code, grant, got, want, c.why)
 				}
+			}
+		}
+	}
+}
+
+// A code that nobody knows says no more than the status it comes with.
+func TestVerdictOfAnUnknownCode(t *testing.T) {
+	inDoubt := unless(token.ClientCredentials, token.RefusedIntact, token.Declined)
+	refused := unless(token.Password, token.Declined, token.RefusedIntact)
+	cases := map[int]struct {
+		want func(token.Grant) token.Verdict
+		why  string
+	}{
+		400: {inDoubt, "the token may be dead, or the request wrong"},
+		401: {refused, "the client was refused; or the password, and then it must not be sent again"},
+		403: {refused, "the API refused, and says so itself"},
+		404: {refused, "the API refused, and says so itself"},
+		409: {inDoubt, "somebody else may be spending the token"},
+		415: {always(token.RefusedIntact), "the token was not looked at"},
+		422: {inDoubt, "the token may be dead, or the request wrong"},
+	}
+	for status, c := range cases {
+		for _, grant := range grants {
+			reply := Reply{Status: status, Body: []byte(`{"error":"surprise"}`)}
+			if got, want := oauth2(Form, ClientBody).Read(grant, reply).Verdict, c.want(grant); got != want {
+				t.Errorf("%d surprise to %s is %s, not %s, but %s", status, grant, got, want, c.why)
 			}
 		}
 	}

@@ -98,8 +98,8 @@ func (f *Fluent) Read(grant token.Grant, reply Reply) Answer {
 		read.Set.Identity = fluentIdentity(object)
 		return read
 	}
-	if isBadRequest(reply.Status, read.Problem.Code) {
-		read.Verdict = fluentRefusal(grant, read.Verdict)
+	if grant == token.Password && isBadRequest(reply.Status, read.Problem.Code) {
+		read.Verdict = token.LoginRefused // or the next try would lock the user
 	}
 	return read
 }
@@ -107,18 +107,6 @@ func (f *Fluent) Read(grant token.Grant, reply Reply) Answer {
 // isBadRequest: a locked single-sign-on user is told 400 too, but with HTTP 500.
 func isBadRequest(status int, code string) bool {
 	return (status == http.StatusBadRequest || status == http.StatusInternalServerError) && (code == "400" || code == "invalid_grant")
-}
-
-// fluentRefusal: whether a bare 400 is about the refresh token is open; about a login it must be taken to be, or the next try
-// would lock the user.
-func fluentRefusal(grant token.Grant, read token.Verdict) token.Verdict {
-	switch {
-	case grant == token.Password:
-		return token.LoginRefused
-	case grant == token.RefreshToken && read == token.RefusedIntact:
-		return token.Unknown
-	}
-	return read
 }
 
 func fluentIdentity(object fields) token.Identity {

@@ -93,7 +93,7 @@ func (n *Nordea) RequestsPerMinute() int { return 0 }
 func (n *Nordea) Read(grant token.Grant, reply Reply) Answer {
 	reply.Body = unwrapped(reply.Body)
 	read := answer(grant, reply, nordeaProblem)
-	if read.Verdict == token.RefusedIntact && nordeaDead[read.Problem.Code] {
+	if reply.Status/100 == 4 && nordeaDead[read.Problem.Code] {
 		read.Verdict = refusedToken(grant)
 	}
 	return read
