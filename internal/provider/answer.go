@@ -37,6 +37,7 @@ func granted(reply Reply) Answer {
 	if err != nil {
 		return unreadable(reply, err)
 	}
+	set.Age = object.age(reply.Header)
 	return Answer{Verdict: token.Granted, Set: set}
 }
 
