@@ -203,3 +203,24 @@ func (b *beset) mustSeeNoInjection() {
 		b.t.Errorf("%d requests, %d to the token endpoint; want one that is refused and one that is granted", b.rogue.requests, asked)
 	}
 }
+
+// TestHeadersCannotBreakTheReply: headers that say how a message is carried are not the user's to set. A reply that comes compressed, or on
+// a connection that goes on, would be lost with the refresh token in it.
+func TestHeadersCannotBreakTheReply(t *testing.T) {
+	t.Parallel()
+	b := newBeset(t)
+	b.change(func(cred *v1alpha1.FluentCredential) {
+		cred.Spec.Provider.Fluent.Headers = map[string]v1alpha1.HeaderValue{
+			"accept-encoding": "gzip", "Connection": "keep-alive, Upgrade", "Upgrade": "h2c", "Transfer-Encoding": "chunked", "Content-Length": "1",
+			"Expect": "100-continue", "Content-Encoding": "gzip", "TE": "trailers", "Host": "elsewhere.example", "X-Tenant": "acme",
+		}
+	})
+	b.settle()
+	b.mustGoOn(2, "the API is asked as ever")
+	b.rogue.mustBeAskedPlainly(t)
+	for _, header := range b.rogue.headers {
+		if header.Get("X-Tenant") != "acme" || header.Get("Upgrade")+header.Get("Expect")+header.Get("Content-Encoding")+header.Get("Te") != "" {
+			t.Errorf("asked with the headers %v", header)
+		}
+	}
+}

@@ -58,7 +58,7 @@ func TestUnitGrantedSchedule(t *testing.T) {
 			"an early try shows what the API does", nil, token.Password, reply(24*time.Hour, ""), 54994 * time.Second, false, 0,
 		},
 		"the same token by a login": {
-			"the API repeats it until it expires: ask after that", nil, token.Password, sameToken(8*time.Hour, ""), 8*time.Hour + time.Second, true, 1,
+			"it lives no longer for being given again: ask after the end that it has", nil, token.Password, sameToken(8*time.Hour, ""), 20*time.Minute + time.Second, true, 1,
 		},
 		"a new token, where the API repeats": {
 			"it will repeat this one too", func(s *scene) { s.record.Repeats, s.record.Stagnant = true, 1 },
