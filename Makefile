@@ -164,7 +164,7 @@ test-race: k8s ## Run every test under the race detector (needs a C compiler)
 
 # The go command fuzzes one target at a time. An input that fails is written to testdata/fuzz, from where every test run takes it.
 .PHONY: fuzz
-fuzz: ## Fuzz the parsers of replies, state, journal and endpoints, FUZZTIME each, from the corpora under testdata/fuzz
+fuzz: ## Fuzz the parsers of replies, state, login guard, journal and endpoints, FUZZTIME each, from the corpora under testdata/fuzz
 	@for dir in $$(grep -rl --include='*_test.go' '^func Fuzz' api cmd controllers internal | xargs -n1 dirname | sort -u); do \
 		targets=$$($(GO) test "./$$dir" -list '^Fuzz' | grep '^Fuzz') || exit 1; \
 		for target in $$targets; do \

@@ -8,9 +8,10 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// Hosts holds the requests to each token host to a rate that all credentials share (--host-rate), and says whose turn is next.
+// Hosts holds the requests to each token host to a rate that all credentials share, and says whose turn is next. The rate is that
+// of --host-rate or, without it, the one that the API documents.
 type Hosts struct {
-	interval time.Duration // between two requests to one host; zero: no limit
+	interval time.Duration // between two requests to one host (--host-rate); zero: what the API documents
 	// call wakes a waiter whose turn comes before the time at which it wants to ask again: those before it have left. It must not
 	// block. Without it such turns pass unused.
 	call func(types.NamespacedName)
@@ -19,33 +20,38 @@ type Hosts struct {
 	queues map[string]*turns
 }
 
-// NewHosts allows so many requests a minute to one host; zero means any number.
+// NewHosts allows so many requests a minute to one host; zero means as many as the API takes.
 func NewHosts(perMinute int) *Hosts {
-	hosts := &Hosts{queues: map[string]*turns{}, call: func(types.NamespacedName) {}}
-	if perMinute > 0 {
-		hosts.interval = (time.Minute + time.Duration(perMinute) - 1) / time.Duration(perMinute)
+	return &Hosts{interval: intervalOf(perMinute), queues: map[string]*turns{}, call: func(types.NamespacedName) {}}
+}
+
+// intervalOf is the time between two requests of so many a minute; zero: there is no limit.
+func intervalOf(perMinute int) time.Duration {
+	if perMinute <= 0 {
+		return 0
 	}
-	return hosts
+	return (time.Minute + time.Duration(perMinute) - 1) / time.Duration(perMinute)
 }
 
 // FreeAt is when it is likely to be the waiter's turn to send a request to the host; zero means now.
 func (h *Hosts) FreeAt(host string, who waiter, now time.Time) time.Time {
-	if h.interval == 0 {
-		return time.Time{}
-	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.of(host).turnOf(who, now)
+	queue := h.of(host, who)
+	if queue == nil {
+		return time.Time{}
+	}
+	return queue.turnOf(who, now)
 }
 
 // Take uses up the waiter's turn, if it has come.
 func (h *Hosts) Take(host string, who waiter, now time.Time) bool {
-	if h.interval == 0 {
-		return true
-	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	queue := h.of(host)
+	queue := h.of(host, who)
+	if queue == nil {
+		return true
+	}
 	if !queue.turnOf(who, now).IsZero() {
 		return false
 	}
@@ -56,9 +62,6 @@ func (h *Hosts) Take(host string, who waiter, now time.Time) bool {
 
 // Wait keeps the waiter's place until its turn. It is to ask again at the time given; if it is late it holds nobody up.
 func (h *Hosts) Wait(host string, who waiter, until, now time.Time) {
-	if h.interval == 0 {
-		return
-	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for other, queue := range h.queues {
@@ -66,8 +69,10 @@ func (h *Hosts) Wait(host string, who waiter, until, now time.Time) {
 			queue.leave(who.key, now, h.call)
 		}
 	}
-	h.of(host).wait(who, until, now)
-	h.of(host).callFirst(now, h.call)
+	if queue := h.of(host, who); queue != nil {
+		queue.wait(who, until, now)
+		queue.callFirst(now, h.call)
+	}
 }
 
 // Leave gives up the place of a credential that has nothing to ask for.
@@ -79,11 +84,19 @@ func (h *Hosts) Leave(key types.NamespacedName, now time.Time) {
 	}
 }
 
-// of lets requests through one at a time, evenly: a burst would break the limit of an API that counts by the minute.
-func (h *Hosts) of(host string) *turns {
+// of lets requests through one at a time, evenly: a burst would break the limit of an API that counts by the minute. Without a limit
+// there is no queue. The limit of one API holds for whoever asks its host, under the name of another API too.
+func (h *Hosts) of(host string, who waiter) *turns {
+	interval := h.interval
+	if interval == 0 {
+		interval = intervalOf(who.perMinute)
+	}
 	queue, ok := h.queues[host]
-	if !ok {
-		queue = &turns{interval: h.interval, last: lanes - 1, waiting: map[types.NamespacedName]place{}}
+	switch {
+	case ok:
+		queue.interval = max(queue.interval, interval)
+	case interval > 0:
+		queue = &turns{interval: interval, last: lanes - 1, waiting: map[types.NamespacedName]place{}}
 		h.queues[host] = queue
 	}
 	return queue
@@ -92,6 +105,9 @@ func (h *Hosts) of(host string) *turns {
 // waiter is how this credential stands in the queue of its token host.
 func (o *observation) waiter() waiter {
 	who, stored := waiter{key: client.ObjectKeyFromObject(o.cred), lane: lacking}, o.facts.Token
+	if o.api != nil {
+		who.perMinute = o.api.RequestsPerMinute()
+	}
 	if stored != nil {
 		who.expires = stored.Expires
 	}

@@ -168,6 +168,7 @@ func (r *Reconciler) refresh(seen *observation) {
 		Login:        seen.loginFact(),
 		OnLostReply:  plan.Policy(cred.Spec.Refresh.OnLostReply),
 		Failure:      failure,
+		Declined:     state.Failure != nil && state.Failure.Verdict == token.Declined,
 		Mended:       state.Failure != nil && failure == nil,
 		Revocable:    seen.isRevocable(),
 	}

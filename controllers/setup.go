@@ -38,7 +38,7 @@ type Options struct {
 	Proxy func(*url.URL) (*url.URL, error)
 	// MaxConcurrentExchanges bounds the exchanges in flight.
 	MaxConcurrentExchanges int
-	// HostRate bounds the requests a minute to one token host; zero: no bound.
+	// HostRate bounds the requests a minute to one token host; zero: what its API documents.
 	HostRate int
 	// JournalDir is where replies are kept until they are stored; empty: nowhere.
 	JournalDir string

@@ -133,7 +133,7 @@ var causes = map[plan.Why]cause{
 	plan.Suspended: {v1alpha1.ReasonSuspended, "spec.suspend is true: no token is obtained or refreshed"},
 	plan.NoMeans:   {v1alpha1.ReasonReauthorizationRequired, noMeans},
 	plan.InFlight:  {v1alpha1.ReasonProgressing, "an exchange begun by another process of the operator is waited for"},
-	plan.HostBusy:  {v1alpha1.ReasonRateLimited, "the token host's turn has not come (--host-rate)"},
+	plan.HostBusy:  {v1alpha1.ReasonRateLimited, "the turn at the token host has not come (--host-rate, or the rate that its API documents)"},
 }
 
 // causeOf is why the next step is what it is.

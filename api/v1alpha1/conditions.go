@@ -29,7 +29,8 @@ const (
 	ReasonCredentialsNotFound = "CredentialsNotFound"
 	// ReasonCredentialsIncomplete surfaces when the credentials Secret lacks an entry that a grant needs, or has an empty one.
 	ReasonCredentialsIncomplete = "CredentialsIncomplete"
-	// ReasonCredentialsRejected surfaces when the API refused the login or the client; it is tried again when the credentials change.
+	// ReasonCredentialsRejected surfaces when the API refused the login or the client, or the refresh token for a reason that is not
+	// known; it is tried again when the credentials or the spec change.
 	ReasonCredentialsRejected = "CredentialsRejected"
 	// ReasonLoginLocked surfaces when the API keeps refusing a login that is known to have worked.
 	ReasonLoginLocked = "LoginLocked"
@@ -37,7 +38,8 @@ const (
 	ReasonLoginInUse = "LoginInUse"
 	// ReasonProviderUnavailable surfaces when the API cannot be reached or answers with a failure of its own.
 	ReasonProviderUnavailable = "ProviderUnavailable"
-	// ReasonRateLimited surfaces when the API, or --host-rate, asks to come back later.
+	// ReasonRateLimited surfaces when the API asks to come back later, or when the turn at its host has not come (--host-rate, or the
+	// rate that the API documents).
 	ReasonRateLimited = "RateLimited"
 	// ReasonRefreshTokenRejected surfaces when the API refused the refresh token and another way to a token is being tried.
 	ReasonRefreshTokenRejected = "RefreshTokenRejected"

@@ -71,7 +71,7 @@ func (f *flags) register(set *flag.FlagSet) {
 		"Comma list of host patterns such as *.api.fluentretail.com that may be asked for a token; every public host by default.")
 	set.BoolVar(&f.insecureHTTP, "insecure-http", false, "Permit http:// endpoints and loopback addresses. For development.")
 	set.IntVar(&f.maxConcurrent, "max-concurrent-exchanges", 16, "How many exchanges may be in flight.")
-	set.IntVar(&f.hostRate, "host-rate", 0, "Requests a minute to one token host; 0 means any number.")
+	set.IntVar(&f.hostRate, "host-rate", 0, "Requests a minute to one token host; 0 means what its API documents: 30 for Commerce Layer, any number for the others.")
 	set.StringVar(&f.journalDir, "journal-dir", "/var/lib/fluent-credential-operator/journal",
 		"Where replies are kept, encrypted, until they are stored in the cluster; empty turns the journal off.")
 	f.zap.BindFlags(set)

@@ -161,6 +161,7 @@ func (i *inspection) checkTemplates() {
 // grants are the ways to a first token that a login allows.
 func grants(api provider.API, login token.Login) []token.Grant {
 	var ways []token.Grant
+	known := !login.ClientSecret.IsZero() || login.ClientID != "" && api.ClientActsAlone()
 	for _, way := range []struct {
 		grant token.Grant
 		has   bool
@@ -168,7 +169,7 @@ func grants(api provider.API, login token.Login) []token.Grant {
 		{token.RefreshToken, !login.Refresh.IsZero()},
 		{token.AuthorizationCode, !login.Code.IsZero()},
 		{token.Password, login.Username != "" && !login.Password.IsZero()},
-		{token.ClientCredentials, login.Username == "" && !login.ClientSecret.IsZero() && login.Refresh.IsZero() && login.Code.IsZero()},
+		{token.ClientCredentials, login.Username == "" && known && login.Refresh.IsZero() && login.Code.IsZero()},
 	} {
 		if way.has && api.Supports(way.grant) {
 			ways = append(ways, way.grant)

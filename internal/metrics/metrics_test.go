@@ -183,6 +183,7 @@ func TestCountsOfExchanges(t *testing.T) {
 		"journal_errors_total{kind=write} 1.000",
 		"life_left_at_publication_seconds{} count 2",
 		"login_guard_decisions_total{decision=Allowed} 1.000",
+		"login_guard_decisions_total{decision=Damaged} 0.000",
 		"login_guard_decisions_total{decision=Exhausted} 0.000",
 		"login_guard_decisions_total{decision=InUse} 0.000",
 		"login_guard_decisions_total{decision=Rejected} 0.000",
