@@ -191,8 +191,11 @@ func TestOperatorChangesItsAnnotationsOnly(t *testing.T) {
 		"pod: a new annotation":   {"it has no business there", operatorUser, patches(pod, annotate("new", `"c"`)), "no annotation but its own"},
 		"pod: annotation removed": {"it has no business there", operatorUser, patches(pod, annotate("a", "null")), "no annotation but its own"},
 		"pod: label":              {"it would move the pod between Services", operatorUser, patches(pod, `{"metadata":{"labels":{"app":"x"}}}`), "changes no labels"},
-		"pod: image":              {"it would run something else", operatorUser, patches(pod, "{"+image+"}"), "what a pod runs"},
-		"somebody else's image":   {"the policy is about the operator", administrator, patches(pod, "{"+image+"}"), ""},
+		"pod: finalizer":          {"the pod would hang", operatorUser, patches(pod, `{"metadata":{"finalizers":["example.com/x"]}}`), "neither finalizers nor owners"},
+		"pod: owner": {"the garbage collector would delete it", operatorUser, patches(pod,
+			`{"metadata":{"ownerReferences":[{"apiVersion":"v1","kind":"ConfigMap","name":"x","uid":"x"}]}}`), "neither finalizers nor owners"},
+		"pod: image":            {"it would run something else", operatorUser, patches(pod, "{"+image+"}"), "what a pod runs"},
+		"somebody else's image": {"the policy is about the operator", administrator, patches(pod, "{"+image+"}"), ""},
 	}
 	for kind, object := range objects {
 		c.create(t, object)
@@ -203,6 +206,13 @@ func TestOperatorChangesItsAnnotationsOnly(t *testing.T) {
 		attempts[kind+": annotation"] = attempt{"it has no business there", operatorUser,
 			patches(object, inTemplate(`"metadata":{"annotations":{"a":"b"}}`)), "no annotation but its own"}
 		attempts[kind+": its own metadata"] = attempt{"it has no business there", operatorUser, patches(object, annotate("a", `"b"`)), "pod template only"}
+	}
+	for field, body := range map[string]string{
+		"Deployment: paused": `{"spec":{"paused":true}}`, "Deployment: strategy": `{"spec":{"strategy":{"type":"Recreate","rollingUpdate":null}}}`,
+		"StatefulSet: strategy": `{"spec":{"updateStrategy":{"type":"OnDelete","rollingUpdate":null}}}`,
+	} {
+		kind, _, _ := strings.Cut(field, ":")
+		attempts[field] = attempt{"it would hold the restart up", operatorUser, patches(objects[kind], body), "pod template only"}
 	}
 	attempts["Deployment: replicas"] = attempt{"it has no business there", operatorUser, patches(objects["Deployment"], `{"spec":{"replicas":0}}`), "pod template only"}
 	c.try(t, attempts)

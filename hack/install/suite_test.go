@@ -26,13 +26,14 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
 
 	"github.com/fluent-credential/operator/api/v1alpha1"
+	"github.com/fluent-credential/operator/hack/install/rights"
 )
 
 // Where the manifests put the operator.
 const (
-	system       = "fluent-credential-system"
+	system       = rights.System
 	operatorName = "fluent-credential-operator"
-	operatorUser = "system:serviceaccount:" + system + ":" + operatorName
+	operatorUser = rights.Account
 )
 
 func root(parts ...string) string { return filepath.Join(append([]string{"..", ".."}, parts...)...) }

@@ -3,6 +3,7 @@ package delivery
 import (
 	"context"
 	"fmt"
+	"maps"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -42,6 +43,7 @@ func (d *Deliverer) restart(p Publication, reference v1alpha1.RestartReference) 
 	w := workload{namespace: p.Owner.GetNamespace(), kind: reference.Kind, name: reference.Name}
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	d.forgetOld()
 	r := d.rolls[w]
 	if r == nil {
 		r = &roll{}
@@ -51,11 +53,19 @@ func (d *Deliverer) restart(p Publication, reference v1alpha1.RestartReference) 
 	d.restarts.AddAfter(w, max(settle, r.last.Add(spacing).Sub(d.Clock.Now())))
 }
 
+// forgetOld drops the workloads of which nothing is wanted any more, and whose last restart holds up no other one.
+func (d *Deliverer) forgetOld() {
+	maps.DeleteFunc(d.rolls, func(_ workload, r *roll) bool { return r.wanted == nil && d.Clock.Since(r.last) > spacing })
+}
+
 // take is what the workload is to be restarted for now.
 func (d *Deliverer) take(w workload) roll {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	r := d.rolls[w]
+	if r == nil {
+		return roll{}
+	}
 	taken := *r
 	if r.wanted != nil {
 		r.wanted, r.last = nil, d.Clock.Now()
@@ -90,11 +100,11 @@ func (d *Deliverer) rollAgain(ctx context.Context, w workload, taken roll, err e
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	r := d.rolls[w]
-	if taken.tries++; taken.tries >= restartTries || r.wanted != nil {
+	if taken.tries++; taken.tries >= restartTries || r != nil && r.wanted != nil {
 		return
 	}
-	taken.last = r.last
-	*r = taken
+	taken.last = d.Clock.Now()
+	d.rolls[w] = &taken
 	d.restarts.AddAfter(w, betweenTries)
 }
 
