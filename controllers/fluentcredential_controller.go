@@ -67,19 +67,16 @@ type Reconciler struct {
 // Reconcile makes one pass over one credential: observe, decide, perform one action, report.
 func (r *Reconciler) Reconcile(ctx context.Context, cred *v1alpha1.FluentCredential) (ctrl.Result, error) {
 	seen, err := r.observe(ctx, cred, r.memory.of(client.ObjectKeyFromObject(cred), cred.UID))
-	if errors.Is(err, custody.ErrGone) {
-		return ctrl.Result{RequeueAfter: lagWait}, nil
-	}
 	if err != nil {
-		return ctrl.Result{}, err
+		return unseen(err)
 	}
 	r.noticeEdit(ctx, seen)
 	step := plan.Next(seen.facts, seen.now)
 	err = r.perform(ctx, seen, step)
-	switch {
-	case errors.Is(err, custody.ErrGone):
-		return ctrl.Result{RequeueAfter: lagWait}, nil
-	case isRace(err) || errors.Is(err, custody.ErrConflict) || isUnwanted(err):
+	if errors.Is(err, custody.ErrGone) {
+		return unseen(err)
+	}
+	if isOthers(err) {
 		return ctrl.Result{RequeueAfter: raceWait}, nil // somebody else was faster: look again
 	}
 	if err != nil && ctx.Err() != nil {
@@ -90,6 +87,19 @@ func (r *Reconciler) Reconcile(ctx context.Context, cred *v1alpha1.FluentCredent
 	}
 	r.mark(ctx, seen)
 	return r.report(ctx, seen, step)
+}
+
+// unseen is the result of a pass that could not look, or that was about an object which is no more: its cache is behind.
+func unseen(err error) (ctrl.Result, error) {
+	if errors.Is(err, custody.ErrGone) {
+		return ctrl.Result{RequeueAfter: lagWait}, nil
+	}
+	return ctrl.Result{}, err
+}
+
+// isOthers tells whether nothing is wrong with a pass that came to nothing: somebody else has changed meanwhile what it was about.
+func isOthers(err error) bool {
+	return isRace(err) || errors.Is(err, custody.ErrConflict) || errors.Is(err, custody.ErrSuperseded)
 }
 
 // lagWait is how often to look whether the cache knows by now that an object is gone, or that another one has its name.
