@@ -27,7 +27,8 @@ func (t *TokenReconciler) report(ctx context.Context, seen *tokenObservation, do
 		return ctrl.Result{}, nil
 	}
 	next := distribution.Next(seen.facts, seen.now)
-	if next.Why != distribution.Deleted && done.Do != distribution.Register { // what follows a Register comes at once
+	comesAtOnce := done.Do == distribution.Register && next.Do != distribution.Wait // and has more to say
+	if next.Why != distribution.Deleted && !comesAtOnce {
 		status := tokenStatusOf(seen, next)
 		t.Metrics.ObserveConsumer(key, meta.IsStatusConditionTrue(status.Conditions, v1alpha1.ConditionReady))
 		if err := t.apply(ctx, seen, status); err != nil {
