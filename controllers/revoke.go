@@ -2,7 +2,6 @@ package controllers
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -67,10 +66,11 @@ func (r *Reconciler) revoke(ctx context.Context, seen *observation) error {
 	return nil
 }
 
-// isTooLate tells whether a claim could not be written for so long that the deletion goes on without the revocation.
+// isTooLate tells whether a claim could not be written for so long that the deletion goes on without the revocation. A write whose
+// answer says nothing looks like a conflict too: the live read after it finds no claim of ours.
 func (r *Reconciler) isTooLate(ctx context.Context, seen *observation, err error) bool {
 	waited := r.Clock.Now().Sub(seen.memory.leaving.first)
-	return err != nil && ctx.Err() == nil && !errors.Is(err, custody.ErrConflict) && waited >= leavePatience
+	return err != nil && ctx.Err() == nil && waited >= leavePatience
 }
 
 // revocation sends the request, or says why it must not be sent. It claims the token as an exchange does: of many replicas one
