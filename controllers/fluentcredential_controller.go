@@ -49,15 +49,15 @@ type Reconciler struct {
 // to take it off.
 // +kubebuilder:rbac:groups=auth.fluent-credential.dev,resources=fluentcredentials,verbs=get;list;watch;patch
 //
-// patch: to apply the status.
+// patch: to write the status.
 // +kubebuilder:rbac:groups=auth.fluent-credential.dev,resources=fluentcredentials/status,verbs=patch
 //
 // update: to be the owner that a Secret's owner reference blocks the deletion of (OwnerReferencesPermissionEnforcement asks for it).
 // +kubebuilder:rbac:groups=auth.fluent-credential.dev,resources=fluentcredentials/finalizers,verbs=update
 //
-// get: to read logins and states, live. list and watch: to see that one was changed or deleted; only metadata is watched. create and
-// patch: to publish. create and update: to keep states, login guards and the journal's key, by compare-and-swap. patch: to take our
-// finalizer off a state. delete: to remove what belongs to a FluentCredential that is gone.
+// get: to read logins and states, live. list and watch: to see that one was changed or deleted; only metadata is watched. create,
+// update and patch: to publish. create and update: to keep states, login guards and the journal's key, by compare-and-swap. patch: to
+// take our finalizer off a state. delete: to remove what belongs to a FluentCredential that is gone.
 // +kubebuilder:rbac:groups="",resources=secrets,verbs=get;list;watch;create;update;patch;delete
 //
 // create and patch: to tell what happened; a repeated event is counted by a patch.
@@ -65,12 +65,9 @@ type Reconciler struct {
 
 // Reconcile makes one pass over one credential: observe, decide, perform one action, report.
 func (r *Reconciler) Reconcile(ctx context.Context, cred *v1alpha1.FluentCredential) (ctrl.Result, error) {
-	seen, err := r.observe(ctx, cred, r.memory.of(client.ObjectKeyFromObject(cred), cred.UID))
-	if errors.Is(err, custody.ErrGone) {
-		return ctrl.Result{RequeueAfter: lagWait}, nil
-	}
-	if err != nil {
-		return ctrl.Result{}, err
+	seen, wait, err := r.look(ctx, cred)
+	if seen == nil {
+		return held(wait), err
 	}
 	r.noticeEdit(ctx, seen)
 	step := plan.Next(seen.facts, seen.now)
@@ -93,6 +90,32 @@ func (r *Reconciler) Reconcile(ctx context.Context, cred *v1alpha1.FluentCredent
 
 // lagWait is how often to look whether the cache knows by now that an object is gone, or that another one has its name.
 const lagWait = 2 * time.Second
+
+// look observes a credential, or tells for how long it is not worth a look.
+func (r *Reconciler) look(ctx context.Context, cred *v1alpha1.FluentCredential) (*observation, time.Duration, error) {
+	r.memory.linedUp.Do(func() { r.lineUp(ctx) })
+	memory := r.memory.of(client.ObjectKeyFromObject(cred), cred.UID)
+	if wait := r.holdBack(ctx, cred, memory); wait > 0 {
+		return nil, wait, nil
+	}
+	cred, err := r.caughtUp(ctx, cred, memory)
+	if err != nil {
+		return whenGone(err)
+	}
+	seen, err := r.observe(ctx, cred, memory)
+	if err != nil {
+		return whenGone(err)
+	}
+	return seen, 0, nil
+}
+
+// whenGone waits for a cache that shows an object which is gone; any other error is one.
+func whenGone(err error) (*observation, time.Duration, error) {
+	if errors.Is(err, custody.ErrGone) {
+		return nil, lagWait, nil
+	}
+	return nil, 0, err
+}
 
 // raceWait is how long to let somebody else go first.
 const raceWait = 50 * time.Millisecond

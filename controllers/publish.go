@@ -3,10 +3,9 @@ package controllers
 import (
 	"context"
 
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/apimachinery/pkg/util/sets"
-	"k8s.io/client-go/util/csaupgrade"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -92,10 +91,10 @@ func (r *Reconciler) raise(ctx context.Context, seen *observation) error {
 func (r *Reconciler) publish(ctx context.Context, seen *observation) {
 	for range publishTries {
 		wanted := seen.workload.wanted // a look at what is there may have brought a newer token
-		version, err := r.write(ctx, wanted, seen.workload.version)
+		version, err := r.write(ctx, wanted, seen.workload)
 		if err == nil {
 			r.deliver(seen)
-			seen.memory.published = publicationOf(wanted, version)
+			seen.memory.published = publicationOf(wanted, version, seen.workload.content.Shared)
 			seen.workload.recall(seen.memory.published, seen.record.Serial)
 			seen.failed = nil
 			return
@@ -131,36 +130,27 @@ func (r *Reconciler) lookAgain(ctx context.Context, seen *observation) error {
 	return err
 }
 
-// write creates the Secret, or applies it to exactly the version that was seen: so that a lower serial never overwrites a higher
-// one, whoever else is publishing (invariant I5).
-func (r *Reconciler) write(ctx context.Context, wanted *projection.Workload, version string) (string, error) {
-	if version == "" {
-		return r.create(ctx, wanted)
+// write creates the Secret, or writes over exactly the version that was seen: so that a lower serial never overwrites a higher one,
+// whoever else is publishing (invariant I5). A Secret that holds nothing but what is wanted is replaced, which is the cheapest for
+// the API server; one that others put something into is patched.
+func (r *Reconciler) write(ctx context.Context, wanted *projection.Workload, found workload) (string, error) {
+	secret, owner := wanted.Secret(found.version), client.FieldOwner(v1alpha1.OperatorName)
+	var err error
+	switch {
+	case found.version == "":
+		err = r.Client.Create(ctx, secret, owner)
+	case !found.content.Shared:
+		err = r.Client.Update(ctx, secret, owner)
+	default:
+		err = r.patch(ctx, wanted, found, secret)
 	}
-	apply := wanted.Apply(version)
-	err := r.Client.Apply(ctx, apply, client.FieldOwner(v1alpha1.OperatorName), client.ForceOwnership)
-	if err != nil {
-		return "", err
-	}
-	return *apply.ResourceVersion, nil
+	return secret.ResourceVersion, err
 }
 
-// create makes the first version. An apply would do, but cannot be held to «only if there is none»; so the Secret is created, and
-// its fields are then handed to server-side apply, which can remove them again one day.
-func (r *Reconciler) create(ctx context.Context, wanted *projection.Workload) (string, error) {
-	secret, err := wanted.Secret()
+func (r *Reconciler) patch(ctx context.Context, wanted *projection.Workload, found workload, into *corev1.Secret) error {
+	patch, err := wanted.Patch(found.version, found.content.Dropped)
 	if err != nil {
-		return "", err
+		return err
 	}
-	if err := r.Client.Create(ctx, secret, client.FieldOwner(v1alpha1.OperatorName)); err != nil {
-		return "", err
-	}
-	patch, err := csaupgrade.UpgradeManagedFieldsPatch(secret, sets.New(v1alpha1.OperatorName), v1alpha1.OperatorName)
-	if err != nil || len(patch) == 0 {
-		return secret.ResourceVersion, err
-	}
-	if err := r.Client.Patch(ctx, secret, client.RawPatch(types.JSONPatchType, patch)); err != nil {
-		ctrl.LoggerFrom(ctx).V(1).Info("The fields of the new Secret could not be handed to server-side apply", "error", err.Error())
-	}
-	return secret.ResourceVersion, nil
+	return r.Client.Patch(ctx, into, client.RawPatch(types.StrategicMergePatchType, patch), client.FieldOwner(v1alpha1.OperatorName))
 }

@@ -96,7 +96,7 @@ func (r *Reconciler) remove(ctx context.Context, secret *corev1.Secret) error {
 func (r *Reconciler) disown(ctx context.Context, secret *corev1.Secret) error {
 	changed := secret.DeepCopy()
 	changed.OwnerReferences = slices.DeleteFunc(changed.OwnerReferences, func(owner metav1.OwnerReference) bool {
-		return owner.Kind == "FluentCredential"
+		return owner.Kind == credentialKind
 	})
 	delete(changed.Labels, v1alpha1.CredentialLabel)
 	return client.IgnoreNotFound(r.Client.Patch(ctx, changed, client.MergeFrom(secret)))

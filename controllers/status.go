@@ -124,11 +124,14 @@ var causes = map[plan.Why]cause{
 	plan.Suspended: {v1alpha1.ReasonSuspended, "spec.suspend is true: no token is obtained or refreshed"},
 	plan.NoMeans:   {v1alpha1.ReasonReauthorizationRequired, noMeans},
 	plan.InFlight:  {v1alpha1.ReasonProgressing, "an exchange begun by another process of the operator is waited for"},
-	plan.HostBusy:  {v1alpha1.ReasonRateLimited, "the token host's turn has not come (--host-rate)"},
+	plan.HostBusy:  {v1alpha1.ReasonRateLimited, "the token host's turn has not come (--host-rate, --max-concurrent-exchanges)"},
 }
 
 // causeOf is why the next step is what it is.
 func causeOf(seen *observation, next plan.Step) cause {
+	if next.Why == plan.HostBusy && seen.hostFails {
+		return cause{v1alpha1.ReasonProviderUnavailable, "the token host gave no answer to another credential; one at a time asks it until it does"}
+	}
 	if told, ok := causes[next.Why]; ok {
 		return told
 	}

@@ -26,7 +26,8 @@ type workload struct {
 	serial    int64 // of the token in it; zero where it is not ours
 	floor     int64 // a higher serial in it that nobody can explain
 	version   string
-	current   bool // it holds all that is wanted
+	current   bool // it holds all that is wanted, and nothing of ours that is not
+	content   projection.Found
 	leftovers []string
 }
 
@@ -50,16 +51,23 @@ func (r *Reconciler) observeWorkload(ctx context.Context, seen *observation) err
 		return err
 	}
 	known := seen.memory.published
-	if err == nil && known.name == key.Name && !isNewer(cached.ResourceVersion, known.resourceVersion) {
+	if err == nil && known.isOf(key.Name, seen.workload.wanted) && !isNewer(cached.ResourceVersion, known.resourceVersion) {
 		seen.workload.recall(known, seen.record.Serial)
 		return nil
 	}
 	return r.readWorkload(ctx, seen, key)
 }
 
+// isOf tells whether it is known what else is in the Secret. Where other keys are wanted than before, it is to be looked at what is
+// not wanted any more.
+func (p publication) isOf(name string, wanted *projection.Workload) bool {
+	return p.name == name && (wanted == nil || p.shape == wanted.Shape())
+}
+
 // recall takes the Secret to be what this process last knew it to be: the cache has seen nothing newer.
 func (w *workload) recall(known publication, serial int64) {
 	w.found, w.ours, w.version, w.serial = true, true, known.resourceVersion, known.serial
+	w.content = projection.Found{Shared: known.shared}
 	w.current = w.wanted != nil && w.wanted.Digest() == known.digest && known.serial <= serial
 }
 
@@ -88,9 +96,13 @@ func (r *Reconciler) readWorkload(ctx context.Context, seen *observation, key ty
 			return err
 		}
 	}
-	found.current = found.wanted != nil && found.wanted.Matches(&secret)
+	if found.wanted == nil {
+		return nil
+	}
+	found.content = found.wanted.Find(&secret, v1alpha1.OperatorName)
+	found.current = found.wanted.Matches(&secret) && found.content.IsTidy()
 	if found.current {
-		seen.memory.published = publicationOf(found.wanted, secret.ResourceVersion)
+		seen.memory.published = publicationOf(found.wanted, secret.ResourceVersion, found.content.Shared)
 	}
 	return nil
 }
@@ -116,7 +128,7 @@ func isOurs(secret *corev1.Secret, cred *v1alpha1.FluentCredential) bool {
 	if controller != nil && controller.UID == cred.UID {
 		return true
 	}
-	former := controller == nil || controller.Kind == "FluentCredential" && controller.Name == cred.Name
+	former := controller == nil || controller.Kind == credentialKind && controller.Name == cred.Name
 	return former && secret.Type != v1alpha1.StateSecretType &&
 		secret.Labels[v1alpha1.ManagedByLabel] == v1alpha1.OperatorName &&
 		secret.Annotations[v1alpha1.CredentialAnnotation] == cred.Name
@@ -131,8 +143,10 @@ func serialOf(object metav1.Object) int64 {
 	return serial
 }
 
-func publicationOf(wanted *projection.Workload, resourceVersion string) publication {
-	return publication{name: wanted.Name, resourceVersion: resourceVersion, digest: wanted.Digest(), serial: wanted.Serial}
+func publicationOf(wanted *projection.Workload, resourceVersion string, shared bool) publication {
+	return publication{
+		name: wanted.Name, resourceVersion: resourceVersion, digest: wanted.Digest(), shape: wanted.Shape(), shared: shared, serial: wanted.Serial,
+	}
 }
 
 // publication compares the workload Secret with the stored token.
@@ -153,14 +167,16 @@ func (o *observation) publication() plan.Publication {
 // leftovers are workload Secrets of this credential under former names.
 func (r *Reconciler) leftovers(ctx context.Context, seen *observation) ([]string, error) {
 	owned := &metav1.PartialObjectMetadataList{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "SecretList"}}
-	err := r.Client.List(ctx, owned, client.InNamespace(seen.cred.Namespace), client.MatchingFields{ownerIndex: string(seen.cred.UID)})
+	err := r.Client.List(ctx, owned, client.InNamespace(seen.cred.Namespace), client.MatchingFields{ownerIndex: shelf(string(seen.cred.UID))},
+		client.UnsafeDisableDeepCopy)
 	if err != nil {
 		return nil, err
 	}
 	states := custody.Names(seen.cred.Name)
 	var names []string
-	for _, secret := range owned.Items {
-		if secret.Name != seen.cred.TargetName() && !slices.Contains(states[:], secret.Name) && secret.DeletionTimestamp.IsZero() {
+	for i := range owned.Items {
+		secret := &owned.Items[i]
+		if ownerOf(secret) == seen.cred.UID && secret.Name != seen.cred.TargetName() && !slices.Contains(states[:], secret.Name) && secret.DeletionTimestamp.IsZero() {
 			names = append(names, secret.Name)
 		}
 	}
