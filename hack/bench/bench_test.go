@@ -19,7 +19,7 @@ func TestOptions(t *testing.T) {
 	got, err := parse([]string{"--credentials=100", "--quick", "--json=x.json"})
 	want := options{
 		credentials: 100, quick: true, json: "x.json", out: "docs/benchmark",
-		sizes: []int{100, 1000, 10000, 50000}, saturated: 10000, limited: 1000, foreign: 30000,
+		sizes: []int{100, 1000, 10000, 50000}, saturated: 10000, limited: 600, foreign: 30000,
 	}
 	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("parse says %+v, %v; want %+v", got, err, want)

@@ -66,7 +66,7 @@ func parse(args []string) (options, error) {
 	flags.StringVar(&chosen.out, "out", "docs/benchmark", "the directory of their figures")
 	sizes := flags.String("sizes", "100,1000,10000,50000", "numbers of credentials whose cost is measured")
 	flags.IntVar(&chosen.saturated, "saturated", 10000, "credentials that are due at once, and then always")
-	flags.IntVar(&chosen.limited, "limited", 1000, "credentials that are due at once where the host is held to a rate")
+	flags.IntVar(&chosen.limited, "limited", 600, "credentials that are due at once where the host is held to a rate")
 	flags.IntVar(&chosen.foreign, "foreign", 30000, "Secrets that are none of the operator's business")
 	if err := flags.Parse(args); err != nil {
 		return chosen, err
@@ -103,8 +103,8 @@ func (o options) pace() pace {
 		}
 	}
 	return pace{
-		idle: 30 * time.Second, steady: time.Minute, round: 25 * time.Second, rounds: 2, timed: 500, rate: 20,
-		calm: 45 * time.Second, calmRate: 10, preparation: 15 * time.Millisecond, handings: 2, between: 8 * time.Second,
+		idle: 30 * time.Second, steady: time.Minute, round: 20 * time.Second, rounds: 2, timed: 500, rate: 20,
+		calm: 45 * time.Second, calmRate: 10, preparation: 13 * time.Millisecond, handings: 2, between: 8 * time.Second,
 	}
 }
 

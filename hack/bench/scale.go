@@ -23,11 +23,11 @@ type scenario struct {
 }
 
 var scenarios = []scenario{
-	{"sizes", (*bench).measureSizes},
 	{"rate", (*bench).measureRate},
 	{"limited", (*bench).measureLimited},
 	{"foreign", (*bench).measureForeign},
 	{"failover", (*bench).measureFailover},
+	{"sizes", (*bench).measureSizes}, // the longest is the last
 }
 
 // etcdFlags: fifty thousand credentials and their history are more than etcd holds by default.
@@ -44,6 +44,9 @@ func scale(ctx context.Context, chosen options) error {
 		}
 		if err := runScenario(ctx, chosen, scenario); err != nil {
 			return fmt.Errorf("%s: %w", scenario.name, err)
+		}
+		if err := writeReport(chosen.out); err != nil {
+			return err
 		}
 	}
 	return writeReport(chosen.out)
