@@ -117,6 +117,11 @@ krew: k8s bin/tools/krew ## Build kubectl fluent for all platforms, and its krew
 k8s: ## Build etcd, kube-apiserver and kubectl into bin/k8s (minutes the first time, then nothing)
 	@cd hack/devcluster && GO='$(GO)' $(GO) run -buildvcs=false . -o '$(CURDIR)/bin/k8s'
 
+# The same programs of the oldest Kubernetes that is supported: hack/devcluster/oldest.mod names it.
+.PHONY: k8s-oldest
+k8s-oldest:
+	@cd hack/devcluster && GO='$(GO)' KUBEBUILDER_ASSETS= $(GO) run -buildvcs=false . -modfile oldest.mod -o '$(CURDIR)/bin/k8s-oldest'
+
 .PHONY: docker-build
 docker-build: ## Build the image IMG with docker
 	docker build --build-arg VERSION='$(VERSION)' -t '$(IMG)' .
@@ -138,8 +143,20 @@ node-programs: k8s
 	@$(IMAGE_HERE) -package ./hack/pause -name localhost/pause:1 -o '$(CURDIR)/bin/images/pause.tar'
 	@$(GO) build -buildvcs=false -o bin/node ./hack/node
 
+# The revision that hack/e2e/testdata/former.yaml is from, whose operator the tests upgrade. A checkout without its history has to do
+# with today's operator under the former manifests.
+FORMER := bdd7e76
+
+.PHONY: former-image
+former-image:
+	@rm -rf bin/former && mkdir -p bin/former; source='$(CURDIR)'; \
+	if git cat-file -e '$(FORMER)^{commit}' 2>/dev/null; then git archive '$(FORMER)' | tar -x -C bin/former && source='$(CURDIR)/bin/former'; \
+	else echo 'The history is not here: the former operator is the one of today.'; fi; \
+	$(IMAGE_HERE) -source "$$source" -package ./cmd/operator -program fluent-credential-operator -version '$(FORMER)' \
+		-name localhost/fluent-credential-operator:former -o '$(CURDIR)/bin/images/former.tar' && rm -rf '$(CURDIR)/bin/former'
+
 .PHONY: e2e-images
-e2e-images:
+e2e-images: former-image
 	@$(IMAGE_HERE) -package ./cmd/operator -program fluent-credential-operator -name fluent-credential-operator:latest \
 		-o '$(CURDIR)/bin/images/fluent-credential-operator.tar'
 	@$(IMAGE_HERE) -package ./hack/authsim/cmd/authsim -name localhost/authsim:1 -o '$(CURDIR)/bin/images/authsim.tar'
@@ -158,13 +175,17 @@ test: k8s ## Run every test (GOTESTFLAGS adds flags)
 	cd hack/dashboards && $(GO) test $(GOTESTFLAGS) .
 	cd hack/image && $(GO) test $(GOTESTFLAGS) .
 
+.PHONY: test-oldest
+test-oldest: k8s-oldest ## Run every test against the oldest Kubernetes that is supported (GOTESTFLAGS adds flags)
+	KUBEBUILDER_ASSETS='$(CURDIR)/bin/k8s-oldest' $(GO) test $(GOTESTFLAGS) ./...
+
 .PHONY: test-race
 test-race: k8s ## Run every test under the race detector (needs a C compiler)
 	KUBEBUILDER_ASSETS='$(KUBEBUILDER_ASSETS)' CGO_ENABLED=1 $(GO) test -race $(GOTESTFLAGS) ./...
 
 # The go command fuzzes one target at a time. An input that fails is written to testdata/fuzz, from where every test run takes it.
 .PHONY: fuzz
-fuzz: ## Fuzz the parsers of replies, state, journal and endpoints, FUZZTIME each, from the corpora under testdata/fuzz
+fuzz: ## Fuzz the parsers of replies, state, login guard, journal and endpoints, FUZZTIME each, from the corpora under testdata/fuzz
 	@for dir in $$(grep -rl --include='*_test.go' '^func Fuzz' api cmd controllers internal | xargs -n1 dirname | sort -u); do \
 		targets=$$($(GO) test "./$$dir" -list '^Fuzz' | grep '^Fuzz') || exit 1; \
 		for target in $$targets; do \
@@ -189,9 +210,9 @@ alerts-e2e: k8s build $(PROMETHEUS) ## Stage an outage under a real Prometheus: 
 		'$(CURDIR)/bin/alerting.test' -test.run='^TestAlertsFireAndResolve$$' -test.v -prometheus='$(CURDIR)/$(PROMETHEUS)' $(ALERTFLAGS)
 
 .PHONY: e2e
-e2e: node-programs e2e-images ## Install the operator on a real node and test it there, as root (E2EFLAGS adds flags)
+e2e: node-programs e2e-images $(HELM) ## Install the operator on a real node and test it there, as root (E2EFLAGS adds flags)
 	KUBEBUILDER_ASSETS='$(KUBEBUILDER_ASSETS)' $(GO) test -tags e2e -count=1 -timeout=10m -v ./hack/nodecluster
-	KUBEBUILDER_ASSETS='$(KUBEBUILDER_ASSETS)' $(GO) test -tags e2e -count=1 -timeout=80m -v ./hack/e2e $(E2EFLAGS)
+	KUBEBUILDER_ASSETS='$(KUBEBUILDER_ASSETS)' $(GO) test -tags e2e -count=1 -timeout=110m -v ./hack/e2e $(E2EFLAGS)
 
 .PHONY: bench
 bench: k8s build ## Measure rotations against the control plane, some minutes (BENCHFLAGS=--quick: fewer)
@@ -242,8 +263,8 @@ build-installer: chart-files $(KUSTOMIZE) bin/deploy/kustomization.yaml ## Write
 # What the chart has in common with config/ is copied, and its templates read it from there.
 .PHONY: chart-files
 chart-files: manifests
-	@rm -rf dist/chart/files && mkdir -p dist/chart/files/admission
-	@cp config/crd/bases/*.yaml dist/chart/files/crd.yaml
+	@rm -rf dist/chart/files && mkdir -p dist/chart/files/admission dist/chart/files/crd
+	@cp config/crd/bases/*.yaml dist/chart/files/crd
 	@cp config/rbac/*role.yaml config/rbac/bindings/*_role.yaml config/namespaced/operator/own_secrets_role.yaml dist/chart/files
 	@cp $(filter-out %/kustomization.yaml,$(wildcard config/admission/*.yaml)) dist/chart/files/admission
 

@@ -75,7 +75,11 @@ func redirects() map[string]badEndpoint {
 	for _, status := range []string{"301 Moved Permanently", "302 Found", "303 See Other", "307 Temporary Redirect", "308 Permanent Redirect"} {
 		away := raw("HTTP/1.1 " + status + "\r\nLocation: https://elsewhere.example/oauth/token?secret=hidden\r\nContent-Length: 0\r\n\r\n")
 		away.unread = true
-		rows["redirect "+status[:3]] = badEndpoint{manners: away, then: intact, reason: v1alpha1.ReasonEndpointNotAllowed, stalled: true,
+		then := doubted
+		if status[:3] == "307" || status[:3] == "308" { // the same request is asked for elsewhere: it was not carried out here
+			then = intact
+		}
+		rows["redirect "+status[:3]] = badEndpoint{manners: away, then: then, reason: v1alpha1.ReasonEndpointNotAllowed, stalled: true,
 			says: "redirects to elsewhere.example, which is not followed", why: "it would take the password elsewhere"}
 	}
 	return rows
@@ -187,13 +191,30 @@ func badStatuses() map[string]badEndpoint {
 	}
 	away := v1alpha1.ReasonProviderUnavailable
 	page := "an HTML page, not a reply of the API"
+	waiting := func(headers string) badEndpoint {
+		row := passing(v1alpha1.ReasonRateLimited, "429 Too Many Requests\r\n"+headers, "text/plain", "", "HTTP 429", "an hour is the most that is waited for")
+		row.long = true
+		return row
+	}
 	echo := func(t turn) {
 		body, _ := json.Marshal(map[string]string{"error": "server_error", "error_description": "cannot\r\nread " + t.sent}) // strings encode
 		t.say(said("500 Internal Server Error", "application/json", string(body)))
 	}
 	return map[string]badEndpoint{
-		"an HTML page, 404":        passing(away, "404 Not Found", "text/html", "<html>", "HTTP 404: "+page, "something in front of the API passes in its own time"),
-		"an HTML page, 403":        passing(away, "403 Forbidden", "text/html", "<html>", "HTTP 403: "+page, "a firewall in front of the API may think better of it"),
+		"an HTML page, 404":       passing(away, "404 Not Found", "text/html", "<html>", "HTTP 404: "+page, "something in front of the API passes in its own time"),
+		"an HTML page, 403":       passing(away, "403 Forbidden", "text/html", "<html>", "HTTP 403: "+page, "a firewall in front of the API may think better of it"),
+		"an HTML page, 405":       passing(away, "405 Method Not Allowed", "text/html", "<html>", "HTTP 405: "+page, "something in front of the API passes in its own time"),
+		"421":                     passing(away, "421 Misdirected Request", "text/plain", "", "HTTP 421", "it was not looked at"),
+		"425":                     passing(away, "425 Too Early", "text/plain", "", "HTTP 425", "it was not looked at"),
+		"429 for a century":       waiting("Retry-After: 3153600000"),
+		"429 until a day to come": waiting("Date: Mon, 05 Jan 2026 10:00:00 GMT\r\nRetry-After: Fri, 31 Dec 9999 23:59:59 GMT"),
+		"429 until yesterday":     passing(v1alpha1.ReasonRateLimited, "429 Too Many Requests\r\nRetry-After: -86400", "text/plain", "", "HTTP 429", "it backs off all the same"),
+		"503 with a time":         passing(away, "503 Service Unavailable\r\nRetry-After: 1", "text/html", "<html>", "HTTP 503: "+page, "who names a time has refused"),
+		"503 without a time":      lost(raw(said("503 Service Unavailable", "text/html", "<html>")), "HTTP 503: "+page, "it may have failed after the token was spent"),
+		"408":                     lost(raw(said("408 Request Timeout", "text/plain", "")), "HTTP 408", "proxies say it of the server behind them, too"),
+		"an endless description":  lost(raw(said("500 Internal Server Error", "application/json", `{"error":"server_error","error_description":"`+strings.Repeat("very ", 9000)+`"}`)), "server_error: very very", "a condition is for people to read"),
+		"a description that paints": lost(raw(said("500 Internal Server Error", "application/json", `{"error":"server_error","error_description":"\u001b[2J\u202ered\u0000\u200b"}`)),
+			"HTTP 500: server_error", "a terminal that shows it must not obey it"),
 		"429":                      passing(v1alpha1.ReasonRateLimited, "429 Too Many Requests", "text/plain", "slow down", "HTTP 429", "it was not looked at"),
 		"an HTML page, 502":        lost(raw(said("502 Bad Gateway", "text/html", "<html>")), "HTTP 502: "+page, "the API may have answered the gateway"),
 		"504 without a body":       lost(raw("HTTP/1.1 504 Gateway Timeout\r\nContent-Length: 0\r\n\r\n"), "HTTP 504", "the API may answer yet"),

@@ -32,6 +32,7 @@ type rogue struct {
 	requests  int
 	presented map[string]int // by refresh token
 	headers   []http.Header
+	kept      int // requests that did not ask to close the connection
 }
 
 // manners are a way to misbehave.
@@ -118,6 +119,9 @@ func (r *rogue) count(request *http.Request, body []byte) {
 	defer r.mu.Unlock()
 	r.requests++
 	r.headers = append(r.headers, request.Header)
+	if !request.Close || request.ProtoMajor != 1 {
+		r.kept++
+	}
 	if form, err := url.ParseQuery(string(body)); err == nil && form.Get("refresh_token") != "" {
 		r.presented[form.Get("refresh_token")]++
 	}
@@ -131,6 +135,21 @@ func (r *rogue) seen() (requests, presentations int) {
 		presentations = max(presentations, times)
 	}
 	return r.requests, presentations
+}
+
+// mustBeAskedPlainly: a connection is for one request, no coding of the reply is asked for, and nothing that a reply set comes back.
+func (r *rogue) mustBeAskedPlainly(t *testing.T) {
+	t.Helper()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.kept > 0 {
+		t.Errorf("%d requests would have kept the connection", r.kept)
+	}
+	for _, header := range r.headers {
+		if header.Get("Accept-Encoding") != "identity" || header.Get("Cookie") != "" || header.Get("Idempotency-Key") != "" {
+			t.Errorf("asked with the headers %v", header)
+		}
+	}
 }
 
 func (r *rogue) url() v1alpha1.BaseURL {

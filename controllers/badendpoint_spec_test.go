@@ -36,6 +36,9 @@ func forbiddenEndpoints() map[string]forbidden {
 		"metadata, 6to4":               {"https://[2002:a9fe:a9fe::1]", public, never, metadata},
 		"metadata of Alibaba, mapped":  {"https://[::ffff:100.100.100.200]", public, never, "it is outside of the link-local range"},
 		"metadata of AWS, IPv6":        {"https://[fd00:ec2::254]", public, never, metadata},
+		"metadata, SIIT":               {"https://[::ffff:0:a9fe:a9fe]", public, never, "a translator ends it at the IPv4 address inside"},
+		"metadata, ISATAP":             {"https://[2001:db8::200:5efe:a9fe:a9fe]", public, never, "a tunnel ends at the IPv4 address inside"},
+		"metadata of Oracle, IPv6":     {"https://[fd00:c1::a9fe:a9fe]", exchange.Policy{AllowedHosts: []string{"[fd00:c1::a9fe:a9fe]"}}, never, metadata},
 		"metadata, decimal":            {"http://2852039166", developing, noHost, disguised},
 		"metadata, hexadecimal":        {"http://0xa9fea9fe", developing, noHost, disguised},
 		"metadata, octal":              {"http://0251.0376.0251.0376", developing, noHost, disguised},
@@ -198,5 +201,26 @@ func (b *beset) mustSeeNoInjection() {
 	}
 	if asked := b.server.Ledger().Requests; asked != 2 || b.rogue.requests != 2 {
 		b.t.Errorf("%d requests, %d to the token endpoint; want one that is refused and one that is granted", b.rogue.requests, asked)
+	}
+}
+
+// TestHeadersCannotBreakTheReply: headers that say how a message is carried are not the user's to set. A reply that comes compressed, or on
+// a connection that goes on, would be lost with the refresh token in it.
+func TestHeadersCannotBreakTheReply(t *testing.T) {
+	t.Parallel()
+	b := newBeset(t)
+	b.change(func(cred *v1alpha1.FluentCredential) {
+		cred.Spec.Provider.Fluent.Headers = map[string]v1alpha1.HeaderValue{
+			"accept-encoding": "gzip", "Connection": "keep-alive, Upgrade", "Upgrade": "h2c", "Transfer-Encoding": "chunked", "Content-Length": "1",
+			"Expect": "100-continue", "Content-Encoding": "gzip", "TE": "trailers", "Host": "elsewhere.example", "X-Tenant": "acme",
+		}
+	})
+	b.settle()
+	b.mustGoOn(2, "the API is asked as ever")
+	b.rogue.mustBeAskedPlainly(t)
+	for _, header := range b.rogue.headers {
+		if header.Get("X-Tenant") != "acme" || header.Get("Upgrade")+header.Get("Expect")+header.Get("Content-Encoding")+header.Get("Te") != "" {
+			t.Errorf("asked with the headers %v", header)
+		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -17,6 +18,7 @@ import (
 type badEndpoint struct {
 	manners
 	slow bool // it is not waited for
+	long bool // it is asked again after the token has expired
 
 	then    ending
 	reason  string // of a login's failure; a refresh token whose reply cannot be used is ReplyLost
@@ -56,7 +58,7 @@ func (b *beset) suffers(bad badEndpoint) {
 		requests += 2
 	}
 	refreshed := bad.reason
-	if bad.then == doubted {
+	if bad.then == doubted && !bad.stalled {
 		refreshed = v1alpha1.ReasonReplyLost
 	}
 	b.endures(bad, refreshed, 2)
@@ -79,6 +81,9 @@ func (b *beset) endures(bad badEndpoint, reason string, serial int64) {
 	wait := b.settle()
 	b.rogue.manners.Store(nil)
 	b.Dialer.ReplyTimeout = 0
+	if bad.then != used && wait > time.Hour {
+		b.t.Errorf("the next try is in %s: nobody makes it wait for longer than an hour (%s)", wait, bad.why)
+	}
 	if bad.then == used {
 		b.mustHave(bad, "", serial)
 	} else {
@@ -102,7 +107,8 @@ func (b *beset) mustTell(bad badEndpoint, reason string) {
 	if told.Reason != reason || !strings.Contains(told.Message, bad.says) {
 		b.t.Errorf("says %s: %q; want %s with %q (%s)", told.Reason, told.Message, reason, bad.says, bad.why)
 	}
-	if strings.ContainsAny(told.Message, "\r\n") || utf8.RuneCountInString(told.Message) > 400 {
+	unseen := func(r rune) bool { return !unicode.IsPrint(r) }
+	if strings.ContainsFunc(told.Message, unseen) || utf8.RuneCountInString(told.Message) > 400 {
 		b.t.Errorf("the message is not one line of a sane length: %q", told.Message)
 	}
 	b.mustHideSecrets(status)
@@ -128,7 +134,10 @@ func (b *beset) recovers(bad badEndpoint, grant string, serial int64) {
 			cred.Annotations = map[string]string{v1alpha1.RotateAnnotation: b.clock.Now().String()}
 		})
 	}
-	b.settle()
+	if wait := b.settle(); bad.long && b.status().Token.Serial < serial {
+		b.sleep(wait)
+		b.settle()
+	}
 	b.mustHave(bad, grant, serial)
 }
 
@@ -157,6 +166,7 @@ func (b *beset) mustHaveCost(bad badEndpoint, most int) {
 	if requests > most || presentations > allowed {
 		b.t.Errorf("%d requests, a refresh token presented %d times; want %d and %d at most (%s)", requests, presentations, most, allowed, bad.why)
 	}
+	b.rogue.mustBeAskedPlainly(b.t)
 	if ledger := b.server.Ledger(); ledger.Reuses != 0 || ledger.LoginsRefused != 0 {
 		b.t.Errorf("%d reuses of a spent token, %d refused logins (%s)", ledger.Reuses, ledger.LoginsRefused, bad.why)
 	}

@@ -41,14 +41,14 @@ func (r *Reconciler) deliver(seen *observation) {
 		before = max(before, seen.statusSerial()) // the Secret may have been deleted meanwhile
 	}
 	r.Delivery.Deliver(delivery.Publication{
-		Credential: about(seen.cred), Secret: wanted.Name, Serial: wanted.Serial, Changed: before > 0 && before < wanted.Serial,
+		Owner: about(seen.cred), Delivery: *seen.cred.Spec.Delivery.DeepCopy(), Secret: wanted.Name, Serial: wanted.Serial,
+		Changed: before > 0 && before < wanted.Serial,
 	})
 }
 
-// about is as much of a credential as delivery looks at.
+// about is as much of a credential as an event needs.
 func about(cred *v1alpha1.FluentCredential) *v1alpha1.FluentCredential {
 	kept := &v1alpha1.FluentCredential{TypeMeta: cred.TypeMeta}
 	kept.Namespace, kept.Name, kept.UID, kept.ResourceVersion = cred.Namespace, cred.Name, cred.UID, cred.ResourceVersion
-	kept.Spec.Delivery = *cred.Spec.Delivery.DeepCopy()
 	return kept
 }

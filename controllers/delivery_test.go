@@ -167,13 +167,19 @@ func restricted(t *testing.T, namespace string, files ...string) *rest.Config {
 // permit gives that ServiceAccount the rules of a role in config/rbac, for one namespace.
 func permit(t *testing.T, namespace, file string) {
 	t.Helper()
+	permitTo(t, namespace, file, namespace)
+}
+
+// permitTo gives the ServiceAccount of another namespace the rules of a role for this one.
+func permitTo(t *testing.T, namespace, file, home string) {
+	t.Helper()
 	role := &rbacv1.ClusterRole{}
 	readManifest(t, "../config/rbac/"+file, role)
 	create(t, &rbacv1.Role{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: role.Name}, Rules: role.Rules})
 	create(t, &rbacv1.RoleBinding{
 		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: role.Name},
 		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: role.Name},
-		Subjects:   []rbacv1.Subject{{Kind: "ServiceAccount", Namespace: namespace, Name: "operator"}},
+		Subjects:   []rbacv1.Subject{{Kind: "ServiceAccount", Namespace: home, Name: "operator"}},
 	})
 }
 

@@ -44,6 +44,15 @@
 // The claim is a compare-and-swap on the state Secret, so of two operators only one sends, whoever leads. The window that no
 // client can close is between the mark, an instant before the first byte, and the reply being in the journal: see docs/guarantees.md.
 //
+// # Consumers in other namespaces
+//
+// A FluentToken publishes the credential's token in its own namespace, where spec.allowedNamespaces permits it. Its passes have the
+// same form, with a plan of their own (internal/distribution), and spend nothing: the token comes out of the state Secret. The pass
+// of the credential that obtains a token publishes it for all consumers beside its own publication (distribute.go).
+//
+//	FluentToken  ──▶ tokenobserve.go: consent, state, Secret ──▶ distribution.Next ──▶ publish, withdraw, release … ──▶ tokenreport.go
+//	Exchange ──▶ commit ──▶ publish  ∥  distribute: the same observe and publish for every consumer
+//
 // # Where things are
 //
 //	fluentcredential_controller.go  Reconciler, Reconcile, perform
@@ -51,6 +60,9 @@
 //	exchange.go outcome.go                        claim, send, commit; what an answer makes of the state
 //	guard.go journal.go journalkey.go             logins that may be tried; replies on disk
 //	publish.go recover.go revoke.go release.go    the other actions
+//	publisher.go                                  reads, writes and removes workload Secrets, whoever owns them
+//	fluenttoken_controller.go tokenobserve.go tokenstatus.go tokenreport.go tokenwatches.go consumers.go   FluentTokens
+//	distribute.go                                 a new token goes to all consumers
 //	restart.go                                    what a former process left in the journal
 //	delivery.go                                   after a publication: pods and workloads are told (internal/delivery)
 //	status.go statusview.go history.go report.go events.go measure.go   what people see

@@ -58,10 +58,10 @@ func newDrivenWith(t *testing.T, change func(*authsim.Config), login func(*corev
 	return &driven{Reconciler: newIdleReconciler(t, namespace, clock), t: t, clock: clock, server: sim, cred: cred}
 }
 
-// newIdleReconciler is a Reconciler with a running cache, and with no controller that calls it.
-func newIdleReconciler(t *testing.T, namespace string, clock *testclock.FakePassiveClock) *Reconciler {
+// newIdleManager has a running cache, and no controller.
+func newIdleManager(t *testing.T, namespaces ...string) ctrl.Manager {
 	t.Helper()
-	mgr := newManager(t, namespace)
+	mgr := newManagerAs(t, cluster, namespaces...)
 	if err := addIndexes(t.Context(), mgr.GetFieldIndexer()); err != nil {
 		t.Fatal(err)
 	}
@@ -77,6 +77,20 @@ func newIdleReconciler(t *testing.T, namespace string, clock *testclock.FakePass
 	if !mgr.GetCache().WaitForCacheSync(t.Context()) {
 		t.Fatal("the cache does not fill")
 	}
+	return mgr
+}
+
+// newIdleTokens is a TokenReconciler that no controller calls.
+func newIdleTokens(t *testing.T, clock *testclock.FakePassiveClock, namespaces ...string) *TokenReconciler {
+	t.Helper()
+	r := NewReconciler(newIdleManager(t, namespaces...), Options{Metrics: metrics.New(prometheus.NewRegistry()), Clock: clock, Namespace: namespaces[0]})
+	return r.tokens(Options{Namespaces: namespaces}, false)
+}
+
+// newIdleReconciler is a Reconciler with a running cache, and with no controller that calls it.
+func newIdleReconciler(t *testing.T, namespace string, clock *testclock.FakePassiveClock) *Reconciler {
+	t.Helper()
+	mgr := newIdleManager(t, namespace)
 	reconciler := NewReconciler(mgr, Options{
 		Policy: exchange.Policy{InsecureHTTP: true}, Metrics: metrics.New(prometheus.NewRegistry()), Clock: clock, Namespace: namespace,
 	})

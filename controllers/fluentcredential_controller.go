@@ -32,6 +32,7 @@ type Reconciler struct {
 	Guard    *loginguard.Guard
 	Metrics  *metrics.Metrics
 	Delivery *delivery.Deliverer // nil: none
+	Tokens   *TokenReconciler    // who else gets the token; nil: nobody
 	Recorder events.EventRecorder
 	Clock    clock.PassiveClock
 	// Draw is a random number, 0 ≤ n < 1: the only source of jitter.
@@ -82,7 +83,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, cred *v1alpha1.FluentCredent
 		return ctrl.Result{}, err // this process ends: nothing failed that people should see
 	}
 	if err != nil {
-		seen.failed = err // people shall see it, and that a token expires meanwhile
+		seen.failed, seen.denied = err, custody.IsDenied(err) // people shall see it, and that a token expires meanwhile
 	}
 	r.mark(ctx, seen)
 	return r.report(ctx, seen, step)

@@ -60,6 +60,7 @@ func (r *Reconciler) holdBack(ctx context.Context, cred *v1alpha1.FluentCredenti
 		return 0
 	}
 	host, who := api.Endpoint().Host, waiter{key: client.ObjectKeyFromObject(cred), lane: wants.lane, expires: wants.expires}
+	who.perMinute = api.RequestsPerMinute()
 	until := r.Hosts.FreeAt(host, who, now)
 	if until.IsZero() {
 		return 0
@@ -118,6 +119,7 @@ func (r *Reconciler) lineUp(ctx context.Context) {
 		}
 		if api, err := binding.APIOf(cred.Spec.Provider); err == nil {
 			who := waiter{key: client.ObjectKeyFromObject(cred), lane: lacking, expires: cred.Status.Token.ExpirationTime.Time}
+			who.perMinute = api.RequestsPerMinute()
 			if now.Before(who.expires) {
 				who.lane = living
 			}

@@ -2,6 +2,7 @@ package controllers
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/url"
 	"strings"
@@ -31,6 +32,9 @@ func (r *Reconciler) reserveLogin(ctx context.Context, seen *observation, try *a
 	if refusal == nil {
 		return nil, nil
 	}
+	if isForgetful(refusal) {
+		ctrl.LoggerFrom(ctx).Error(loginguard.ErrDamaged, "The login guard does not know any more what it knew of a login", "grant", try.claim.Grant)
+	}
 	problem := provider.Problem{Code: string(refusal.Why), Description: explain(refusal)}
 	try.retryAt = refusal.Until
 	switch refusal.Why {
@@ -38,7 +42,7 @@ func (r *Reconciler) reserveLogin(ctx context.Context, seen *observation, try *a
 		return &provider.Answer{Verdict: token.RefusedIntact, Problem: problem}, nil
 	case loginguard.InUse:
 		try.retryAt = r.Clock.Now().Add(loginInUsePoll)
-	case loginguard.Rejected, loginguard.Exhausted:
+	case loginguard.Rejected, loginguard.Exhausted, loginguard.Damaged:
 	}
 	return &provider.Answer{Verdict: token.LoginRefused, Problem: problem}, nil
 }
@@ -68,7 +72,15 @@ func (r *Reconciler) takeSeed(ctx context.Context, seen *observation, try *attem
 	return r.Guard.Take(ctx, seen.seeded(try))
 }
 
+// isForgetful tells whether the guard refuses because its Secret could not be read.
+func isForgetful(refusal *loginguard.Refusal) bool {
+	return refusal.Why == loginguard.Damaged || refusal.Why == loginguard.Spent && refusal.By == loginguard.Owner{}
+}
+
 func explain(refusal *loginguard.Refusal) string {
+	if isForgetful(refusal) {
+		return explainDamage(refusal)
+	}
 	switch refusal.Why {
 	case loginguard.InUse:
 		return fmt.Sprintf("FluentCredential %s in namespace %s has this login: the same user name or seed, client and scope",
@@ -78,9 +90,17 @@ func explain(refusal *loginguard.Refusal) string {
 	case loginguard.Spent:
 		return fmt.Sprintf("FluentCredential %s in namespace %s spent this seed before, and a seed works once: authorize anew",
 			refusal.By.Name, refusal.By.Namespace)
-	case loginguard.Rejected:
+	case loginguard.Rejected, loginguard.Damaged:
 	}
 	return "these credentials were refused before; they are tried again at " + refusal.Until.UTC().Format(time.RFC3339)
+}
+
+func explainDamage(refusal *loginguard.Refusal) string {
+	if refusal.Why == loginguard.Spent {
+		return "whether this seed was spent before is not known any more, because the login guard's Secret cannot be read: authorize anew"
+	}
+	return "the login guard's Secret cannot be read, so it counts as two refused logins; the next one is tried at " +
+		refusal.Until.UTC().Format(time.RFC3339)
 }
 
 // guardReasons are the condition reasons of a login that the guard refused.
@@ -89,6 +109,7 @@ var guardReasons = map[string]string{
 	string(loginguard.Exhausted): v1alpha1.ReasonLoginLocked,
 	string(loginguard.InUse):     v1alpha1.ReasonLoginInUse,
 	string(loginguard.Spent):     v1alpha1.ReasonReauthorizationRequired,
+	string(loginguard.Damaged):   v1alpha1.ReasonLoginLocked,
 }
 
 // settleLogin tells the guard what became of a login. A login that cannot be settled counts as refused.
@@ -105,6 +126,9 @@ func (r *Reconciler) settleLogin(ctx context.Context, seen *observation, try *at
 		err = r.Guard.Return(ctx, seen.seeded(try))
 	default:
 		err = r.Guard.Spend(ctx, seen.seeded(try))
+	}
+	if errors.Is(err, loginguard.ErrDamaged) {
+		r.Metrics.Guarded(string(loginguard.Damaged))
 	}
 	if err != nil {
 		ctrl.LoggerFrom(ctx).Error(err, "A login could not be settled; it counts as refused")

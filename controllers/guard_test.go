@@ -1,11 +1,13 @@
 package controllers
 
 import (
+	"strings"
 	"testing"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/fluent-credential/operator/api/v1alpha1"
 	"github.com/fluent-credential/operator/hack/authsim"
@@ -222,5 +224,82 @@ func TestObjectThatIsGoneTakesNoSeed(t *testing.T) {
 	}
 	if ledger := d.server.Ledger(); ledger.Requests != 1 || ledger.Reuses != 0 {
 		t.Errorf("%d requests, %d reuses, want the one of the seed", ledger.Requests, ledger.Reuses)
+	}
+}
+
+// guardSecret is the guard's memory of the one login of a driven operator.
+func (d *driven) guardSecret() *corev1.Secret {
+	d.t.Helper()
+	var all corev1.SecretList
+	if err := live.List(d.t.Context(), &all, client.InNamespace(d.cred.Namespace)); err != nil {
+		d.t.Fatal(err)
+	}
+	for i := range all.Items {
+		if strings.HasPrefix(all.Items[i].Name, "fluent-credential-login-") {
+			return &all.Items[i]
+		}
+	}
+	d.t.Fatal("there is no login guard")
+	return nil
+}
+
+// TestDamagedGuardFailsSafe (I4): a guard that somebody damaged is told, and holds logins back for a window as if two had been
+// refused; then it works as any other.
+func TestDamagedGuardFailsSafe(t *testing.T) {
+	t.Parallel()
+	for name, damage := range map[string]func(*corev1.Secret){
+		"garbled": func(guard *corev1.Secret) { guard.Data["guard.json"] = []byte("{\"salt\":") },
+		"emptied": func(guard *corev1.Secret) { guard.Data = nil },
+		"a count that was never written": func(guard *corev1.Secret) {
+			guard.Data["guard.json"] = []byte(`{"salt":"s","rejections":[{"credentials":"c","count":0,"last":"2026-01-05T10:00:00Z"}]}`)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d := newGuarded(t, nil, false)
+			registry := d.gathering()
+			d.settle()
+			edit(t, d.guardSecret(), damage)
+			d.setLogin(func(login map[string][]byte) { login["password"] = []byte(password) })
+			d.settle()
+			if got := d.status().Summary; got.Reason != v1alpha1.ReasonLoginLocked || !strings.Contains(got.Message, "the login guard's Secret cannot be read") {
+				t.Errorf("says %s: %s", got.Reason, got.Message)
+			}
+			d.mustHaveEvent("LoginLocked", "the login guard's Secret cannot be read")
+			if count := value(t, registry, "login_guard_decisions_total", "Damaged"); count != 1 {
+				t.Errorf("counted as damaged %g times, want once", count)
+			}
+			d.runFor(loginguard.Window - time.Minute)
+			if got := d.server.Ledger(); got.Requests != 1 {
+				t.Errorf("%d requests, want the first one: what the guard knew is not to be forgotten in favour of one more", got.Requests)
+			}
+			d.runFor(2 * time.Minute)
+			if got := d.status().Summary; got.Reason != v1alpha1.ReasonTokenPublished {
+				t.Errorf("the window is over, and it says %s: %s", got.Reason, got.Message)
+			}
+		})
+	}
+}
+
+// TestDamagedGuardOfASeed: whether the seed was spent is not known any more, and a spent one could end somebody else's chain.
+func TestDamagedGuardOfASeed(t *testing.T) {
+	t.Parallel()
+	d := newDrivenWith(t, nil, withoutUser, nil)
+	d.Guard = &loginguard.Guard{Reader: live, Writer: live, Namespace: d.cred.Namespace, Salt: custody.NewID, HasLeft: d.hasLeft}
+	d.setSeed("refresh_token", d.server.Seed(user, clientID))
+	d.settle()
+	edit(t, d.guardSecret(), func(guard *corev1.Secret) { guard.Data["guard.json"] = []byte("?") })
+	second := credential(d.cred.Namespace, "second", d.server)
+	create(t, second)
+	d.cred = second
+	for range 3 {
+		d.settle()
+		if got := d.status().Summary; got.Reason != v1alpha1.ReasonReauthorizationRequired || !strings.Contains(got.Message, "is not known any more") {
+			t.Errorf("says %s: %s", got.Reason, got.Message)
+		}
+		d.sleep(24 * time.Hour)
+	}
+	if requests := d.server.Ledger().Requests; requests != 1 {
+		t.Errorf("%d requests, want that of the first one", requests)
 	}
 }

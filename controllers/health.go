@@ -34,7 +34,7 @@ const (
 // newsOf an answer. A host that answers with something else than an answer does not work: a proxy's page, or «later».
 func newsOf(answer provider.Answer) news {
 	switch answer.Verdict {
-	case token.Granted, token.RefusedDead, token.LoginRefused:
+	case token.Granted, token.RefusedDead, token.LoginRefused, token.Declined:
 		return answered
 	case token.RefusedIntact:
 		if answer.Problem.Code == exchange.NotAllowed {

@@ -149,16 +149,16 @@ func TestUnitCanariesKeepTheirPace(t *testing.T) {
 		hosts.waitsAt("host", lives(fmt.Sprintf("%04d", i), time.Duration(2+i)*time.Hour), now)
 	}
 	for now.Before(start.Add(time.Hour)) {
-		for _, next := range hosts.of("host").next(1, now) {
+		for _, next := range hosts.of("host", nobody).next(1, now) {
 			who := lives(next.key.Name, next.deadline.Sub(start))
 			if hosts.Take("host", who, now) {
 				asks++
 				hosts.Land("host", who.key, silent, now)
 			}
 		}
-		for _, other := range hosts.of("host").waiting {
+		for _, other := range hosts.of("host", nobody).waiting {
 			other.until = now.Add(time.Minute) // they come when they want to
-			hosts.of("host").put(other)
+			hosts.of("host", nobody).put(other)
 		}
 		now = now.Add(250 * time.Millisecond)
 	}

@@ -12,10 +12,10 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// Hosts bounds what is on its way to token hosts, holds the requests to each to a rate that all credentials share (--host-rate), and
-// says whose turn is next.
+// Hosts bounds what is on its way to token hosts, holds the requests to each to a rate that all credentials share, and says whose turn
+// is next. The rate is that of --host-rate or, without it, the one that the API documents.
 type Hosts struct {
-	interval time.Duration // between two requests to one host; zero: no limit
+	interval time.Duration // between two requests to one host (--host-rate); zero: what the API documents
 	slots    int           // exchanges on their way, to all hosts (--max-concurrent-exchanges); zero: any number
 	// call wakes a waiter whose turn comes before the time at which it wants to ask again: those before it have left. It must not
 	// block. Without it such turns pass unused.
@@ -29,16 +29,20 @@ type Hosts struct {
 	aloft  map[*turns]bool                 // to which something is on its way
 }
 
-// NewHosts allows so many requests a minute to one host; zero means any number.
+// NewHosts allows so many requests a minute to one host; zero means as many as the API takes.
 func NewHosts(perMinute int) *Hosts {
-	hosts := &Hosts{
-		queues: map[string]*turns{}, call: func(types.NamespacedName) {},
+	return &Hosts{
+		interval: intervalOf(perMinute), queues: map[string]*turns{}, call: func(types.NamespacedName) {},
 		places: map[types.NamespacedName]*turns{}, busy: map[*turns]bool{}, aloft: map[*turns]bool{},
 	}
-	if perMinute > 0 {
-		hosts.interval = (time.Minute + time.Duration(perMinute) - 1) / time.Duration(perMinute)
+}
+
+// intervalOf is the time between two requests of so many a minute; zero: there is no limit.
+func intervalOf(perMinute int) time.Duration {
+	if perMinute <= 0 {
+		return 0
 	}
-	return hosts
+	return (time.Minute + time.Duration(perMinute) - 1) / time.Duration(perMinute)
 }
 
 // Bound allows so many exchanges at once, and a host that fails one.
@@ -47,16 +51,14 @@ func (h *Hosts) Bound(slots int) *Hosts {
 	return h
 }
 
-func (h *Hosts) isUnlimited() bool { return h.interval == 0 && h.slots == 0 }
-
 // FreeAt is when it is likely to be the waiter's turn to send a request to the host; zero means now.
 func (h *Hosts) FreeAt(host string, who waiter, now time.Time) time.Time {
-	if h.isUnlimited() {
-		return time.Time{}
-	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	queue := h.of(host)
+	queue := h.of(host, who)
+	if queue == nil {
+		return time.Time{}
+	}
 	return queue.turnOf(who, h.room(queue), now)
 }
 
@@ -70,12 +72,12 @@ func (h *Hosts) Fails(host string) bool {
 
 // Take uses up the waiter's turn, if it has come. What is taken has to land.
 func (h *Hosts) Take(host string, who waiter, now time.Time) bool {
-	if h.isUnlimited() {
-		return true
-	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	queue := h.of(host)
+	queue := h.of(host, who)
+	if queue == nil {
+		return true
+	}
 	if !queue.turnOf(who, h.room(queue), now).IsZero() {
 		return false
 	}
@@ -90,13 +92,13 @@ func (h *Hosts) Take(host string, who waiter, now time.Time) bool {
 
 // Land ends what was begun by Take, and takes in what it tells of the host.
 func (h *Hosts) Land(host string, key types.NamespacedName, told news, now time.Time) {
-	if h.isUnlimited() {
-		return
-	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	queue, known := h.queues[host]
+	if !known {
+		return
+	}
 	h.flying = max(h.flying-1, 0)
-	queue := h.of(host)
 	if queue.landed(key, told, now); queue.flying == 0 {
 		delete(h.aloft, queue)
 	}
@@ -160,9 +162,6 @@ func (h *Hosts) callNext(now time.Time) {
 // Wait keeps the waiter's place until its turn, and returns since when it waits. It is to ask again at the time given; if it is late it
 // holds nobody up.
 func (h *Hosts) Wait(host string, who waiter, until, now time.Time) time.Time {
-	if h.isUnlimited() {
-		return now
-	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	since := h.keep(host, who, until, now)
@@ -172,9 +171,12 @@ func (h *Hosts) Wait(host string, who waiter, until, now time.Time) time.Time {
 
 // keep keeps a place at one host: whoever had one at another has it no more.
 func (h *Hosts) keep(host string, who waiter, until, now time.Time) time.Time {
-	queue := h.of(host)
+	queue := h.of(host, who)
 	if h.places[who.key] != queue {
 		h.leave(who.key)
+	}
+	if queue == nil {
+		return now
 	}
 	h.places[who.key], h.busy[queue] = queue, true
 	return queue.wait(who, until, now)
@@ -195,9 +197,6 @@ func (h *Hosts) leave(key types.NamespacedName) bool {
 
 // Expect keeps a place for somebody that has not come yet, and will. Begin calls the first.
 func (h *Hosts) Expect(host string, who waiter, now time.Time) {
-	if h.isUnlimited() {
-		return
-	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.keep(host, who, now.Add(expectation), now)
@@ -223,11 +222,19 @@ func (h *Hosts) Leave(key types.NamespacedName, now time.Time) {
 }
 
 // of lets requests through one at a time, evenly, where there is a rate: a burst would break the limit of an API that counts by the
-// minute.
-func (h *Hosts) of(host string) *turns {
+// minute. Without any limit there is no queue. The limit of one API holds for whoever asks its host, under the name of another API too.
+func (h *Hosts) of(host string, who waiter) *turns {
+	interval := h.interval
+	if interval == 0 {
+		interval = intervalOf(who.perMinute)
+	}
 	queue, ok := h.queues[host]
-	if !ok {
-		queue = newTurns(h.interval)
+	switch {
+	case ok:
+		queue.interval = max(queue.interval, interval)
+	case interval > 0, h.slots > 0:
+		queue = newTurns(interval)
+		h.queues[host] = queue
 		h.queues[host] = queue
 	}
 	return queue
@@ -236,6 +243,9 @@ func (h *Hosts) of(host string) *turns {
 // waiter is how this credential stands in the queue of its token host.
 func (o *observation) waiter() waiter {
 	who, stored := waiter{key: client.ObjectKeyFromObject(o.cred), lane: lacking}, o.facts.Token
+	if o.api != nil {
+		who.perMinute = o.api.RequestsPerMinute()
+	}
 	if stored != nil {
 		who.expires = stored.Expires
 	}

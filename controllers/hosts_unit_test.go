@@ -137,3 +137,22 @@ func TestUnitHostsWithoutLimit(t *testing.T) {
 		}
 	}
 }
+
+// TestUnitHostsKeepToWhatTheAPIDocuments: nobody has to know the limit of an API to keep to it.
+func TestUnitHostsKeepToWhatTheAPIDocuments(t *testing.T) {
+	documented := waiter{perMinute: 30}
+	hosts := NewHosts(0)
+	if !hosts.Take("host", documented, start) || hosts.Take("host", documented, start.Add(1999*time.Millisecond)) {
+		t.Error("thirty requests a minute are one every two seconds")
+	}
+	if hosts.Take("host", nobody, start.Add(time.Second)) {
+		t.Error("the host counts the requests of a credential that asks it under the name of another API too")
+	}
+	if !hosts.Take("host", documented, start.Add(2*time.Second)) || !hosts.Take("other", nobody, start) || !hosts.Take("other", nobody, start) {
+		t.Error("the limit of one host holds for its own requests alone")
+	}
+	told := NewHosts(60)
+	if !told.Take("host", documented, start) || !told.Take("host", documented, start.Add(time.Second)) {
+		t.Error("--host-rate is the administrator's word, who may have another contract")
+	}
+}

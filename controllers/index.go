@@ -10,14 +10,18 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/fluent-credential/operator/api/v1alpha1"
+	"github.com/fluent-credential/operator/internal/projection"
 )
 
-// The cache has two indexes. An index keeps two sets for every value that it has, each larger than what is looked up by it: so the
+// The cache has two indexes of what there is much of. An index keeps two sets for every value that it has, each larger than what is looked up by it: so the
 // values are shelves, which many share, and what is found on one is looked through.
 const (
 	namesIndex = "secrets" // FluentCredentials by the names of their Secrets: the login and the target
-	ownerIndex = "owner"   // Secrets by the FluentCredential that controls them
+	ownerIndex = "owner"   // Secrets by the object of ours that controls them
 )
+
+// targetIndex are FluentTokens by their workload Secrets.
+const targetIndex = "target"
 
 // shelves is how many there are: with fifty thousand credentials in ten namespaces, some twenty on each.
 const shelves = 1 << 9
@@ -39,6 +43,9 @@ func addIndexes(ctx context.Context, indexer client.FieldIndexer) error {
 		return []string{login, target}
 	})
 	if err != nil {
+		return err
+	}
+	if err := addTokenIndexes(ctx, indexer); err != nil {
 		return err
 	}
 	return indexer.IndexField(ctx, secretMetadata(), ownerIndex, func(object client.Object) []string {
@@ -65,10 +72,14 @@ func namingSecret(ctx context.Context, reader client.Reader, secret types.Namesp
 	return naming
 }
 
-// ownerOf is the UID of the FluentCredential that controls a Secret; a label alone is easily copied.
+// ownerOf is the UID of the object of ours that controls a Secret; a label alone is easily copied.
 func ownerOf(object client.Object) types.UID {
-	if owner := metav1.GetControllerOfNoCopy(object); owner != nil && owner.Kind == credentialKind {
+	if owner := metav1.GetControllerOfNoCopy(object); owner != nil && isOwnerKind(owner.Kind) {
 		return owner.UID
 	}
 	return ""
+}
+
+func isOwnerKind(kind string) bool {
+	return kind == string(projection.Credential) || kind == string(projection.Token)
 }

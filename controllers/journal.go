@@ -28,7 +28,8 @@ func (r *Reconciler) reserve(seen *observation, try *attempt) (*journal.Slot, *p
 	if err == nil {
 		var slot *journal.Slot
 		slot, err = r.Journal.Reserve(journal.Head{
-			ID: try.claim.ID, Namespace: seen.cred.Namespace, Name: seen.cred.Name, UID: string(seen.cred.UID), Claim: claim,
+			ID: try.claim.ID, Namespace: seen.cred.Namespace, Name: seen.cred.Name, UID: string(seen.cred.UID),
+			Serial: seen.record.Serial, Claim: claim,
 		})
 		if err == nil {
 			return slot, nil

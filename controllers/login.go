@@ -72,7 +72,8 @@ func (o *observation) loginFact() plan.Login {
 // isClientAlone tells whether the login is a client and nobody else: a client's own token in the place of a user's would be a
 // token of somebody else.
 func (o *observation) isClientAlone() bool {
-	return !o.login.ClientSecret.IsZero() && o.login.Username == "" && o.login.Refresh.IsZero() && o.login.Code.IsZero()
+	known := !o.login.ClientSecret.IsZero() || o.login.ClientID != "" && o.api.ClientActsAlone()
+	return known && o.login.Username == "" && o.login.Refresh.IsZero() && o.login.Code.IsZero()
 }
 
 // seed is what a person put into the credentials Secret to start a chain with.

@@ -33,7 +33,11 @@ type observation struct {
 	unheard    bool            // the disk would not say whether there is one
 	unreadable bool            // the state is there and is not ours to read
 	hostFails  bool            // the token host does not answer
-	failed     error           // what the Kubernetes API said to a publication
+	failed     error           // what the Kubernetes API said to a publication, or to what an exchange has to write
+	denied     bool            // it says so for good: no exchange can be made
+
+	consumers       *v1alpha1.ConsumersStatus // who else has the token; counted for the status
+	selectorIgnored bool
 
 	facts plan.Observed
 }
@@ -165,6 +169,7 @@ func (r *Reconciler) refresh(seen *observation) {
 		Login:        seen.loginFact(),
 		OnLostReply:  plan.Policy(cred.Spec.Refresh.OnLostReply),
 		Failure:      failure,
+		Declined:     state.Failure != nil && state.Failure.Verdict == token.Declined,
 		Mended:       state.Failure != nil && failure == nil,
 		Revocable:    seen.isRevocable(),
 	}

@@ -23,7 +23,7 @@ func (r *Reconciler) granted(seen *observation, try *attempt) func(custody.State
 	draw := r.Draw()
 	floor := max(seen.workload.serial, seen.workload.floor, seen.witnessed())
 	return func(state custody.State) custody.State {
-		got := seen.tokenOf(try)
+		got := seen.tokenOf(try, state.Token)
 		life := got.Expires.Sub(got.Obtained)
 		idle := life <= 0 || state.Token != nil && state.Token.Access.Equal(got.Access)
 		chained := !try.answer.Set.Refresh.IsZero() || try.claim.Grant == token.RefreshToken
@@ -47,21 +47,38 @@ func (o *observation) idleLife(chained bool) time.Duration {
 }
 
 // tokenOf is the token of a granted reply, its life counted from the moment before the request was sent.
-func (o *observation) tokenOf(try *attempt) custody.Token {
+func (o *observation) tokenOf(try *attempt, stored *custody.Token) custody.Token {
 	set := try.answer.Set
-	life := set.Life
-	if set.LifeUnknown {
-		life = assumedLifetime(o.cred.Spec.Refresh)
-	}
+	end := o.expiryOf(try, stored)
 	user := ""
 	if o.login.Username != "" {
 		user = o.user()
 	}
+	if end.Latest.Equal(end.At) {
+		end.Latest = time.Time{}
+	}
 	return custody.Token{
 		Access: set.Access, Type: set.Type, Scope: set.Scope, Grant: try.claim.Grant,
-		Obtained: try.sent, Expires: try.sent.Add(life), Inputs: o.inputs(), User: user,
+		Obtained: try.sent, Expires: end.At, Latest: end.Latest, Inputs: o.inputs(), User: user,
 		Identity: set.Identity, Extra: set.Extra,
 	}
+}
+
+// expiryOf is when the token of a granted reply ends, which may be the one that is stored.
+func (o *observation) expiryOf(try *attempt, stored *custody.Token) plan.Expiry {
+	set := try.answer.Set
+	told := plan.Told{Sent: try.sent, Life: set.Life, Assumed: set.LifeUnknown, Age: set.Age}
+	if set.LifeUnknown {
+		told.Life = assumedLifetime(o.cred.Spec.Refresh)
+	}
+	if stored == nil || !stored.Access.Equal(set.Access) {
+		return told.First()
+	}
+	known := plan.Expiry{At: stored.Expires, Latest: stored.Latest}
+	if known.Latest.IsZero() {
+		known.Latest = known.At
+	}
+	return told.Again(known, stored.Obtained)
 }
 
 func assumedLifetime(spec v1alpha1.RefreshSpec) time.Duration {
@@ -109,6 +126,10 @@ func (r *Reconciler) failure(seen *observation, try *attempt) custody.Failure {
 		if failure.RetryAt.IsZero() {
 			failure.RetryAt = now.Add(plan.LoginBar)
 		}
+	case token.Declined:
+		if !try.spends.IsZero() && answer.Problem.Code != provider.Redirect { // an endpoint that redirects has to be mended first
+			failure.RetryAt = now
+		}
 	case token.RefusedDead:
 		failure.RetryAt = now // the next way is open at once
 	case token.TryLater, token.Unsent, token.Unknown, token.Granted:
@@ -152,7 +173,7 @@ func reasonOf(try *attempt) string {
 		}
 	}
 	switch try.answer.Verdict {
-	case token.RefusedIntact, token.LoginRefused:
+	case token.RefusedIntact, token.LoginRefused, token.Declined:
 		return refusedLogin(try.answer.Problem)
 	case token.RefusedDead:
 		return v1alpha1.ReasonRefreshTokenRejected

@@ -58,7 +58,7 @@ func TestUnitGrantedSchedule(t *testing.T) {
 			"an early try shows what the API does", nil, token.Password, reply(24*time.Hour, ""), 54994 * time.Second, false, 0,
 		},
 		"the same token by a login": {
-			"the API repeats it until it expires: ask after that", nil, token.Password, sameToken(8*time.Hour, ""), 8*time.Hour + time.Second, true, 1,
+			"it lives no longer for being given again: ask after the end that it has", nil, token.Password, sameToken(8*time.Hour, ""), 20*time.Minute + time.Second, true, 1,
 		},
 		"a new token, where the API repeats": {
 			"it will repeat this one too", func(s *scene) { s.record.Repeats, s.record.Stagnant = true, 1 },
@@ -231,6 +231,8 @@ func TestUnitFailure(t *testing.T) {
 		"unavailable":                {"the API says so", nil, token.RefreshToken, refused(token.TryLater, 503, "", ""), v1alpha1.ReasonProviderUnavailable, time.Second, false},
 		"refresh token refused":      {"the next way is open at once", nil, token.RefreshToken, deadToken, v1alpha1.ReasonRefreshTokenRejected, 0, false},
 		"wrong client":               {"only a change of input helps", nil, token.RefreshToken, wrongClient, v1alpha1.ReasonCredentialsRejected, 0, false},
+		"declined":                   {"the next way is open at once", nil, token.RefreshToken, surprising, v1alpha1.ReasonCredentialsRejected, 0, false},
+		"a login declined":           {"only a change of input helps", nil, token.Password, surprising, v1alpha1.ReasonCredentialsRejected, 0, false},
 		"redirect":                   {"only a change of the spec helps", nil, token.RefreshToken, redirecting, v1alpha1.ReasonEndpointNotAllowed, 0, false},
 		"wrong password":             {"left alone for 20 minutes", nil, token.Password, wrongLogin, v1alpha1.ReasonCredentialsRejected, plan.LoginBar, true},
 		"locked":                     {"left alone for 20 minutes", nil, token.Password, lockedLogin, v1alpha1.ReasonLoginLocked, plan.LoginBar, true},
@@ -249,7 +251,7 @@ func TestUnitFailure(t *testing.T) {
 			}
 			got := s.r.failure(s.observation, s.attempt(test.grant, test.answer))
 			want := start.Add(test.retry)
-			if test.answer.Verdict == token.RefusedIntact {
+			if test.answer.Verdict == token.RefusedIntact || test.answer.Verdict == token.Declined && test.grant == token.Password {
 				want = time.Time{}
 			}
 			if got.Reason != test.reason || !got.RetryAt.Equal(want) || got.Barred != test.barred {

@@ -2,12 +2,10 @@ package controllers
 
 import (
 	"context"
+	"errors"
 
-	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
 	ctrl "sigs.k8s.io/controller-runtime"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/fluent-credential/operator/api/v1alpha1"
 	"github.com/fluent-credential/operator/internal/binding"
@@ -24,19 +22,37 @@ func (o *observation) render() {
 	if stored == nil || o.obstacle.reason == v1alpha1.ReasonTemplateInvalid {
 		return
 	}
-	values := projection.NewValues(stored.Access, stored.Type, stored.Expires)
-	values.Scope, values.Extra = stored.Scope, stored.Extra
-	values.Account, values.RetailerID, values.Roles = binding.AccountOf(o.cred.Spec.Provider), stored.Identity.RetailerID, stored.Identity.Roles
-	data, err := o.template.Render(values)
+	data, err := o.template.Render(valuesOf(stored, binding.AccountOf(o.cred.Spec.Provider)))
 	if err != nil {
 		o.obstruct(v1alpha1.ReasonTemplateInvalid, err.Error())
 		return
 	}
-	target := o.cred.Spec.Target
-	o.workload.wanted = &projection.Workload{
-		Namespace: o.cred.Namespace, Name: o.cred.TargetName(), Type: target.Type,
-		Labels: target.Labels, Annotations: target.Annotations, Serial: o.record.Serial, Data: data,
-		Owner: projection.Owner{Name: o.cred.Name, UID: o.cred.UID},
+	o.workload.wanted = workloadOf(o.cred.Spec.Target, o.targetKey(), o.record.Serial, data)
+	o.workload.wanted.Owner = o.beneficiary()
+}
+
+// beneficiary is the credential as the owner of its workload Secret.
+func (o *observation) beneficiary() projection.Owner {
+	return projection.Owner{Kind: projection.Credential, Name: o.cred.Name, UID: o.cred.UID}
+}
+
+func (o *observation) targetKey() types.NamespacedName {
+	return types.NamespacedName{Namespace: o.cred.Namespace, Name: o.cred.TargetName()}
+}
+
+// valuesOf are what a template can use of a stored token.
+func valuesOf(stored *custody.Token, account string) projection.Values {
+	values := projection.NewValues(stored.Access, stored.Type, stored.Expires)
+	values.Scope, values.Extra = stored.Scope, stored.Extra
+	values.Account, values.RetailerID, values.Roles = account, stored.Identity.RetailerID, stored.Identity.Roles
+	return values
+}
+
+// workloadOf is the Secret that a target asks for; its owner is still to be told.
+func workloadOf(target v1alpha1.TargetSpec, key types.NamespacedName, serial int64, data map[string][]byte) *projection.Workload {
+	return &projection.Workload{
+		Namespace: key.Namespace, Name: key.Name, Type: target.Type, Labels: target.Labels, Annotations: target.Annotations,
+		Serial: serial, Data: data,
 	}
 }
 
@@ -46,6 +62,7 @@ func (r *Reconciler) publishReply(ctx context.Context, seen *observation, try *a
 	if try.answer.Verdict != token.Granted || seen.record.Token == nil {
 		return
 	}
+	defer r.distribute(ctx, seen, try.replied)()
 	seen.render()
 	seen.workload.current = false
 	if seen.publication() != plan.Outdated || !seen.now.Before(seen.record.Token.Expires) {
@@ -89,68 +106,31 @@ func (r *Reconciler) raise(ctx context.Context, seen *observation) error {
 // publish writes the workload Secret. What the Kubernetes API says against it is kept in the observation: the token is safe, and
 // the status shall tell.
 func (r *Reconciler) publish(ctx context.Context, seen *observation) {
-	for range publishTries {
-		wanted := seen.workload.wanted // a look at what is there may have brought a newer token
-		version, err := r.write(ctx, wanted, seen.workload)
-		if err == nil {
-			r.deliver(seen)
-			seen.memory.published = publicationOf(wanted, version, seen.workload.content.Shared)
-			seen.workload.recall(seen.memory.published, seen.record.Serial)
-			seen.failed = nil
-			return
-		}
-		seen.failed = err
-		if !isRace(err) {
-			break
-		}
-		if err := r.lookAgain(ctx, seen); err != nil || seen.publication() != plan.Outdated || seen.workload.floor > seen.record.Serial {
-			break
-		}
-	}
-	if seen.failed != nil && !isRace(seen.failed) {
-		ctrl.LoggerFrom(ctx).Info("The workload Secret could not be written", "because", custody.Refused(seen.failed))
+	written, err := r.publisher().put(ctx, &seen.workload, func() (bool, error) { return r.lookAgain(ctx, seen) })
+	seen.failed = err
+	switch {
+	case written != nil:
+		r.deliver(seen)
+		seen.memory.published = *written
+		seen.workload.recall(*written, seen.record.Serial)
+	case err != nil && !isRace(err):
+		ctrl.LoggerFrom(ctx).Info("The workload Secret could not be written", "because", custody.Refused(err))
 	}
 }
 
-// publishTries bounds the races with somebody who edits the Secret at the same time; the next pass goes on.
-const publishTries = 3
-
-func isRace(err error) bool {
-	return apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err) || apierrors.IsNotFound(err)
-}
-
-// lookAgain reads the Secret that somebody else changed meanwhile.
-func (r *Reconciler) lookAgain(ctx context.Context, seen *observation) error {
+// lookAgain reads the Secret that somebody else changed meanwhile, and tells whether it is still to be written: not where somebody
+// else published it, or a newer one.
+func (r *Reconciler) lookAgain(ctx context.Context, seen *observation) (bool, error) {
 	seen.memory.published = publication{}
 	seen.workload = workload{wanted: seen.workload.wanted, leftovers: seen.workload.leftovers}
-	err := r.readWorkload(ctx, seen, types.NamespacedName{Namespace: seen.cred.Namespace, Name: seen.cred.TargetName()})
-	if err == nil && seen.publication() != plan.Outdated {
-		seen.failed = nil // somebody else published it, or a newer one
+	if err := r.readWorkload(ctx, seen); err != nil {
+		return false, err
 	}
-	return err
+	if seen.workload.floor > seen.record.Serial {
+		return false, errUnexplained
+	}
+	return seen.publication() == plan.Outdated, nil
 }
 
-// write creates the Secret, or writes over exactly the version that was seen: so that a lower serial never overwrites a higher one,
-// whoever else is publishing (invariant I5). A Secret that holds nothing but what is wanted is replaced, which is the cheapest for
-// the API server; one that others put something into is patched.
-func (r *Reconciler) write(ctx context.Context, wanted *projection.Workload, found workload) (string, error) {
-	secret, owner := wanted.Secret(found.version), client.FieldOwner(v1alpha1.OperatorName)
-	var err error
-	switch {
-	case found.version == "":
-		err = r.Client.Create(ctx, secret, owner)
-	case !found.content.Shared:
-		err = r.Client.Update(ctx, secret, owner)
-	default:
-		err = r.patch(ctx, wanted, found, secret)
-	}
-	return secret.ResourceVersion, err
-}
-
-func (r *Reconciler) patch(ctx context.Context, wanted *projection.Workload, found workload, into *corev1.Secret) error {
-	patch, err := wanted.Patch(found.version, found.content.Dropped)
-	if err != nil {
-		return err
-	}
-	return r.Client.Patch(ctx, into, client.RawPatch(types.StrategicMergePatchType, patch), client.FieldOwner(v1alpha1.OperatorName))
-}
+// errUnexplained stops a publication: the Secret shows a serial above which the state has to be raised first.
+var errUnexplained = errors.New("the workload Secret has a serial that nobody can explain")

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
+	ctrl "sigs.k8s.io/controller-runtime"
 
 	"github.com/fluent-credential/operator/api/v1alpha1"
 )
@@ -29,6 +30,31 @@ func TestTypeOfTheWorkloadSecretCannotChange(t *testing.T) {
 	if asked := r.Ledger().Requests; asked != 1 {
 		t.Errorf("%d exchanges, want 1", asked)
 	}
+}
+
+// TestStateThatCannotBeWrittenIsAnEarlyWarning: the token is good, and nothing can be spent for the next one. That is told before it
+// expires, and over as soon as it is mended.
+func TestStateThatCannotBeWrittenIsAnEarlyWarning(t *testing.T) {
+	t.Parallel()
+	d := newDriven(t, nil)
+	d.sleep(d.settle())
+	whole := d.Custody.Writer
+	d.Custody.Writer = denying{whole}
+	if _, err := d.Reconcile(ctrl.LoggerInto(t.Context(), ctrl.Log), reread(t, d.cred)); err == nil {
+		t.Error("no error: nobody tries again")
+	}
+	if says, want := d.says(v1alpha1.ConditionRenewable), "False PublishFailed secrets orders-fluent-state cannot be written: Forbidden"; says != want {
+		t.Errorf("Renewable says %q, want %q", says, want)
+	}
+	if says := d.says(v1alpha1.ConditionReady); !strings.HasPrefix(says, "True") {
+		t.Errorf("Ready says %q: the token is good", says)
+	}
+	d.Custody.Writer = whole
+	d.settle()
+	if status := d.status(); status.Token.Serial != 2 || status.Summary.Reason != v1alpha1.ReasonTokenPublished {
+		t.Errorf("serial %d, %s; want 2, published", status.Token.Serial, status.Summary.Reason)
+	}
+	mustRotateCleanly(t, d.server.Ledger(), 1)
 }
 
 func TestTargetKeepsWhatOthersPutOnIt(t *testing.T) {

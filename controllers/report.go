@@ -32,6 +32,7 @@ func (r *Reconciler) report(ctx context.Context, seen *observation, done plan.St
 	}
 	r.refresh(seen)
 	next := plan.Next(seen.facts, seen.now)
+	seen.consumers, seen.selectorIgnored = r.consumersOf(ctx, seen), r.ignoresSelector(seen.cred)
 	status := statusOf(seen, next)
 	waits := r.queueUp(seen, next)
 	isBrief := waits > 0 && seen.isServed()
@@ -103,8 +104,8 @@ func (r *Reconciler) forget(key types.NamespacedName) {
 // ones (see docs/adr).
 func (r *Reconciler) apply(ctx context.Context, seen *observation, status v1alpha1.FluentCredentialStatus) error {
 	encoded := encodedStatus(status)
-	digest := digestOf(encoded)
-	if seen.memory.status == "" && digestOf(encodedStatus(seen.cred.Status)) == digest {
+	digest := sumOf(encoded)
+	if seen.memory.status == "" && digestOf(seen.cred.Status) == digest {
 		seen.memory.status = digest
 	}
 	if seen.memory.status == digest {
@@ -117,11 +118,6 @@ func (r *Reconciler) apply(ctx context.Context, seen *observation, status v1alph
 	r.announce(seen, status)
 	seen.memory.status, seen.memory.told, seen.memory.history = digest, version, nil
 	return nil
-}
-
-func encodedStatus(status v1alpha1.FluentCredentialStatus) json.RawMessage {
-	encoded, _ := json.Marshal(status) // plain data always encodes
-	return encoded
 }
 
 // operation of a JSON patch (RFC 6902).
@@ -173,7 +169,14 @@ func (r *Reconciler) caughtUp(ctx context.Context, cached *v1alpha1.FluentCreden
 	return cred, err
 }
 
-func digestOf(encoded []byte) string {
+func encodedStatus(status any) json.RawMessage {
+	encoded, _ := json.Marshal(status) // plain data always encodes
+	return encoded
+}
+
+func digestOf(status any) string { return sumOf(encodedStatus(status)) }
+
+func sumOf(encoded []byte) string {
 	sum := sha256.Sum256(encoded)
 	return string(sum[:])
 }

@@ -114,12 +114,18 @@ func (r *Reconciler) recoverEntry(ctx context.Context, entry *journal.Entry) (ke
 		return false, nil // an exchange of our own that began meanwhile
 	case seen.api == nil:
 		return true, nil // what it says cannot be read with this spec
-	case state.Awaits(claim), !state.Exists(), state.Damaged:
+	case state.Awaits(claim), isNewest(seen, entry) && (!state.Exists() || state.Damaged):
 		return r.replay(ctx, seen, &attempt{claim: claim, replied: r.Clock.Now()})
 	case state.Claim != nil && state.LastClaim != claim.ID:
 		return true, nil // another exchange is under way, and may end without a token
 	}
 	return false, r.dropStale(ctx, entry, "it is stored, or a newer token is")
+}
+
+// isNewest tells whether nobody has seen a token that came after the reply: one that did outlives a state that is lost, and what the
+// reply holds is spent.
+func isNewest(seen *observation, entry *journal.Entry) bool {
+	return seen.witnessed() <= entry.Serial+1
 }
 
 // staleReply is the kind, in a metric, of a whole reply that nobody waits for any more.

@@ -156,7 +156,7 @@ func TestRestartIsDebounced(t *testing.T) {
 		cred.Spec.Delivery = v1alpha1.DeliverySpec{
 			NudgePods: new(bool), Restart: []v1alpha1.RestartReference{{Kind: v1alpha1.RestartDeployment, Name: "orders"}},
 		}
-		d.Deliver(delivery.Publication{Credential: cred, Secret: secret, Serial: serial, Changed: true})
+		d.Deliver(delivery.Publication{Owner: cred, Delivery: cred.Spec.Delivery, Secret: secret, Serial: serial, Changed: true})
 	}
 	startDelivery(t, d)
 	until := func(mark string, generation int64) (turned time.Duration) {

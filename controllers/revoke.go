@@ -21,7 +21,7 @@ import (
 )
 
 const (
-	// leavePatience is how long a deletion waits for the turn of the token host (--host-rate), and for a claim that is refused.
+	// leavePatience is how long a deletion waits for the turn of the token host, and for the Kubernetes API to take the claim.
 	leavePatience = 15 * time.Second
 	// lookTimeout bounds the search for others that use the refresh token.
 	lookTimeout = 5 * time.Second
@@ -48,7 +48,7 @@ func (r *Reconciler) revoke(ctx context.Context, seen *observation) error {
 		err = ctx.Err()
 	}
 	if err != nil {
-		return err // SIGTERM, or somebody else is at it
+		return err // SIGTERM, or the claim is tried again: somebody else is at it, or the Kubernetes API does not take it
 	}
 	seen.memory.leaving.revoked = true
 	result := "revoked"
@@ -83,7 +83,7 @@ func (r *Reconciler) revocation(ctx context.Context, seen *observation) (problem
 		return nil, because, nil
 	}
 	if !r.Hosts.Take(seen.api.Endpoint().Host, seen.waiter(), seen.now) {
-		return nil, "the turn of the token host did not come in time (--host-rate)", nil
+		return nil, "the turn at the token host did not come in time (--host-rate, or the rate that its API documents)", nil
 	}
 	try := r.prepareRevocation(seen)
 	defer r.land(seen, try)

@@ -1,6 +1,8 @@
 package controllers
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -11,8 +13,11 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
+	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/fluent-credential/operator/api/v1alpha1"
@@ -185,6 +190,7 @@ func farewells() map[string]farewell {
 		"maybe spent": {before: func(d *driven) {
 			d.setLogin(func(login map[string][]byte) { delete(login, "password") })
 			d.fault("1st refresh_token: drop-after")
+			d.sleep(documentedPace)
 			d.change(func(c *v1alpha1.FluentCredential) {
 				c.Annotations = map[string]string{v1alpha1.RotateAnnotation: "now"}
 			})
@@ -318,4 +324,62 @@ func TestNamespaceGoes(t *testing.T) {
 	if asked := len(sim.Ledger().RevocationRequests); asked != 1 {
 		t.Errorf("the API was asked %d times, want once", asked)
 	}
+}
+
+// stubborn takes no write of an existing Secret.
+type stubborn struct {
+	client.Writer
+	refuse error
+	tried  int
+}
+
+func (s *stubborn) Update(context.Context, client.Object, ...client.UpdateOption) error {
+	s.tried++
+	return s.refuse
+}
+
+// TestClaimThatFailsForEverHoldsUpNoDeletion: a quota, a policy or a webhook may refuse the claim of a revocation for good.
+func TestClaimThatFailsForEverHoldsUpNoDeletion(t *testing.T) {
+	t.Parallel()
+	secrets := schema.GroupResource{Resource: "secrets"}
+	for name, refuse := range map[string]error{
+		"a policy":    apierrors.NewForbidden(secrets, "orders-state", errors.New("a policy says so")),
+		"a webhook":   apierrors.NewInternalError(errors.New("failed calling webhook")),
+		"no API here": errors.New("connection refused"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d := newSpeaking(t, apis["oauth2 Basic"], nil, nil)
+			registry := d.gathering()
+			d.settle()
+			writer := &stubborn{Writer: d.Custody.Writer, refuse: refuse}
+			d.Custody.Writer = writer
+			begun := d.clock.Now()
+			if err := live.Delete(t.Context(), d.cred.DeepCopy()); err != nil {
+				t.Fatal(err)
+			}
+			for backoff := errorBackoff; reread(t, d.cred).Name != ""; {
+				if d.clock.Now().Sub(begun) > time.Minute {
+					t.Fatalf("after a minute it is there still: %+v", reread(t, d.cred))
+				}
+				wait, err := d.tryPass()
+				if err != nil {
+					wait, backoff = backoff, min(2*backoff, errorBackoffMost)
+				}
+				d.sleep(wait)
+			}
+			if asked := len(d.server.Ledger().RevocationRequests); asked != 0 || writer.tried < 2 {
+				t.Errorf("the API was asked %d times without a claim, which was tried %d times", asked, writer.tried)
+			}
+			mustCount(t, registry, "kept")
+			d.mustHaveEvent("RefreshTokenKept", "its claim could not be written")
+		})
+	}
+}
+
+// tryPass makes a pass that may fail.
+func (d *driven) tryPass() (time.Duration, error) {
+	d.t.Helper()
+	result, err := d.Reconcile(ctrl.LoggerInto(d.t.Context(), ctrl.Log), reread(d.t, d.cred))
+	return result.RequeueAfter, err
 }

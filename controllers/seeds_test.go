@@ -91,6 +91,7 @@ func TestSeeds(t *testing.T) {
 				d.reapply(key, first)
 				d.mustHavePresented(of, 2)
 
+				d.sleep(documentedPace)
 				d.setSeed(key, d.seedOf(key))
 				d.settle()
 				d.mustBeAlive()
@@ -143,11 +144,13 @@ func TestSeedOfADeletedCredentialIsNotReplayed(t *testing.T) {
 				anew := &v1alpha1.FluentCredential{ObjectMeta: metav1.ObjectMeta{Namespace: d.cred.Namespace, Name: d.cred.Name}, Spec: d.cred.Spec}
 				create(t, anew)
 				d.cred = anew
+				d.sleep(documentedPace)
 				d.settle()
 				d.mustHavePresented(of, 1)
 				if says := d.says(v1alpha1.ConditionStalled); !strings.Contains(says, v1alpha1.ReasonReauthorizationRequired) {
 					t.Errorf("Stalled says %q, but a person has to authorize anew", says)
 				}
+				d.sleep(documentedPace)
 				d.setSeed(key, d.seedOf(key))
 				d.settle()
 				d.mustBeAlive()
@@ -203,9 +206,12 @@ func TestGrantsOfEachAPI(t *testing.T) {
 		"commerce layer, sales channel": {"commerceLayer", publicClient, withoutSecret, []string{"password", "refresh_token"}, "", "it has no secret"},
 		"commerce layer, webapp user":   {"commerceLayer", nil, nil, []string{"password", "refresh_token"}, authsim.ClientAuthBody, "a secret is sent where there is one"},
 		"commerce layer, integration":   {"commerceLayer", nil, clientOnly, []string{"client_credentials", "client_credentials"}, authsim.ClientAuthBody, "no refresh token is normal"},
-		"oauth2 Basic, user":            {"oauth2 Basic", nil, nil, []string{"password", "refresh_token"}, authsim.ClientAuthBasic, "RFC 6749 section 4.3"},
-		"oauth2 JSON, client":           {"oauth2 JSON", nil, clientOnly, []string{"client_credentials", "client_credentials"}, authsim.ClientAuthBody, "RFC 6749 section 4.4"},
-		"oauth2 Query, user":            {"oauth2 Query", nil, nil, []string{"password", "refresh_token"}, authsim.ClientAuthBody, "some servers read nothing else"},
+		"commerce layer, guest": {"commerceLayer", func(config *authsim.Config) { publicClient(config); config.Clients[0].ActsAlone = true },
+			func(login *corev1.Secret) { withoutUser(login); withoutSecret(login) }, []string{"client_credentials", "client_credentials"}, "",
+			"a sales channel has no secret, and its guests no name"},
+		"oauth2 Basic, user":  {"oauth2 Basic", nil, nil, []string{"password", "refresh_token"}, authsim.ClientAuthBasic, "RFC 6749 section 4.3"},
+		"oauth2 JSON, client": {"oauth2 JSON", nil, clientOnly, []string{"client_credentials", "client_credentials"}, authsim.ClientAuthBody, "RFC 6749 section 4.4"},
+		"oauth2 Query, user":  {"oauth2 Query", nil, nil, []string{"password", "refresh_token"}, authsim.ClientAuthBody, "some servers read nothing else"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -261,6 +267,7 @@ func TestClientTokenIsRenewedInItsLastMinutes(t *testing.T) {
 				d.mustBeAlive()
 			}
 			d.mustHavePresented(apis["commerceLayer"], 1+rotations)
+			d.sleep(documentedPace)
 			d.change(func(cred *v1alpha1.FluentCredential) {
 				cred.Annotations = map[string]string{v1alpha1.RotateAnnotation: "in vain"}
 			})

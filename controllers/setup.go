@@ -39,7 +39,7 @@ type Options struct {
 	Proxy func(*url.URL) (*url.URL, error)
 	// MaxConcurrentExchanges bounds the exchanges in flight.
 	MaxConcurrentExchanges int
-	// HostRate bounds the requests a minute to one token host; zero: no bound.
+	// HostRate bounds the requests a minute to one token host; zero: what its API documents.
 	HostRate int
 	// JournalDir is where replies are kept until they are stored; empty: nowhere.
 	JournalDir string
@@ -110,6 +110,9 @@ func Setup(ctx context.Context, mgr ctrl.Manager, options Options) (*Reconciler,
 	if err := r.addDelivery(mgr, options); err != nil {
 		return nil, err
 	}
+	if err := r.addTokens(ctx, mgr, options); err != nil {
+		return nil, err
+	}
 	return r, r.addTo(mgr, options)
 }
 
@@ -118,6 +121,7 @@ func (r *Reconciler) addTo(mgr ctrl.Manager, options Options) error {
 		Named("fluentcredential").
 		For(&v1alpha1.FluentCredential{}, builder.WithPredicates(credentialChanged())).
 		WatchesRawSource(r.turns()).
+		Watches(&v1alpha1.FluentToken{}, tokenToCredential()).
 		WatchesMetadata(secretMetadata(), secretToCredentials(mgr.GetClient()), builder.WithPredicates(secretChanged())).
 		WithOptions(controller.Options{
 			MaxConcurrentReconciles: options.MaxConcurrentExchanges + spareWorkers,
@@ -155,12 +159,13 @@ const (
 	errorBackoffMost = 30 * time.Second
 )
 
-// CacheOptions say what the cache keeps: of Secrets their metadata, of that only what is looked at, and no managed fields.
+// CacheOptions say what the cache keeps: of Secrets and Namespaces their metadata, of that only what is looked at, and no managed fields.
 func CacheOptions(namespaces []string) cache.Options {
 	options := cache.Options{
 		DefaultTransform: cache.TransformStripManagedFields(),
 		ByObject: map[client.Object]cache.ByObject{
-			secretMetadata(): {Transform: strip}, &v1alpha1.FluentCredential{}: {Transform: stripCredential},
+			secretMetadata(): {Transform: strip}, namespaceMetadata(): {Transform: stripNamespace},
+			&v1alpha1.FluentCredential{}: {Transform: stripCredential},
 		},
 		// A read that would start a watch on whole Secrets is a mistake, not a wish.
 		ReaderFailOnMissingInformer: true,

@@ -27,6 +27,7 @@ func statusOf(seen *observation, next plan.Step) v1alpha1.FluentCredentialStatus
 		TargetName:          seen.cred.Status.TargetName,
 		Identity:            identityStatus(seen),
 		Failures:            failureStatus(seen),
+		Consumers:           seen.consumers,
 		History:             historyOf(seen),
 		LastHandledRotateAt: handled(seen),
 	}
@@ -63,6 +64,8 @@ func conditionsOf(seen *observation, next plan.Step) []metav1.Condition {
 	set(v1alpha1.ConditionRenewable, renewable, because)
 	setOnlyTrue(v1alpha1.ConditionStalled, isStalled(seen, next))
 	setOnlyTrue(v1alpha1.ConditionReconciling, isReconciling(seen, next))
+	why = cause{v1alpha1.ReasonNamespacesUnreadable, selectorIgnored}
+	setOnlyTrue(v1alpha1.ConditionSelectorIgnored, seen.selectorIgnored)
 	return conditions
 }
 
@@ -87,6 +90,8 @@ func renewability(seen *observation, next plan.Step, why cause) (metav1.Conditio
 	switch {
 	case isStalled(seen, next), next.Why == plan.Suspended, next.Why == plan.ReplyLost, next.Why == plan.Obstructed:
 		return metav1.ConditionFalse, why
+	case seen.denied:
+		return metav1.ConditionFalse, why // nothing is spent that cannot be written down
 	case seen.record.Token == nil:
 		return metav1.ConditionUnknown, why
 	case !seen.facts.Chain.Stored && !seen.facts.Login.Renews() && !seen.facts.Login.Seed:
@@ -119,12 +124,17 @@ func isReconciling(seen *observation, next plan.Step) bool {
 const noMeans = "no refresh token is stored, and the credentials Secret holds no login that works without a person: " +
 	"put a new refresh_token, or a username and password, into it"
 
+// selectorIgnored is what a person is told whose selector has nothing to look at.
+const selectorIgnored = "spec.allowedNamespaces.selector selects nothing: this operator may not read the labels of namespaces; " +
+	"list them in spec.allowedNamespaces.names"
+
 // causes are those that are always told in the same words.
 var causes = map[plan.Why]cause{
 	plan.Suspended: {v1alpha1.ReasonSuspended, "spec.suspend is true: no token is obtained or refreshed"},
 	plan.NoMeans:   {v1alpha1.ReasonReauthorizationRequired, noMeans},
 	plan.InFlight:  {v1alpha1.ReasonProgressing, "an exchange begun by another process of the operator is waited for"},
-	plan.HostBusy:  {v1alpha1.ReasonRateLimited, "the token host's turn has not come (--host-rate, --max-concurrent-exchanges)"},
+	plan.HostBusy: {v1alpha1.ReasonRateLimited,
+		"the turn at the token host has not come (--host-rate, the rate that its API documents, or --max-concurrent-exchanges)"},
 }
 
 // causeOf is why the next step is what it is.

@@ -49,6 +49,7 @@ var (
 	wrongClient = refused(token.RefusedIntact, 401, "invalid_client", "Bad client credentials")
 	tooMany     = refused(token.TryLater, 429, "", "")
 	unreadable  = refused(token.Unknown, 200, "invalid_reply", "the reply has no access_token")
+	surprising  = refused(token.Declined, 400, "surprise", "The moon is in the wrong house.")
 	redirecting = refused(token.RefusedIntact, 307, "redirect", "redirects to elsewhere.example, which is not followed")
 	inUse       = refused(token.LoginRefused, 0, string(loginguard.InUse), "FluentCredential first in namespace shop, which is older, logs in with it")
 	exhausted   = refused(token.LoginRefused, 0, string(loginguard.Exhausted), "too many logins of this user were refused")
@@ -156,6 +157,18 @@ var situations = map[string]situation{
 	"wrong client": {
 		"the refresh token is intact, and the client must be mended", func(s *scene) { s.answered(token.RefreshToken, wrongClient) },
 		published, "False CredentialsRejected", stalled, "invalid_client", status.FailedStatus,
+	},
+	"declined": {
+		"the password helps, and the refresh token is left alone", func(s *scene) { s.answered(token.RefreshToken, surprising) },
+		published, expected, inProgress, "holds a valid access token", status.InProgressStatus,
+	},
+	"declined, and nothing else": {
+		"what a person has to know is what the API said", func(s *scene) { s.seeded(); s.answered(token.RefreshToken, surprising) },
+		published, "False CredentialsRejected", stalled, "surprise: The moon is in the wrong house.", status.FailedStatus,
+	},
+	"declined login": {
+		"a password is not sent again as it was", func(s *scene) { s.fresh(); s.answered(token.Password, surprising) },
+		"False CredentialsRejected", "False CredentialsRejected", stalled, "surprise", status.FailedStatus,
 	},
 	"API away, no token": {
 		"it is tried again", func(s *scene) { s.fresh(); s.answered(token.Password, unreachable) },
@@ -395,6 +408,16 @@ func TestUnitStatusReasonsAreReached(t *testing.T) {
 		for _, condition := range s.status().Conditions {
 			said[condition.Reason] = true
 		}
+	}
+	for _, test := range tokenSituations {
+		for _, condition := range statusOfToken(test.spoil).Conditions {
+			said[condition.Reason] = true
+		}
+	}
+	ignored := newScene(t)
+	ignored.selectorIgnored = true
+	if found := meta.FindStatusCondition(ignored.status().Conditions, v1alpha1.ConditionSelectorIgnored); found != nil {
+		said[found.Reason] = true
 	}
 	reasons := reasonConstants(t)
 	for reason := range reasons {

@@ -4,12 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
 	coordinationv1 "k8s.io/api/coordination/v1"
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -208,6 +211,54 @@ func TestStaleReplyIsTold(t *testing.T) {
 				t.Errorf("%v stale replies were counted, want 1: %s", told, test.why)
 			}
 			d.mustKeep(0)
+		})
+	}
+}
+
+// TestOldReplyIsNoStateToStartFrom: a file of the journal could not be removed, the chain went on, and then the state was torn away. What
+// the old reply holds was spent since.
+func TestOldReplyIsNoStateToStartFrom(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		rotations int // after the reply
+		passwords int
+		why       string
+	}{
+		"an old one": {2, 2, "its refresh token was spent"},
+		"the newest": {0, 1, "it is all that is left of the chain"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d, dir := newDriven(t, nil), t.TempDir()
+			d.journalIn(dir)
+			d.sleep(d.settle())
+			d.crashAt(2, true) // the commit
+			files, err := filepath.Glob(filepath.Join(dir, "*.reply"))
+			if err != nil || len(files) != 1 {
+				t.Fatalf("the journal holds %q, %v", files, err)
+			}
+			left, err := os.ReadFile(files[0])
+			if err != nil {
+				t.Fatal(err)
+			}
+			wait := d.settle()
+			for range test.rotations {
+				d.sleep(wait)
+				wait = d.settle()
+			}
+			if err := os.WriteFile(files[0], left, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			state := d.state()
+			edit(t, state, func(s *corev1.Secret) { s.Finalizers = nil })
+			if err := live.Delete(t.Context(), state); err != nil {
+				t.Fatal(err)
+			}
+			d.restart()
+			d.runFor(time.Minute)
+			if ledger := d.server.Ledger(); ledger.Reuses != 0 || ledger.RequestsOf(authsim.GrantPassword) != test.passwords {
+				t.Errorf("%d reuses and %d logins, want none and %d: %s", ledger.Reuses, ledger.RequestsOf(authsim.GrantPassword), test.passwords, test.why)
+			}
 		})
 	}
 }

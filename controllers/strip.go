@@ -10,8 +10,6 @@ import (
 
 // What the caches keep. A cluster has many Secrets, and most are not ours; and of ten thousand FluentCredentials every word counts.
 
-const credentialKind = "FluentCredential"
-
 // same is the same text, kept once: the words of a closed set are in every object.
 func same(text string) string { return unique.Make(text).Value() }
 
@@ -19,11 +17,11 @@ var yes = true
 
 func controllerOnly(secret *metav1.PartialObjectMetadata) []metav1.OwnerReference {
 	owner := metav1.GetControllerOfNoCopy(secret)
-	if owner == nil || owner.Kind != credentialKind {
+	if owner == nil || !isOwnerKind(owner.Kind) {
 		return nil
 	}
 	return []metav1.OwnerReference{{
-		APIVersion: same(owner.APIVersion), Kind: credentialKind, Name: owner.Name, UID: owner.UID, Controller: &yes,
+		APIVersion: same(owner.APIVersion), Kind: same(owner.Kind), Name: owner.Name, UID: owner.UID, Controller: &yes,
 	}}
 }
 
@@ -42,7 +40,7 @@ func strip(object any) (any, error) {
 	}
 	if secret.Labels[v1alpha1.ManagedByLabel] == v1alpha1.OperatorName {
 		kept.Labels = ourLabels
-		kept.Annotations = pick(secret.Annotations, v1alpha1.CredentialAnnotation, v1alpha1.SerialAnnotation)
+		kept.Annotations = pick(secret.Annotations, v1alpha1.CredentialAnnotation, v1alpha1.TokenAnnotation, v1alpha1.SerialAnnotation)
 	}
 	secret.TypeMeta, secret.ObjectMeta = metav1.TypeMeta{}, kept // the cache's reader knows the kind
 	return secret, nil

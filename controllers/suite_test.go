@@ -152,11 +152,11 @@ func newManager(t *testing.T, namespace string) ctrl.Manager {
 	return newManagerAs(t, cluster, namespace)
 }
 
-func newManagerAs(t *testing.T, who *rest.Config, namespace string) ctrl.Manager {
+func newManagerAs(t *testing.T, who *rest.Config, namespaces ...string) ctrl.Manager {
 	t.Helper()
 	anyName := true
 	mgr, err := ctrl.NewManager(who, ctrl.Options{
-		Scheme: testScheme(), Cache: CacheOptions([]string{namespace}),
+		Scheme: testScheme(), Cache: CacheOptions(namespaces),
 		Metrics:    metricsserver.Options{BindAddress: "0"},
 		Controller: config.Controller{SkipNameValidation: &anyName},
 	})
@@ -172,14 +172,15 @@ func startOperator(t *testing.T, namespace string) *operator {
 	return startOperatorAs(t, cluster, namespace)
 }
 
-func startOperatorAs(t *testing.T, who *rest.Config, namespace string) *operator {
+// startOperatorAs runs one that works in these namespaces; the first one is its own as well.
+func startOperatorAs(t *testing.T, who *rest.Config, namespaces ...string) *operator {
 	t.Helper()
 	registry := prometheus.NewRegistry()
-	mgr := newManagerAs(t, who, namespace)
+	mgr := newManagerAs(t, who, namespaces...)
 	ctx, cancel := context.WithCancel(context.Background())
 	options := Options{
 		Policy: exchange.Policy{InsecureHTTP: true}, MaxConcurrentExchanges: 16,
-		Metrics: metrics.New(registry), Clock: clock.RealClock{}, Namespaces: []string{namespace}, Namespace: namespace, JournalDir: t.TempDir(),
+		Metrics: metrics.New(registry), Clock: clock.RealClock{}, Namespaces: namespaces, Namespace: namespaces[0], JournalDir: t.TempDir(),
 		PermissionRecheck: 200 * time.Millisecond,
 	}
 	if _, err := Setup(ctx, mgr, options); err != nil {

@@ -38,6 +38,8 @@ type waiter struct {
 	key     types.NamespacedName
 	lane    lane
 	expires time.Time // of its token, past or not; zero: it never had one
+	// perMinute is how many requests its API takes in a minute, as documented; zero: any number.
+	perMinute int
 }
 
 // place is a waiter's place in the queue.

@@ -2,15 +2,12 @@ package controllers
 
 import (
 	"context"
-	"slices"
 	"strconv"
 
 	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/resourceversion"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/fluent-credential/operator/api/v1alpha1"
 	"github.com/fluent-credential/operator/internal/custody"
@@ -23,8 +20,9 @@ type workload struct {
 	wanted    *projection.Workload // nil: no token, or one that cannot be rendered
 	found     bool
 	ours      bool
-	serial    int64 // of the token in it; zero where it is not ours
-	floor     int64 // a higher serial in it that nobody can explain
+	serial    int64     // of the token in it; zero where it is not ours
+	source    types.UID // of the credential whose token it is, where the Secret says so
+	floor     int64     // a higher serial in it that nobody can explain
 	version   string
 	current   bool // it holds all that is wanted, and nothing of ours that is not
 	content   projection.Found
@@ -44,24 +42,22 @@ func (r *Reconciler) observeWorkload(ctx context.Context, seen *observation) err
 		return err
 	}
 	seen.workload.leftovers = leftovers
-	cached := secretMetadata()
-	key := types.NamespacedName{Namespace: seen.cred.Namespace, Name: seen.cred.TargetName()}
-	err = r.Client.Get(ctx, key, cached)
-	if client.IgnoreNotFound(err) != nil {
+	known := seen.memory.published
+	unchanged, err := r.publisher().isUnchanged(ctx, seen.targetKey(), known)
+	if err != nil {
 		return err
 	}
-	known := seen.memory.published
-	if err == nil && known.isOf(key.Name, seen.workload.wanted) && !isNewer(cached.ResourceVersion, known.resourceVersion) {
+	if unchanged && known.fits(seen.workload.wanted) {
 		seen.workload.recall(known, seen.record.Serial)
 		return nil
 	}
-	return r.readWorkload(ctx, seen, key)
+	return r.readWorkload(ctx, seen)
 }
 
-// isOf tells whether it is known what else is in the Secret. Where other keys are wanted than before, it is to be looked at what is
+// fits tells whether it is known what else is in the Secret. Where other keys are wanted than before, it is to be looked at what is
 // not wanted any more.
-func (p publication) isOf(name string, wanted *projection.Workload) bool {
-	return p.name == name && (wanted == nil || p.shape == wanted.Shape())
+func (p publication) fits(wanted *projection.Workload) bool {
+	return wanted == nil || p.shape == wanted.Shape()
 }
 
 // recall takes the Secret to be what this process last knew it to be: the cache has seen nothing newer.
@@ -77,34 +73,32 @@ func isNewer(version, than string) bool {
 	return err != nil || order > 0
 }
 
-func (r *Reconciler) readWorkload(ctx context.Context, seen *observation, key types.NamespacedName) error {
-	var secret corev1.Secret
-	if err := r.Live.Get(ctx, key, &secret); apierrors.IsNotFound(err) {
-		return nil
-	} else if err != nil {
+func (r *Reconciler) readWorkload(ctx context.Context, seen *observation) error {
+	found := &seen.workload
+	secret, err := r.publisher().read(ctx, found, seen.targetKey(), seen.beneficiary())
+	if secret == nil || err != nil {
 		return err
 	}
-	found := &seen.workload
-	found.found, found.version = true, secret.ResourceVersion
-	found.ours = isOurs(&secret, seen.cred)
-	if !found.ours {
-		return nil
-	}
-	found.serial = serialOf(&secret)
 	if found.serial > seen.record.Serial {
 		if err := r.explainSerial(ctx, seen); err != nil {
 			return err
 		}
 	}
-	if found.wanted == nil {
-		return nil
-	}
-	found.content = found.wanted.Find(&secret, v1alpha1.OperatorName)
-	found.current = found.wanted.Matches(&secret) && found.content.IsTidy()
-	if found.current {
-		seen.memory.published = publicationOf(found.wanted, secret.ResourceVersion, found.content.Shared)
-	}
+	found.compare(secret, &seen.memory.published)
 	return nil
+}
+
+// compare tells whether the Secret holds all that is wanted; one that does is remembered.
+func (w *workload) compare(secret *corev1.Secret, known *publication) {
+	if w.wanted == nil {
+		w.current = false
+		return
+	}
+	w.content = w.wanted.Find(secret, v1alpha1.OperatorName)
+	w.current = w.wanted.Matches(secret) && w.content.IsTidy()
+	if w.current {
+		*known = publicationOf(w.wanted, secret.ResourceVersion, w.content.Shared)
+	}
 }
 
 // explainSerial looks why the workload Secret has a higher serial than the state. Another replica has published meanwhile: a live read
@@ -121,17 +115,17 @@ func (r *Reconciler) explainSerial(ctx context.Context, seen *observation) error
 	return nil
 }
 
-// isOurs tells whether the Secret is this credential's: it is owned by it, or it was left behind by a former object of that name
+// isOurs tells whether the Secret is this owner's: it is owned by it, or it was left behind by a former object of that kind and name
 // (deletionPolicy: Retain, or a backup) and is owned by nobody else.
-func isOurs(secret *corev1.Secret, cred *v1alpha1.FluentCredential) bool {
-	controller := metav1.GetControllerOf(secret)
-	if controller != nil && controller.UID == cred.UID {
+func isOurs(secret *corev1.Secret, owner projection.Owner) bool {
+	if isControlledBy(secret, owner) {
 		return true
 	}
-	former := controller == nil || controller.Kind == credentialKind && controller.Name == cred.Name
+	controller := metav1.GetControllerOf(secret)
+	former := controller == nil || controller.Kind == string(owner.Kind) && controller.Name == owner.Name
 	return former && secret.Type != v1alpha1.StateSecretType &&
 		secret.Labels[v1alpha1.ManagedByLabel] == v1alpha1.OperatorName &&
-		secret.Annotations[v1alpha1.CredentialAnnotation] == cred.Name
+		secret.Annotations[owner.Annotation()] == owner.Name
 }
 
 // serialOf is the serial in the annotation; what nobody could have counted to is somebody's edit, and counts as none.
@@ -150,15 +144,18 @@ func publicationOf(wanted *projection.Workload, resourceVersion string, shared b
 }
 
 // publication compares the workload Secret with the stored token.
-func (o *observation) publication() plan.Publication {
+func (o *observation) publication() plan.Publication { return o.workload.against(o.record.Serial) }
+
+// against compares the Secret with the newest token.
+func (w *workload) against(serial int64) plan.Publication {
 	switch {
-	case o.workload.found && !o.workload.ours:
+	case w.found && !w.ours:
 		return plan.Taken
-	case o.workload.serial > o.record.Serial:
+	case w.serial > serial:
 		return plan.Newer
-	case o.workload.current:
+	case w.current:
 		return plan.Current
-	case o.workload.wanted == nil:
+	case w.wanted == nil:
 		return "" // there is nothing to publish
 	}
 	return plan.Outdated
@@ -166,19 +163,6 @@ func (o *observation) publication() plan.Publication {
 
 // leftovers are workload Secrets of this credential under former names.
 func (r *Reconciler) leftovers(ctx context.Context, seen *observation) ([]string, error) {
-	owned := &metav1.PartialObjectMetadataList{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "SecretList"}}
-	err := r.Client.List(ctx, owned, client.InNamespace(seen.cred.Namespace), client.MatchingFields{ownerIndex: shelf(string(seen.cred.UID))},
-		client.UnsafeDisableDeepCopy)
-	if err != nil {
-		return nil, err
-	}
 	states := custody.Names(seen.cred.Name)
-	var names []string
-	for i := range owned.Items {
-		secret := &owned.Items[i]
-		if ownerOf(secret) == seen.cred.UID && secret.Name != seen.cred.TargetName() && !slices.Contains(states[:], secret.Name) && secret.DeletionTimestamp.IsZero() {
-			names = append(names, secret.Name)
-		}
-	}
-	return names, nil
+	return r.publisher().owned(ctx, seen.cred.Namespace, seen.beneficiary(), append(states[:], seen.cred.TargetName())...)
 }

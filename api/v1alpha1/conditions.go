@@ -1,6 +1,6 @@
 package v1alpha1
 
-// Condition types of a FluentCredential. Together they follow kstatus: Stalled means Failed, Reconciling means InProgress, Ready
+// Condition types of a FluentCredential, and of a FluentToken: of these it has Ready, Stalled and Reconciling. Together they follow kstatus: Stalled means Failed, Reconciling means InProgress, Ready
 // alone means Current.
 const (
 	// ConditionReady is True while workloads have a token that is valid now.
@@ -12,6 +12,9 @@ const (
 	ConditionStalled = "Stalled"
 	// ConditionReconciling is present, and True, only while work is under way or being retried.
 	ConditionReconciling = "Reconciling"
+	// ConditionSelectorIgnored is present, and True, only while a FluentCredential selects namespaces by labels that this operator may
+	// not read.
+	ConditionSelectorIgnored = "SelectorIgnored"
 )
 
 // Reasons of conditions. The set is closed: every reason the operator ever writes is here.
@@ -26,7 +29,8 @@ const (
 	ReasonCredentialsNotFound = "CredentialsNotFound"
 	// ReasonCredentialsIncomplete surfaces when the credentials Secret lacks an entry that a grant needs, or has an empty one.
 	ReasonCredentialsIncomplete = "CredentialsIncomplete"
-	// ReasonCredentialsRejected surfaces when the API refused the login or the client; it is tried again when the credentials change.
+	// ReasonCredentialsRejected surfaces when the API refused the login or the client, or the refresh token for a reason that is not
+	// known; it is tried again when the credentials or the spec change.
 	ReasonCredentialsRejected = "CredentialsRejected"
 	// ReasonLoginLocked surfaces when the API keeps refusing a login that is known to have worked.
 	ReasonLoginLocked = "LoginLocked"
@@ -34,7 +38,8 @@ const (
 	ReasonLoginInUse = "LoginInUse"
 	// ReasonProviderUnavailable surfaces when the API cannot be reached or answers with a failure of its own.
 	ReasonProviderUnavailable = "ProviderUnavailable"
-	// ReasonRateLimited surfaces when the API, or --host-rate, asks to come back later.
+	// ReasonRateLimited surfaces when the API asks to come back later, or when the turn at its host has not come (--host-rate, or the
+	// rate that the API documents).
 	ReasonRateLimited = "RateLimited"
 	// ReasonRefreshTokenRejected surfaces when the API refused the refresh token and another way to a token is being tried.
 	ReasonRefreshTokenRejected = "RefreshTokenRejected"
@@ -50,7 +55,7 @@ const (
 	ReasonEndpointNotAllowed = "EndpointNotAllowed"
 	// ReasonInvalidReply surfaces when the API's reply cannot be understood.
 	ReasonInvalidReply = "InvalidReply"
-	// ReasonPublishFailed surfaces when the Kubernetes API refuses the workload Secret.
+	// ReasonPublishFailed surfaces when the Kubernetes API refuses the workload Secret, or what has to be written before a refresh.
 	ReasonPublishFailed = "PublishFailed"
 	// ReasonJournalUnwritable surfaces when a reply could not be written to the journal, so nothing is spent.
 	ReasonJournalUnwritable = "JournalUnwritable"
@@ -58,6 +63,13 @@ const (
 	ReasonStateInvalid = "StateInvalid"
 	// ReasonRenewalExpected surfaces on Renewable while the next refresh is expected to work.
 	ReasonRenewalExpected = "RenewalExpected"
+	// ReasonNotAllowed surfaces on a FluentToken whose FluentCredential does not exist, or does not allow its namespace: which of the two
+	// is not told.
+	ReasonNotAllowed = "NotAllowed"
+	// ReasonCredentialNotReady surfaces on a FluentToken while its FluentCredential has no access token that is valid now.
+	ReasonCredentialNotReady = "CredentialNotReady"
+	// ReasonNamespacesUnreadable surfaces on a FluentCredential with a selector for namespaces whose labels this operator may not read.
+	ReasonNamespacesUnreadable = "NamespacesUnreadable"
 	// ReasonSuspended surfaces when spec.suspend is true.
 	ReasonSuspended = "Suspended"
 )

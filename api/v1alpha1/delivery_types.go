@@ -17,7 +17,7 @@ type DeliverySpec struct {
 	Restart []RestartReference `json:"restart,omitempty"`
 }
 
-// RestartReference names a workload in the namespace of the FluentCredential.
+// RestartReference names a workload in the namespace of the object that names it.
 type RestartReference struct {
 	// kind of the workload, of the group apps.
 	Kind RestartKind `json:"kind"`
@@ -41,11 +41,7 @@ const (
 )
 
 // WantsNudge tells whether pods are to be touched: unless somebody says no.
-func (c *FluentCredential) WantsNudge() bool {
-	return c.Spec.Delivery.NudgePods == nil || *c.Spec.Delivery.NudgePods
-}
+func (d DeliverySpec) WantsNudge() bool { return d.NudgePods == nil || *d.NudgePods }
 
 // InsistsOnNudge tells whether somebody asked for it in so many words, and wants to know where it cannot be done.
-func (c *FluentCredential) InsistsOnNudge() bool {
-	return c.Spec.Delivery.NudgePods != nil && *c.Spec.Delivery.NudgePods
-}
+func (d DeliverySpec) InsistsOnNudge() bool { return d.NudgePods != nil && *d.NudgePods }

@@ -63,6 +63,10 @@ type FluentCredentialSpec struct {
 	// delivery says how a new token reaches its consumers sooner than they would find it by themselves.
 	// +optional
 	Delivery DeliverySpec `json:"delivery,omitempty,omitzero"`
+	// allowedNamespaces are the namespaces in which a FluentToken may publish this credential's access token: those that are named, and
+	// those that the selector selects. None by default. Whoever is named here gets the token; so it is for whoever may read it.
+	// +optional
+	AllowedNamespaces *AllowedNamespaces `json:"allowedNamespaces,omitempty"`
 	// suspend stops every exchange while true. The published token stays, and its expiry is still reported.
 	// +optional
 	Suspend bool `json:"suspend,omitempty"`
@@ -135,9 +139,26 @@ const (
 	LostReplyStop LostReplyPolicy = "Stop"
 )
 
+// AllowedNamespaces are namespaces, by name and by label.
+type AllowedNamespaces struct {
+	// names of namespaces.
+	// +kubebuilder:validation:MaxItems=1024
+	// +kubebuilder:validation:items:MinLength=1
+	// +kubebuilder:validation:items:MaxLength=63
+	// +kubebuilder:validation:items:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
+	// +listType=set
+	// +optional
+	Names []string `json:"names,omitempty"`
+	// selector selects namespaces by their labels; an empty one, {}, selects all. Whoever may label a namespace can add it. It needs the
+	// operator's permission to read namespaces: without it, as where it is installed for some namespaces only, the condition
+	// SelectorIgnored says so, and names work.
+	// +optional
+	Selector *metav1.LabelSelector `json:"selector,omitempty"`
+}
+
 // TargetSpec is the workload Secret, which pods mount.
 type TargetSpec struct {
-	// name of the workload Secret; the FluentCredential's own name where it is not set. Renaming publishes the new Secret, then
+	// name of the workload Secret; the object's own name where it is not set. Renaming publishes the new Secret, then
 	// removes the old one.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
@@ -163,13 +184,14 @@ type TargetSpec struct {
 	// +kubebuilder:validation:MaxProperties=64
 	// +optional
 	Data map[string]string `json:"data,omitempty"`
-	// deletionPolicy says what becomes of the workload Secret when the FluentCredential goes.
+	// deletionPolicy says what becomes of the workload Secret when the object goes; of a FluentToken also when its FluentCredential
+	// goes, or permits it no more.
 	// +kubebuilder:default=Delete
 	// +optional
 	DeletionPolicy DeletionPolicy `json:"deletionPolicy,omitempty"`
 }
 
-// DeletionPolicy says what becomes of the workload Secret when the FluentCredential goes.
+// DeletionPolicy says what becomes of the workload Secret when the object goes that it was written for.
 //
 // +kubebuilder:validation:Enum=Delete;Retain
 type DeletionPolicy string

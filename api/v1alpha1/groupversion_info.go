@@ -14,7 +14,7 @@ var SchemeGroupVersion = GroupVersion
 
 // AddToScheme adds the kinds of this package to a scheme.
 func AddToScheme(scheme *runtime.Scheme) error {
-	scheme.AddKnownTypes(GroupVersion, &FluentCredential{}, &FluentCredentialList{})
+	scheme.AddKnownTypes(GroupVersion, &FluentCredential{}, &FluentCredentialList{}, &FluentToken{}, &FluentTokenList{})
 	metav1.AddToGroupVersion(scheme, GroupVersion)
 	return nil
 }

@@ -32,6 +32,10 @@ type FluentCredentialStatus struct {
 	// failures are the failed exchanges since the last one that succeeded.
 	// +optional
 	Failures *FailureStatus `json:"failures,omitempty"`
+	// consumers counts the FluentTokens that publish this credential's token in other namespaces; none where spec.allowedNamespaces is
+	// not set. It is brought up to date with every new token, and some seconds after a FluentToken came, went or failed.
+	// +optional
+	Consumers *ConsumersStatus `json:"consumers,omitempty"`
 	// history are the last exchanges with the authentication API, the newest first. It is kept here only: who loses the status loses
 	// it too, and nothing else.
 	// +kubebuilder:validation:MaxItems=10
@@ -99,6 +103,15 @@ type Identity struct {
 	OwnerType string `json:"ownerType,omitempty"`
 }
 
+// ConsumersStatus counts FluentTokens. Which they are is not told: not everybody who may look at the FluentCredential may look into
+// their namespaces.
+type ConsumersStatus struct {
+	// total is the number of FluentTokens that refer to this FluentCredential from a namespace that it allows.
+	Total int32 `json:"total"`
+	// current is the number of those whose workload Secret holds the newest token.
+	Current int32 `json:"current"`
+}
+
 // FailureStatus counts failed exchanges since the last one that succeeded.
 type FailureStatus struct {
 	// count of failed exchanges.
@@ -117,7 +130,7 @@ type ExchangeStatus struct {
 	Time metav1.Time `json:"time"`
 	// grant that was asked for: password, refresh_token, client_credentials or authorization_code.
 	Grant string `json:"grant"`
-	// verdict on the answer: Granted, Unsent, RefusedIntact, TryLater, RefusedDead, LoginRefused or Unknown.
+	// verdict on the answer: Granted, Unsent, RefusedIntact, TryLater, RefusedDead, LoginRefused, Declined or Unknown.
 	Verdict string `json:"verdict"`
 	// serial of the newest token after the exchange; that of its own where the verdict is Granted.
 	Serial int64 `json:"serial"`

@@ -11,6 +11,13 @@ const (
 
 	// CredentialAnnotation is on the Secrets the operator writes for a FluentCredential; its value is that object's name.
 	CredentialAnnotation = "auth.fluent-credential.dev/credential"
+	// TokenLabel is on the Secrets the operator writes for a FluentToken; its value is that object's UID.
+	TokenLabel = "auth.fluent-credential.dev/token-uid"
+	// TokenAnnotation is on the Secrets the operator writes for a FluentToken; its value is that object's name.
+	TokenAnnotation = "auth.fluent-credential.dev/token"
+	// SourceAnnotation is on the Secrets the operator writes for a FluentToken; its value is the UID of the FluentCredential whose
+	// token is in it.
+	SourceAnnotation = "auth.fluent-credential.dev/source-uid"
 	// RotateAnnotation on a FluentCredential asks for a new token whenever its value changes. It goes past a back-off, never past a
 	// refused login.
 	RotateAnnotation = "auth.fluent-credential.dev/rotate"
@@ -23,7 +30,8 @@ const (
 	// and the serial that the last restart was for.
 	RestartAnnotation = "auth.fluent-credential.dev/restarted-for"
 
-	// ReleaseFinalizer is on a FluentCredential from before its first exchange until its Secrets are gone or let go.
+	// ReleaseFinalizer is on a FluentCredential from before its first exchange, and on a FluentToken from before its first
+	// publication, until its Secrets are gone or let go.
 	ReleaseFinalizer = "auth.fluent-credential.dev/release"
 	// StateFinalizer is on a state Secret, so that deleting it cannot lose the refresh token.
 	StateFinalizer = "auth.fluent-credential.dev/state"

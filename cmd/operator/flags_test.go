@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"k8s.io/client-go/tools/leaderelection"
 
 	"github.com/fluent-credential/operator/api/v1alpha1"
 )
@@ -213,6 +214,9 @@ func TestManagerOptions(t *testing.T) {
 	options := flags.managerOptions()
 	if !options.LeaderElectionReleaseOnCancel || options.LeaderElectionID == "" {
 		t.Error("a replica that stops hands over at once")
+	}
+	if longest := *options.RetryPeriod + time.Duration(leaderelection.JitterFactor*float64(*options.RetryPeriod)); longest > 3*time.Second {
+		t.Errorf("a standby can take %s to see that the lease is free", longest)
 	}
 	if options.GracefulShutdownTimeout == nil || *options.GracefulShutdownTimeout < time.Minute {
 		t.Error("SIGTERM waits for an exchange and its commit")

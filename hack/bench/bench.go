@@ -89,7 +89,7 @@ func (b *bench) install(ctx context.Context) error {
 		"apply -f config/crd/bases -f config/rbac/role.yaml",
 		"create clusterrolebinding bench --clusterrole=fluent-credential-operator --user=" + operatorName + " --user=" + bareName,
 		"create namespace " + localcluster.OperatorNamespace,
-		"wait --for=condition=Established crd/fluentcredentials.auth.fluent-credential.dev",
+		"wait --for=condition=Established crd/fluentcredentials.auth.fluent-credential.dev crd/fluenttokens.auth.fluent-credential.dev",
 	} {
 		if err := b.kubectl(ctx, command); err != nil {
 			return err

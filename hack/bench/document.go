@@ -131,9 +131,9 @@ func reportRate(dir string, out io.Writer) error {
 	}
 	heading(out, "The highest rate", told)
 	fmt.Fprintf(out, "| | rotations/s | requests per rotation |\n|---|---|---|\n| bare client, before | %.1f | %s |\n", figures.Bare[0].rate(),
-		perRotation(*figures.Bare[0].requests, figures.Bare[0].Rotations))
+		perRotation(*figures.Bare[0].Requests, figures.Bare[0].Rotations))
 	fmt.Fprintf(out, "| operator, %d credentials, always due | %.1f | %s |\n| bare client, after | %.1f | |\n| ratio | %.2f | |\n", figures.Overdue.Credentials,
-		figures.Operator.rate(), perRotation(*figures.Operator.requests, figures.Operator.Rotations), figures.Bare[1].rate(), figures.ratio())
+		figures.Operator.rate(), perRotation(*figures.Operator.Requests, figures.Operator.Rotations), figures.Bare[1].rate(), figures.ratio())
 	fmt.Fprint(out, "\n## All overdue after a stop\n\n")
 	return reportOverdue(dir, "order", figures.Overdue, out)
 }

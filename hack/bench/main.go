@@ -5,6 +5,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"flag"
 	"fmt"
@@ -17,11 +18,13 @@ import (
 // options is what the command line says.
 type options struct {
 	credentials int
+	consumers   int  // of one credential, in a phase of its own
+	only        bool // that phase and no other
 	quick       bool
 	json        string
 
 	scale              bool // the scenarios at scale instead
-	only, out          string
+	scenarios, out     string
 	sizes              []int
 	saturated, limited int
 	foreign            int
@@ -42,7 +45,7 @@ func run(args []string) error {
 	if options.scale {
 		return scale(ctx, options)
 	}
-	results, err := measure(ctx, options)
+	results, err := measureAll(ctx, options)
 	if err != nil {
 		return err
 	}
@@ -55,14 +58,32 @@ func run(args []string) error {
 	return results.verdict()
 }
 
+// measureAll measures many credentials, then one credential with many consumers.
+func measureAll(ctx context.Context, options options) (*results, error) {
+	measured := &results{}
+	*measured = newResults(options)
+	var err error
+	if !options.only {
+		if measured, err = measure(ctx, options); err != nil {
+			return nil, err
+		}
+	}
+	if options.consumers > 0 {
+		measured.Distribution, err = measureDistribution(ctx, options)
+	}
+	return measured, err
+}
+
 func parse(args []string) (options, error) {
 	var chosen options
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	flags.IntVar(&chosen.credentials, "credentials", 1000, "how many FluentCredentials")
+	flags.IntVar(&chosen.consumers, "consumers", 1000, "how many FluentTokens, each in a namespace of its own; 0 leaves them out")
+	flags.BoolVar(&chosen.only, "only-distribution", false, "measure FluentTokens only")
 	flags.BoolVar(&chosen.quick, "quick", false, "shorter windows and one round: figures to look at, not to quote")
 	flags.StringVar(&chosen.json, "json", "", "a file to write the figures to as well")
 	flags.BoolVar(&chosen.scale, "scale", false, "the scenarios at scale: sizes, rate, limited, foreign, failover")
-	flags.StringVar(&chosen.only, "only", "", "of the scenarios at scale only these, a comma list; \"report\": none, only the report anew")
+	flags.StringVar(&chosen.scenarios, "only", "", "of the scenarios at scale only these, a comma list; \"report\": none, only the report anew")
 	flags.StringVar(&chosen.out, "out", "docs/benchmark", "the directory of their figures")
 	sizes := flags.String("sizes", "100,1000,10000,50000", "numbers of credentials whose cost is measured")
 	flags.IntVar(&chosen.saturated, "saturated", 10000, "credentials that are due at once, and then always")
@@ -87,6 +108,7 @@ type pace struct {
 	idle, steady, round time.Duration // windows
 	rounds, timed       int           // rotations whose steps are timed
 	rate                int           // rotations a second while steady
+	distributions       int           // rotations of one credential with many consumers
 
 	calm        time.Duration // window at calmRate rotations a second
 	calmRate    int
@@ -98,12 +120,12 @@ type pace struct {
 func (o options) pace() pace {
 	if o.quick {
 		return pace{
-			idle: 15 * time.Second, steady: 20 * time.Second, round: 10 * time.Second, rounds: 1, timed: 100, rate: 20,
+			idle: 15 * time.Second, steady: 20 * time.Second, round: 10 * time.Second, rounds: 1, timed: 100, rate: 20, distributions: 20,
 			calm: 20 * time.Second, calmRate: 10, preparation: 50 * time.Millisecond, handings: 1, between: 5 * time.Second,
 		}
 	}
 	return pace{
-		idle: 30 * time.Second, steady: time.Minute, round: 20 * time.Second, rounds: 2, timed: 500, rate: 20,
+		idle: 30 * time.Second, steady: time.Minute, round: 20 * time.Second, rounds: 2, timed: 500, rate: 20, distributions: 100,
 		calm: 45 * time.Second, calmRate: 10, preparation: 13 * time.Millisecond, handings: 2, between: 8 * time.Second,
 	}
 }

@@ -9,15 +9,27 @@ import (
 // rateFigures are the most that is to be had.
 type rateFigures struct {
 	Overdue  overdue `json:"overdue"`
-	Operator work    `json:"operator"`
-	Bare     []work  `json:"bareClientBeforeAndAfter"`
+	Operator turn    `json:"operator"`
+	Bare     []turn  `json:"bareClientBeforeAndAfter"`
 }
+
+// turn is what one of the two did while it was counted.
+type turn struct {
+	Rotations int       `json:"rotations"`
+	Seconds   float64   `json:"seconds"`
+	Requests  *requests `json:"requests"` // known when the audit log is read
+}
+
+func turnOf(done work) turn { return turn{done.Rotations, done.Seconds, done.requests} }
+
+func (t turn) rate() float64 { return float64(t.Rotations) / t.Seconds }
 
 // ratio is the operator's share of what the bare client makes.
 func (r *rateFigures) ratio() float64 {
-	bare := newWork()
+	var bare turn
 	for _, window := range r.Bare {
-		bare.add(window)
+		bare.Rotations += window.Rotations
+		bare.Seconds += window.Seconds
 	}
 	return r.Operator.rate() / bare.rate()
 }
@@ -58,9 +70,11 @@ func (b *bench) rateBetween(ctx context.Context, bare *bareClient, when deadline
 	if err := b.operator.Stop(); err != nil {
 		return nil, err
 	}
-	if figures.Operator, err = workIn(ctx, b.pressing, counted); err != nil {
+	done, err := workIn(ctx, b.pressing, counted)
+	if err != nil {
 		return nil, err
 	}
+	figures.Operator = turnOf(done)
 	return &figures, errors.Join(b.bareTurn(ctx, bare, &figures), b.tallyAudit(ctx))
 }
 
@@ -72,7 +86,7 @@ func (b *bench) preparation(count int) time.Duration {
 func (b *bench) bareTurn(ctx context.Context, bare *bareClient, figures *rateFigures) error {
 	b.say("saturated for %s: the bare client", b.pace.round)
 	done, err := b.bareRound(ctx, bare)
-	figures.Bare = append(figures.Bare, done)
+	figures.Bare = append(figures.Bare, turnOf(done))
 	return err
 }
 

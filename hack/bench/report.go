@@ -7,8 +7,17 @@ import (
 	"slices"
 )
 
-// print writes the table.
+// print writes the tables.
 func (r *results) print(out io.Writer) {
+	if len(r.Rounds) > 0 {
+		r.printCredentials(out)
+	}
+	if r.Distribution != nil {
+		r.Distribution.print(out)
+	}
+}
+
+func (r *results) printCredentials(out io.Writer) {
 	machine := r.Machine
 	fmt.Fprintf(out, "\n%d credentials in %d namespaces; %d CPUs shared with the control plane and the token servers, %s, %s, load %s before\n",
 		r.Credentials, namespaces, machine.CPUs, machine.System, machine.Go, machine.LoadBefore)

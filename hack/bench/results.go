@@ -28,6 +28,8 @@ type results struct {
 	Rounds  []round `json:"saturatedRounds"`
 	Cost    cost    `json:"cost"`
 
+	Distribution *distribution `json:"distribution,omitempty"`
+
 	// What must never happen. A credential logs in once at each server; a login again means that a refresh token was given up.
 	Reuses            int `json:"refreshTokensReused"`
 	LoginsAgain       int `json:"loginsAgain"`
@@ -165,6 +167,9 @@ func (r *results) verdict() error {
 	}
 	if r.TokenCallsRefused != 0 {
 		errs = append(errs, fmt.Errorf("%d calls to the token servers were refused", r.TokenCallsRefused))
+	}
+	if r.Distribution != nil {
+		errs = append(errs, r.Distribution.verdict())
 	}
 	return errors.Join(errs...)
 }

@@ -39,7 +39,7 @@ func scale(ctx context.Context, chosen options) error {
 		return err
 	}
 	for _, scenario := range scenarios {
-		if chosen.only != "" && !slices.Contains(strings.Split(chosen.only, ","), scenario.name) {
+		if chosen.scenarios != "" && !slices.Contains(strings.Split(chosen.scenarios, ","), scenario.name) {
 			continue
 		}
 		if err := runScenario(ctx, chosen, scenario); err != nil {

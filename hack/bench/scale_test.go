@@ -122,8 +122,8 @@ func TestReport(t *testing.T) {
 	counted := &requests{ByKind: map[string]int{"get secrets": 10}}
 	rate := rateFigures{
 		Overdue:  overdue{Credentials: 10, Seconds: 1, Rank: 1, Places: []place{{0, 0}, {9, 9}}},
-		Operator: work{Rotations: 80, Seconds: 1, requests: counted},
-		Bare:     []work{{Rotations: 90, Seconds: 1, requests: counted}, {Rotations: 110, Seconds: 1, requests: counted}},
+		Operator: turn{Rotations: 80, Seconds: 1, Requests: counted},
+		Bare:     []turn{{Rotations: 90, Seconds: 1, Requests: counted}, {Rotations: 110, Seconds: 1, Requests: counted}},
 	}
 	if err := saveJSON(filepath.Join(dir, "rate.json"), outcome{Figures: rate}); err != nil {
 		t.Fatal(err)

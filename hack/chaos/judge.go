@@ -128,7 +128,7 @@ func (s *stage) permitted(ledger authsim.Ledger) map[string]int {
 }
 
 // untouched are the statuses by which a server or a proxy before it says that it did not look at a request.
-var untouched = []int{301, 302, 303, 307, 308, 403, 404, 405, 429, 503}
+var untouched = []int{307, 308, 403, 404, 405, 429, 503}
 
 // judgeChains counts the chains that were given up: every login after the first one of a user, and what a person was asked for.
 func (s *stage) judgeChains(result *tally, ledger authsim.Ledger, sent []sending) {

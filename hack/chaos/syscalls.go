@@ -203,12 +203,12 @@ func (p *progress) part(ctx context.Context) (string, error) {
 		return sealed, nil
 	case len(p.stage.tokens.sendings()) > p.sent:
 		return inDoubt, nil
+	case !p.claimed && !state.claimed: // also where the file was not begun whole, and cannot say «nothing was sent» yet
+		return beforeClaim, nil
 	case markedFiles > 0:
 		return marked, nil
-	case p.claimed || state.claimed:
-		return claimed, nil
 	}
-	return beforeClaim, nil
+	return claimed, nil
 }
 
 // journalShows counts the whole replies in the journal of the first replica, and the files whose request was about to be sent, but

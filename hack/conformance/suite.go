@@ -110,7 +110,8 @@ func (s *suite) kubectl(ctx context.Context, command string) (string, error) {
 
 // startOperator starts the operator, or the next one where one has ended.
 func (s *suite) startOperator(ctx context.Context) error {
-	operator, err := s.cluster.StartOperator(ctx, s.operatorUser)
+	// These servers take as many requests as come; the thirty a minute that Commerce Layer documents would be an hour's wait.
+	operator, err := s.cluster.StartOperator(ctx, s.operatorUser, "--host-rate=60000")
 	s.operator = operator
 	return err
 }

@@ -25,13 +25,13 @@ func (s set) compile(ctx context.Context, binary string, release release) error 
 	}
 	show.expect(packages)
 	return runGo(ctx, io.Discard, show,
-		"build", "-v", "-trimpath", "-buildvcs=false", "-ldflags", release.linkerFlags(), "-o", binary, s.pkg())
+		"build", "-modfile", s.modfile, "-v", "-trimpath", "-buildvcs=false", "-ldflags", release.linkerFlags(), "-o", binary, s.pkg())
 }
 
 // listPackages returns every package of the binary with what it imports.
 func (s set) listPackages(ctx context.Context, show *progress) (map[string][]string, error) {
 	var list strings.Builder
-	if err := runGo(ctx, &list, show, "list", "-deps", "-f", `{{.ImportPath}} {{join .Imports " "}}`, s.pkg()); err != nil {
+	if err := runGo(ctx, &list, show, "list", "-modfile", s.modfile, "-deps", "-f", `{{.ImportPath}} {{join .Imports " "}}`, s.pkg()); err != nil {
 		return nil, err
 	}
 	imports := map[string][]string{}

@@ -1,6 +1,7 @@
 // Command devcluster builds the control plane that tests and the demo run against, and installs it as etcd,
 // kube-apiserver and kubectl: one binary under three names. "make k8s" calls it. With -set=node it builds what a real
-// node needs besides. What is up to date is left alone.
+// node needs besides; with -modfile=oldest.mod, the same programs of the oldest release that is supported. What is up to
+// date is left alone.
 //
 // Whoever has KUBEBUILDER_ASSETS set keeps the programs that are there.
 package main
@@ -20,12 +21,14 @@ import (
 func main() {
 	out := flag.String("o", filepath.Join("..", "..", "bin", "k8s"), "the directory to install the programs in")
 	name := flag.String("set", "controlplane", "which programs: controlplane or node")
+	modfile := flag.String("modfile", "go.mod", "the requirements to build from: go.mod or oldest.mod")
 	flag.Parse()
 	set, known := sets[*name]
 	if !known {
 		fmt.Fprintf(os.Stderr, "k8s: there is no set %q of programs\n", *name)
 		os.Exit(2)
 	}
+	set.modfile = *modfile
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := set.run(ctx, *out, os.Getenv("KUBEBUILDER_ASSETS"))
 	stop()
@@ -44,11 +47,11 @@ func (s set) run(ctx context.Context, out, assets string) error {
 	if assets != "" && filepath.Clean(assets) != out {
 		return s.useAssets(assets)
 	}
-	release, err := readRelease("go.mod")
+	release, err := readRelease(s.modfile)
 	if err != nil {
 		return err
 	}
-	want, err := fingerprint(".", s.name)
+	want, err := s.fingerprint(".")
 	if err != nil {
 		return err
 	}

@@ -45,7 +45,8 @@ func TestFingerprintFollowsWhatABuildReads(t *testing.T) {
 	dir := t.TempDir()
 	write(t, filepath.Join(dir, "go.mod"), "module m\n")
 	write(t, filepath.Join(dir, "go.sum"), "")
-	before, err := fingerprint(dir, "controlplane")
+	set := set{name: "controlplane", modfile: "go.mod"}
+	before, err := set.fingerprint(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -57,13 +58,14 @@ func TestFingerprintFollowsWhatABuildReads(t *testing.T) {
 		{"main_test.go", false, "tests are not built in"},
 		{"README", false, "text is not built in"},
 		{"go.sum", true, "it decides what is compiled"},
+		{"oldest.mod", false, "another release is built from it"},
 		{"controlplane/main.go", true, "it is compiled"},
 		{"multicall/multicall.go", true, "both sets are made of it"},
 		{"node/main.go", false, "it belongs to the other set"},
 		{"compile.go", true, "it holds the flags of the build"},
 	} {
 		write(t, filepath.Join(dir, step.file), "// "+step.file+"\n")
-		after, err := fingerprint(dir, "controlplane")
+		after, err := set.fingerprint(dir)
 		if err != nil {
 			t.Fatal(err)
 		}

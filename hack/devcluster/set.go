@@ -6,6 +6,7 @@ type set struct {
 	title    string // in messages
 	programs []string
 	stamp    string // the file beside the programs that holds the fingerprint they were built from
+	modfile  string // what they are built from: go.mod, or another one beside it
 }
 
 // The sets. Tests and the demo need the first only, so they do not wait for the second.

@@ -10,11 +10,11 @@ import (
 	"strings"
 )
 
-// fingerprint identifies what a build of one package in the module directory dir would make: its requirements, its
-// sources, these here included, and the Go release and platform.
-func fingerprint(dir, pkg string) (string, error) {
-	files := []string{filepath.Join(dir, "go.mod"), filepath.Join(dir, "go.sum")}
-	for _, pattern := range []string{"*.go", "multicall/*.go", pkg + "/*.go"} {
+// fingerprint identifies what a build of the set in the module directory dir would make: its requirements, its sources,
+// these here included, and the Go release and platform.
+func (s set) fingerprint(dir string) (string, error) {
+	files := []string{filepath.Join(dir, s.modfile), filepath.Join(dir, s.sumfile())}
+	for _, pattern := range []string{"*.go", "multicall/*.go", s.name + "/*.go"} {
 		found, err := filepath.Glob(filepath.Join(dir, pattern))
 		if err != nil {
 			return "", err
@@ -35,6 +35,9 @@ func fingerprint(dir, pkg string) (string, error) {
 	}
 	return hex.EncodeToString(hash.Sum(nil)), nil
 }
+
+// sumfile is where the go command looks for the checksums of what modfile requires.
+func (s set) sumfile() string { return strings.TrimSuffix(s.modfile, ".mod") + ".sum" }
 
 // installed reports whether every program is in dir and was built from want.
 func (s set) installed(dir, want string) bool {

@@ -65,6 +65,8 @@ func mustBeKnown(t *testing.T, page, manifest string) int {
 	switch {
 	case strings.Contains(manifest, "kind: FluentCredential\n"):
 		err, count = yaml.UnmarshalStrict([]byte(manifest), &v1alpha1.FluentCredential{}), 1
+	case strings.Contains(manifest, "kind: FluentToken\n"):
+		err = yaml.UnmarshalStrict([]byte(manifest), &v1alpha1.FluentToken{})
 	case strings.Contains(manifest, "kind: Secret\n"):
 		err = yaml.UnmarshalStrict([]byte(manifest), &corev1.Secret{})
 	}

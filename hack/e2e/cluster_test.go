@@ -82,12 +82,12 @@ func newCluster(t *testing.T) *cluster {
 	c := &cluster{node: node}
 	c.connect(t)
 	t.Logf("the node was ready after %s", time.Since(began).Round(time.Second))
-	for _, image := range []string{operatorName, "authsim", "consumer"} {
+	for _, image := range []string{operatorName, "former", "authsim", "consumer"} {
 		if err := node.Import(ctx, filepath.Join(images, image+".tar")); err != nil {
 			t.Fatal(err)
 		}
 	}
-	c.install(t)
+	c.apply(t, *installer, "")
 	c.steady = newSteady(t, c)
 	t.Logf("the operator was installed and had published a token after %s", time.Since(began).Round(time.Second))
 	return c
@@ -105,14 +105,26 @@ func (c *cluster) connect(t *testing.T) {
 	must(t, err)
 }
 
-// install applies the installer as it is, and then permits the one thing that production does not need: token endpoints with the
-// private addresses of this cluster's Services.
-func (c *cluster) install(t *testing.T) {
+// apply installs manifests, or brings an installation up to them, with the image that they name or another one. One flag is added that
+// production does not need: token endpoints may have the private addresses of this cluster's Services.
+func (c *cluster) apply(t *testing.T, manifests, image string) {
 	t.Helper()
-	c.kubectl(t, "apply", "--server-side", "-f", *installer)
-	c.kubectl(t, "patch", "deployment", operatorName, "-n", operatorNamespace, "--type=json",
-		"-p", `[{"op":"add","path":"/spec/template/spec/containers/0/args/-","value":"--allowed-hosts=10.96.*.*"}]`)
-	c.kubectl(t, "rollout", "status", "deployment", operatorName, "-n", operatorNamespace, "--timeout=3m")
+	text, err := os.ReadFile(manifests)
+	must(t, err)
+	const flags, named = "- --leader-elect\n", "image: fluent-credential-operator:latest\n"
+	for _, expected := range []string{flags, named} {
+		if strings.Count(string(text), expected) != 1 {
+			t.Fatalf("%s: not one %q", manifests, expected)
+		}
+	}
+	changes := []string{flags, flags + "        - --allowed-hosts=10.96.*.*\n"}
+	if image != "" {
+		changes = append(changes, named, "image: "+image+"\n")
+	}
+	changed := filepath.Join(t.TempDir(), "install.yaml")
+	must(t, os.WriteFile(changed, []byte(strings.NewReplacer(changes...).Replace(string(text))), 0o600))
+	c.kubectl(t, "apply", "--server-side", "-f", changed)
+	c.kubectl(t, "rollout", "status", "deployment", operatorName, "-n", operatorNamespace, "--timeout=4m")
 }
 
 // kubectl runs kubectl as an administrator and returns what it printed.

@@ -59,13 +59,18 @@ func projectedVolume(name string) corev1.VolumeSource {
 // startConsumer starts a workload that calls the server with the token it mounts, all the time.
 func (s *tenant) startConsumer(t *testing.T, name string, token corev1.VolumeSource) {
 	t.Helper()
+	s.createConsumer(t, name, token)
+	s.awaitPod(t, name)
+}
+
+func (s *tenant) createConsumer(t *testing.T, name string, token corev1.VolumeSource) {
+	t.Helper()
 	pod := s.pod(name, "localhost/consumer:1", "--url="+s.url+"/api/ping", "--ca=/ca/ca.crt")
 	mount(pod, "token", "/var/run/token", token)
 	mount(pod, "ca", "/ca", corev1.VolumeSource{ConfigMap: &corev1.ConfigMapVolumeSource{
 		LocalObjectReference: corev1.LocalObjectReference{Name: "authsim-ca"},
 	}})
 	s.create(t, pod)
-	s.awaitPod(t, name)
 }
 
 // awaitPod waits until the pod is ready and returns it.

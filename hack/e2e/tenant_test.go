@@ -118,6 +118,12 @@ func (s *tenant) ledger(t *testing.T) authsim.Ledger {
 // newCredential makes a FluentCredential, with changes to its spec, and waits until its first token is published.
 func (s *tenant) newCredential(t *testing.T, changes ...func(*v1alpha1.FluentCredentialSpec)) {
 	t.Helper()
+	s.createCredential(t, credential, changes...)
+	s.awaitSerial(t, 1)
+}
+
+func (s *tenant) createCredential(t *testing.T, name string, changes ...func(*v1alpha1.FluentCredentialSpec)) {
+	t.Helper()
 	spec := v1alpha1.FluentCredentialSpec{
 		Provider: v1alpha1.ProviderSpec{Fluent: &v1alpha1.FluentProvider{
 			BaseURL: v1alpha1.BaseURL(s.url), EndpointOptions: v1alpha1.EndpointOptions{CABundle: string(s.ca)},
@@ -128,8 +134,7 @@ func (s *tenant) newCredential(t *testing.T, changes ...func(*v1alpha1.FluentCre
 	for _, change := range changes {
 		change(&spec)
 	}
-	s.create(t, &v1alpha1.FluentCredential{ObjectMeta: s.meta(credential), Spec: spec})
-	s.awaitSerial(t, 1)
+	s.create(t, &v1alpha1.FluentCredential{ObjectMeta: s.meta(name), Spec: spec})
 }
 
 func (s *tenant) credential(t *testing.T) v1alpha1.FluentCredential {

@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -28,18 +29,24 @@ func must(t *testing.T, err error) {
 // eventually waits until the condition holds; in the end, its last error says why it does not.
 func eventually(t *testing.T, what string, condition func() error) {
 	t.Helper()
-	for deadline := time.Now().Add(patience); ; {
+	within(t, patience, pause, what, condition)
+}
+
+// within waits for so long, and looks every so often.
+func within(t *testing.T, limit, every time.Duration, what string, condition func() error) {
+	t.Helper()
+	for deadline := time.Now().Add(limit); ; {
 		err := condition()
 		if err == nil {
 			return
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("after %s still not: %s: %v", patience, what, err)
+			t.Fatalf("after %s still not: %s: %v", limit, what, err)
 		}
 		select {
 		case <-t.Context().Done():
 			t.Fatal(t.Context().Err())
-		case <-time.After(pause):
+		case <-time.After(every):
 		}
 	}
 }
@@ -51,4 +58,20 @@ func spread(durations []time.Duration) (least, median, most time.Duration) {
 	}
 	sorted := slices.Sorted(slices.Values(durations))
 	return sorted[0], sorted[len(sorted)/2], sorted[len(sorted)-1]
+}
+
+// percentile is the smallest of some durations that so many percent of them do not exceed.
+func percentile(durations []time.Duration, percent int) time.Duration {
+	if len(durations) == 0 {
+		return 0
+	}
+	sorted := slices.Sorted(slices.Values(durations))
+	return sorted[max(0, (len(sorted)*percent+99)/100-1)]
+}
+
+// percentiles are the ones that are told.
+func percentiles(durations []time.Duration) string {
+	least, _, most := spread(durations)
+	return fmt.Sprintf("%s at least, p50 %s, p90 %s, p99 %s, %s at most, of %d",
+		least, percentile(durations, 50), percentile(durations, 90), percentile(durations, 99), most, len(durations))
 }

@@ -71,8 +71,10 @@ func TestChartMakesWhatTheManifestsMake(t *testing.T) {
 			want := objectsOf(t, text)
 			delete(want, "Namespace  "+system)
 			got := rendered(t, test.values...)
-			crd := got["CustomResourceDefinition  fluentcredentials.auth.fluent-credential.dev"]
-			unstructured.RemoveNestedField(crd, "metadata", "annotations", "helm.sh/resource-policy")
+			for _, plural := range []string{"fluentcredentials", "fluenttokens"} {
+				crd := got["CustomResourceDefinition  "+plural+".auth.fluent-credential.dev"]
+				unstructured.RemoveNestedField(crd, "metadata", "annotations", "helm.sh/resource-policy")
+			}
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("(-manifests +chart)\n%s", diff)
 			}

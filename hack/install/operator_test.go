@@ -45,6 +45,12 @@ func (c *cluster) token(t *testing.T, namespace, name string) string {
 	return request.Status.Token
 }
 
+// withToken is the operator, as its service account's token makes it known.
+func (c *cluster) withToken(t *testing.T) *rest.Config {
+	t.Helper()
+	return &rest.Config{Host: c.config.Host, BearerToken: c.token(t, system, operatorName), TLSClientConfig: rest.TLSClientConfig{CAData: c.config.CAData}}
+}
+
 // process is the operator, running with its service account's token and with the flags of its Deployment.
 type process struct {
 	*exec.Cmd
@@ -60,8 +66,7 @@ func (c *cluster) run(t *testing.T) *process {
 		t.Fatal(err)
 	}
 	kubeconfig := filepath.Join(t.TempDir(), "kubeconfig")
-	who := &rest.Config{Host: c.config.Host, BearerToken: c.token(t, system, operatorName), TLSClientConfig: rest.TLSClientConfig{CAData: c.config.CAData}}
-	if err := writeKubeconfig(kubeconfig, who); err != nil {
+	if err := writeKubeconfig(kubeconfig, c.withToken(t)); err != nil {
 		t.Fatal(err)
 	}
 	log, err := os.Create(filepath.Join(t.TempDir(), "operator.log"))

@@ -191,8 +191,11 @@ func TestOperatorChangesItsAnnotationsOnly(t *testing.T) {
 		"pod: a new annotation":   {"it has no business there", operatorUser, patches(pod, annotate("new", `"c"`)), "no annotation but its own"},
 		"pod: annotation removed": {"it has no business there", operatorUser, patches(pod, annotate("a", "null")), "no annotation but its own"},
 		"pod: label":              {"it would move the pod between Services", operatorUser, patches(pod, `{"metadata":{"labels":{"app":"x"}}}`), "changes no labels"},
-		"pod: image":              {"it would run something else", operatorUser, patches(pod, "{"+image+"}"), "what a pod runs"},
-		"somebody else's image":   {"the policy is about the operator", administrator, patches(pod, "{"+image+"}"), ""},
+		"pod: finalizer":          {"the pod would hang", operatorUser, patches(pod, `{"metadata":{"finalizers":["example.com/x"]}}`), "neither finalizers nor owners"},
+		"pod: owner": {"the garbage collector would delete it", operatorUser, patches(pod,
+			`{"metadata":{"ownerReferences":[{"apiVersion":"v1","kind":"ConfigMap","name":"x","uid":"x"}]}}`), "neither finalizers nor owners"},
+		"pod: image":            {"it would run something else", operatorUser, patches(pod, "{"+image+"}"), "what a pod runs"},
+		"somebody else's image": {"the policy is about the operator", administrator, patches(pod, "{"+image+"}"), ""},
 	}
 	for kind, object := range objects {
 		c.create(t, object)
@@ -203,6 +206,13 @@ func TestOperatorChangesItsAnnotationsOnly(t *testing.T) {
 		attempts[kind+": annotation"] = attempt{"it has no business there", operatorUser,
 			patches(object, inTemplate(`"metadata":{"annotations":{"a":"b"}}`)), "no annotation but its own"}
 		attempts[kind+": its own metadata"] = attempt{"it has no business there", operatorUser, patches(object, annotate("a", `"b"`)), "pod template only"}
+	}
+	for field, body := range map[string]string{
+		"Deployment: paused": `{"spec":{"paused":true}}`, "Deployment: strategy": `{"spec":{"strategy":{"type":"Recreate","rollingUpdate":null}}}`,
+		"StatefulSet: strategy": `{"spec":{"updateStrategy":{"type":"OnDelete","rollingUpdate":null}}}`,
+	} {
+		kind, _, _ := strings.Cut(field, ":")
+		attempts[field] = attempt{"it would hold the restart up", operatorUser, patches(objects[kind], body), "pod template only"}
 	}
 	attempts["Deployment: replicas"] = attempt{"it has no business there", operatorUser, patches(objects["Deployment"], `{"spec":{"replicas":0}}`), "pod template only"}
 	c.try(t, attempts)
@@ -221,5 +231,64 @@ func TestPolicyOutlivesWideRights(t *testing.T) {
 	c.create(t, theirs)
 	c.try(t, map[string]attempt{
 		"deletes another's": {"RBAC would let it", operatorUser, deletes(theirs), "writes Secrets of its own only"},
+	})
+}
+
+// TestWhoGivesATokenAwayMayReadIt: a person who may edit FluentCredentials and read no Secret cannot send a token to where they can.
+func TestWhoGivesATokenAwayMayReadIt(t *testing.T) {
+	c := policed(t)
+	namespace := c.namespace(t, "sharing")
+	const editor, owner = "editor@example.com", "owner@example.com"
+	c.grant(t, namespace, editor, rbacv1.PolicyRule{APIGroups: []string{v1alpha1.GroupVersion.Group}, Resources: []string{"fluentcredentials"}, Verbs: []string{"*"}})
+	c.grant(t, namespace, owner,
+		rbacv1.PolicyRule{APIGroups: []string{v1alpha1.GroupVersion.Group}, Resources: []string{"fluentcredentials"}, Verbs: []string{"*"}},
+		rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"secrets"}, ResourceNames: []string{"orders-token"}, Verbs: []string{"get"}})
+	cred := func(name string, allowed *v1alpha1.AllowedNamespaces) *v1alpha1.FluentCredential {
+		return &v1alpha1.FluentCredential{
+			ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name},
+			Spec: v1alpha1.FluentCredentialSpec{
+				Provider:             v1alpha1.ProviderSpec{Fluent: &v1alpha1.FluentProvider{Account: "ACME"}},
+				CredentialsSecretRef: v1alpha1.CredentialsSecretReference{Name: "orders-login"},
+				Target:               v1alpha1.TargetSpec{Name: "orders-token"}, AllowedNamespaces: allowed,
+			},
+		}
+	}
+	web := &v1alpha1.AllowedNamespaces{Names: []string{"web", "api"}}
+	given := cred("given", web)
+	c.create(t, given)
+	probe := cred("probe", web)
+	eventually(t, "the policy is enforced", func() (bool, any) {
+		err := c.as(t, editor).Create(t.Context(), probe.DeepCopy(), client.DryRunAll)
+		return apierrors.IsForbidden(err) && strings.Contains(err.Error(), "must be permitted to read"), err
+	})
+	other := cred("other", web)
+	other.Spec.Target.Name = "another-token"
+	all := &v1alpha1.AllowedNamespaces{Selector: &metav1.LabelSelector{}}
+	const refused = "must be permitted to read its Secret"
+	c.try(t, map[string]attempt{
+		"editor gives nothing":       {"an ordinary credential", editor, creates(cred("plain", nil)), ""},
+		"editor gives to nobody":     {"that is nothing", editor, creates(cred("plain", &v1alpha1.AllowedNamespaces{})), ""},
+		"editor gives by name":       {"they could not read it here", editor, creates(probe), refused},
+		"editor gives by selector":   {"they could not read it here", editor, creates(cred("probe", all)), refused},
+		"editor adds a namespace":    {"they could not read it here", editor, patches(given, `{"spec":{"allowedNamespaces":{"names":["web","api","mine"]}}}`), refused},
+		"editor adds a selector":     {"they could not read it here", editor, patches(given, `{"spec":{"allowedNamespaces":{"selector":{}}}}`), refused},
+		"editor takes one away":      {"nobody gets anything by it", editor, patches(given, `{"spec":{"allowedNamespaces":{"names":["web"]}}}`), ""},
+		"editor takes all away":      {"nobody gets anything by it", editor, patches(given, `{"spec":{"allowedNamespaces":null}}`), ""},
+		"editor changes the rest":    {"what is given stays given", editor, patches(given, `{"spec":{"suspend":true}}`), ""},
+		"owner gives":                {"they may read that Secret", owner, creates(probe), ""},
+		"owner gives another Secret": {"they may read one by name only", owner, creates(other), refused},
+		"the operator's finalizer":   {"it changes no spec", operatorUser, patches(given, `{"metadata":{"finalizers":["auth.fluent-credential.dev/release"]}}`), ""},
+	})
+}
+
+// grant gives a person rules in a namespace.
+func (c *cluster) grant(t *testing.T, namespace, user string, rules ...rbacv1.PolicyRule) {
+	t.Helper()
+	name := strings.ReplaceAll(user, "@", "-at-")
+	c.create(t, &rbacv1.Role{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name}, Rules: rules})
+	c.create(t, &rbacv1.RoleBinding{
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name},
+		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: name},
+		Subjects:   []rbacv1.Subject{{Kind: "User", APIGroup: rbacv1.GroupName, Name: user}},
 	})
 }

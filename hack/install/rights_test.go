@@ -4,7 +4,6 @@ import (
 	"crypto/tls"
 	"fmt"
 	"net/http"
-	"strings"
 	"testing"
 	"time"
 
@@ -12,11 +11,11 @@ import (
 	authorizationv1 "k8s.io/api/authorization/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/fluent-credential/operator/api/v1alpha1"
+	"github.com/fluent-credential/operator/hack/install/rights"
 )
 
 // TestOperatorWithItsRights runs the operator with the token of its service account, under the policies, and has it do everything that
@@ -140,95 +139,34 @@ func TestOperatorForNamespaces(t *testing.T) {
 	}
 }
 
-// right is something that the operator may do, or not.
-type right struct {
-	verb, resource, namespace string
-	byDefault, forNamespaces  bool
-	why                       string
-}
-
-// rights is the table of docs/install.md. Where the overlay for namespaces gives something, it gives it in "shop".
-var rights = []right{
-	{"get", "secrets", "shop", true, true, "logins and states are read live"},
-	{"list", "secrets", "shop", true, true, "the metadata is watched"},
-	{"watch", "secrets", "shop", true, true, "the metadata is watched"},
-	{"create", "secrets", "shop", true, true, "states and workload Secrets"},
-	{"update", "secrets", "shop", true, true, "the claim and the commit"},
-	{"patch", "secrets", "shop", true, true, "the publication"},
-	{"delete", "secrets", "shop", true, true, "of a FluentCredential that is gone"},
-	{"deletecollection", "secrets", "shop", false, false, "it deletes one by one"},
-	{"get", "secrets", "elsewhere", true, false, "no right on Secrets elsewhere"},
-	{"list", "secrets", "elsewhere", true, false, "no right on Secrets elsewhere"},
-	{"create", "secrets", "elsewhere", true, false, "no right on Secrets elsewhere"},
-	{"delete", "secrets", "elsewhere", true, false, "no right on Secrets elsewhere"},
-	{"list", "secrets", "", true, false, "of all namespaces"},
-	{"get", "secrets", "kube-system", true, false, "no right on Secrets elsewhere"},
-	{"get", "secrets", system, true, true, "login guards and the journal's key"},
-	{"update", "secrets", system, true, true, "login guards"},
-	{"list", "secrets", system, true, false, "it knows the names"},
-	{"delete", "secrets", system, true, false, "guards stay"},
-	{"get", "fluentcredentials.auth.fluent-credential.dev", "shop", true, true, "is a login's owner still there?"},
-	{"watch", "fluentcredentials.auth.fluent-credential.dev", "shop", true, true, "its work"},
-	{"watch", "fluentcredentials.auth.fluent-credential.dev", "elsewhere", true, false, "not its work"},
-	{"patch", "fluentcredentials.auth.fluent-credential.dev", "shop", true, true, "the finalizer"},
-	{"patch", "fluentcredentials.auth.fluent-credential.dev/status", "shop", true, true, "the status"},
-	{"create", "fluentcredentials.auth.fluent-credential.dev", "shop", false, false, "people do"},
-	{"delete", "fluentcredentials.auth.fluent-credential.dev", "shop", false, false, "people do"},
-	{"list", "pods", "shop", true, true, "who mounts what"},
-	{"patch", "pods", "shop", true, true, "the nudge"},
-	{"patch", "pods", "elsewhere", true, false, "not its work"},
-	{"get", "pods", "shop", false, false, "the watch is enough"},
-	{"create", "pods", "shop", false, false, "it runs nothing"},
-	{"delete", "pods", "shop", false, false, "it ends nothing"},
-	{"create", "pods/exec", "shop", false, false, "it looks into nothing"},
-	{"get", "pods/log", "shop", false, false, "it looks into nothing"},
-	{"patch", "deployments.apps", "shop", true, true, "the restart"},
-	{"patch", "statefulsets.apps", "shop", true, true, "the restart"},
-	{"patch", "daemonsets.apps", "shop", true, true, "the restart"},
-	{"list", "deployments.apps", "shop", false, false, "they are named"},
-	{"create", "deployments.apps", "shop", false, false, "it runs nothing"},
-	{"create", "events.events.k8s.io", "shop", true, true, "what happened"},
-	{"create", "leases.coordination.k8s.io", system, true, true, "the first leader"},
-	{"delete", "leases.coordination.k8s.io", system, false, false, "it is given back by an update"},
-	{"create", "leases.coordination.k8s.io", "shop", false, false, "the lease is in its own namespace"},
-	{"create", "tokenreviews.authentication.k8s.io", "", true, true, "who scrapes?"},
-	{"create", "subjectaccessreviews.authorization.k8s.io", "", true, true, "may they?"},
-	{"create", "serviceaccounts/token", system, false, false, "it is nobody else"},
-	{"impersonate", "users", "", false, false, "it is nobody else"},
-	{"bind", "clusterroles.rbac.authorization.k8s.io", "", false, false, "it gives no rights"},
-	{"patch", "validatingadmissionpolicies.admissionregistration.k8s.io", "", false, false, "it cannot let itself off"},
-	{"delete", "customresourcedefinitions.apiextensions.k8s.io", "", false, false, "people do"},
-	{"get", "configmaps", system, false, false, "it reads none"},
-	{"list", "nodes", "", false, false, "it looks at none"},
-}
-
-// TestRights asks the API server's authorizer for every row of the table, under both installations.
+// TestRights asks the API server's authorizer for every row of the table, and tries it with the operator's token, under both
+// installations.
 func TestRights(t *testing.T) {
-	clusters := map[string]*cluster{"by default": shared(t, byDefault), "for namespaces": shared(t, forNamespaces)}
-	for installation, c := range clusters {
-		for _, row := range rights {
-			want := row.byDefault
+	for installation, c := range map[string]*cluster{"by default": shared(t, byDefault), "for namespaces": shared(t, forNamespaces)} {
+		who := c.withToken(t)
+		for _, row := range rights.Table {
+			want := row.ByDefault
 			if installation == "for namespaces" {
-				want = row.forNamespaces
+				want = row.ForNamespaces
 			}
 			if got := c.may(t, row); got != want {
-				t.Errorf("%s: may %s %s in %q: %t, want %t: %s", installation, row.verb, row.resource, row.namespace, got, want, row.why)
+				t.Errorf("%s: may %s %s in %q: %t, want %t: %s", installation, row.Verb, row.Resource, row.Namespace, got, want, row.Why)
+			}
+			got, err := row.Attempt(t.Context(), who)
+			if err != nil || got != want {
+				t.Errorf("%s: could %s %s in %q: %t, want %t: %s: %v", installation, row.Verb, row.Resource, row.Namespace, got, want, row.Why, err)
 			}
 		}
 	}
 }
 
-func (c *cluster) may(t *testing.T, row right) bool {
+func (c *cluster) may(t *testing.T, row rights.Right) bool {
 	t.Helper()
-	resource, group, _ := strings.Cut(row.resource, ".")
-	group, sub, isSub := strings.Cut(group, "/")
-	if !isSub {
-		resource, sub, _ = strings.Cut(resource, "/")
-	}
+	resource, group, subresource := row.Split()
 	review := &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{
 		User: operatorUser, Groups: []string{"system:authenticated", "system:serviceaccounts", "system:serviceaccounts:" + system},
 		ResourceAttributes: &authorizationv1.ResourceAttributes{
-			Verb: row.verb, Group: group, Resource: resource, Subresource: sub, Namespace: row.namespace,
+			Verb: row.Verb, Group: group, Resource: resource, Subresource: subresource, Namespace: row.Namespace,
 		},
 	}}
 	if err := c.admin.Create(t.Context(), review); err != nil {
@@ -237,43 +175,21 @@ func (c *cluster) may(t *testing.T, row right) bool {
 	return review.Status.Allowed
 }
 
-// TestAttemptsElsewhere makes real attempts where the overlay for namespaces gives no right.
-func TestAttemptsElsewhere(t *testing.T) {
-	c := shared(t, forNamespaces)
-	operator := c.operator(t)
-	for _, namespace := range []string{"default", "kube-system", ""} {
-		attempts := map[string]error{
-			"list Secrets":           operator.List(t.Context(), &corev1.SecretList{}, client.InNamespace(namespace)),
-			"list FluentCredentials": operator.List(t.Context(), &v1alpha1.FluentCredentialList{}, client.InNamespace(namespace)),
-			"list pods":              operator.List(t.Context(), &corev1.PodList{}, client.InNamespace(namespace)),
-		}
-		if namespace != "" {
-			attempts["read a Secret"] = operator.Get(t.Context(), client.ObjectKey{Namespace: namespace, Name: "any"}, &corev1.Secret{})
-			attempts["create a Secret"] = operator.Create(t.Context(), stateSecret(namespace, "any"))
-		}
-		for what, err := range attempts {
-			if !apierrors.IsForbidden(err) {
-				t.Errorf("%s in %q: %v, want it refused", what, namespace, err)
-			}
-		}
-	}
-	if err := operator.List(t.Context(), &corev1.SecretList{}, client.InNamespace("shop")); err != nil {
-		t.Errorf("and where it works: %v", err)
-	}
-}
-
-// TestPeople asks who may do what with FluentCredentials: the aggregated roles of Kubernetes include them. There is no controller here
+// TestPeople asks who may do what with FluentCredentials and FluentTokens: the aggregated roles of Kubernetes include them. There is no controller here
 // that aggregates, so the labels are looked at, and the rules by binding the roles themselves.
 func TestPeople(t *testing.T) {
 	c := shared(t, byDefault)
 	namespace := c.namespace(t, "people")
 	for role, test := range map[string]struct {
-		labels []string
-		may    []string
-		mayNot []string
+		resource string
+		labels   []string
+		may      []string
+		mayNot   []string
 	}{
-		"fluent-credential-viewer": {[]string{"view"}, []string{"get", "list", "watch"}, []string{"create", "patch", "delete"}},
-		"fluent-credential-editor": {[]string{"edit", "admin"}, []string{"get", "list", "watch", "create", "update", "patch", "delete"}, nil},
+		"fluent-credential-viewer": {"fluentcredentials", []string{"view"}, []string{"get", "list", "watch"}, []string{"create", "patch", "delete"}},
+		"fluent-credential-editor": {"fluentcredentials", []string{"edit", "admin"}, []string{"get", "list", "watch", "create", "update", "patch", "delete"}, nil},
+		"fluent-token-viewer":      {"fluenttokens", []string{"view"}, []string{"get", "list", "watch"}, []string{"create", "patch", "delete"}},
+		"fluent-token-editor":      {"fluenttokens", []string{"edit", "admin"}, []string{"get", "list", "watch", "create", "update", "patch", "delete"}, nil},
 	} {
 		found := &rbacv1.ClusterRole{}
 		if !c.get(t, found, "", role) {
@@ -289,18 +205,18 @@ func TestPeople(t *testing.T) {
 			RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: role},
 			Subjects:   []rbacv1.Subject{{Kind: "User", APIGroup: rbacv1.GroupName, Name: role + "@example.com"}},
 		})
-		c.people(t, namespace, role+"@example.com", test.may, true)
-		c.people(t, namespace, role+"@example.com", test.mayNot, false)
+		c.people(t, namespace, role+"@example.com", test.resource, test.may, true)
+		c.people(t, namespace, role+"@example.com", test.resource, test.mayNot, false)
 	}
 }
 
-func (c *cluster) people(t *testing.T, namespace, user string, verbs []string, want bool) {
+func (c *cluster) people(t *testing.T, namespace, user, resource string, verbs []string, want bool) {
 	t.Helper()
 	for _, verb := range verbs {
-		eventually(t, fmt.Sprintf("%s may %s: %t", user, verb, want), func() (bool, any) {
+		eventually(t, fmt.Sprintf("%s may %s %s: %t", user, verb, resource, want), func() (bool, any) {
 			review := &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{
 				User: user, ResourceAttributes: &authorizationv1.ResourceAttributes{
-					Verb: verb, Group: v1alpha1.GroupVersion.Group, Resource: "fluentcredentials", Namespace: namespace,
+					Verb: verb, Group: v1alpha1.GroupVersion.Group, Resource: resource, Namespace: namespace,
 				},
 			}}
 			if err := c.admin.Create(t.Context(), review); err != nil {

@@ -26,13 +26,14 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
 
 	"github.com/fluent-credential/operator/api/v1alpha1"
+	"github.com/fluent-credential/operator/hack/install/rights"
 )
 
 // Where the manifests put the operator.
 const (
-	system       = "fluent-credential-system"
+	system       = rights.System
 	operatorName = "fluent-credential-operator"
-	operatorUser = "system:serviceaccount:" + system + ":" + operatorName
+	operatorUser = rights.Account
 )
 
 func root(parts ...string) string { return filepath.Join(append([]string{"..", ".."}, parts...)...) }
@@ -95,7 +96,7 @@ func (c *cluster) apply(text string) error {
 	if err != nil {
 		return fmt.Errorf("%w: %s", err, out)
 	}
-	out, err = c.kubectl(c.config, "", "wait", "--for=condition=Established", "--timeout=60s", "crd/fluentcredentials.auth.fluent-credential.dev")
+	out, err = c.kubectl(c.config, "", "wait", "--for=condition=Established", "--timeout=60s", "crd/fluentcredentials.auth.fluent-credential.dev", "crd/fluenttokens.auth.fluent-credential.dev")
 	if err != nil {
 		return fmt.Errorf("%w: %s", err, out)
 	}

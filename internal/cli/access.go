@@ -20,9 +20,13 @@ type access struct {
 // inEveryNamespace is what the operator does where it looks after FluentCredentials: the rules of config/rbac/role.yaml.
 var inEveryNamespace = []access{
 	{"", "secrets", "", []string{"get", "list", "watch", "create", "update", "patch", "delete"}, ""},
+	{"", "namespaces", "", []string{"get", "list", "watch"}, ""},
 	{groupName, "fluentcredentials", "", []string{"get", "list", "watch", "patch"}, ""},
 	{groupName, "fluentcredentials", "status", []string{"patch"}, ""},
 	{groupName, "fluentcredentials", "finalizers", []string{"update"}, ""},
+	{groupName, "fluenttokens", "", []string{"get", "list", "watch", "patch"}, ""},
+	{groupName, "fluenttokens", "status", []string{"patch"}, ""},
+	{groupName, "fluenttokens", "finalizers", []string{"update"}, ""},
 	{"events.k8s.io", "events", "", []string{"create", "patch"}, ""},
 }
 

@@ -38,7 +38,11 @@ var advice = map[string]string{
 	v1alpha1.ReasonJournalUnwritable:  "Look at the volume behind the operator's flag --journal-dir: it is full, or read-only. Nothing is spent meanwhile.",
 	v1alpha1.ReasonStateInvalid: "Undo the edit of the state Secret and run kubectl fluent rotate {name} -n {namespace}, or log in anew: " +
 		"kubectl fluent login {name} -n {namespace}",
-	v1alpha1.ReasonSuspended: "Nothing while it is meant to be so; else: kubectl fluent resume {name} -n {namespace}",
+	v1alpha1.ReasonNotAllowed: "Ask the owner of FluentCredential {credential} in namespace {owner} to add {namespace} to its " +
+		"spec.allowedNamespaces.names; or correct spec.credentialRef.",
+	v1alpha1.ReasonCredentialNotReady:   "Look at the credential: kubectl fluent status {credential} -n {owner}",
+	v1alpha1.ReasonNamespacesUnreadable: "List the namespaces in spec.allowedNamespaces.names: this operator sees no labels of namespaces.",
+	v1alpha1.ReasonSuspended:            "Nothing while it is meant to be so; else: kubectl fluent resume {name} -n {namespace}",
 
 	reasonUnobserved: "See whether the operator is at work: kubectl fluent doctor",
 	reasonDeleting:   "If it hangs, the operator is not there to let it go: kubectl fluent doctor",
@@ -46,12 +50,15 @@ var advice = map[string]string{
 
 // adviceFor is the advice for one FluentCredential. A reason that a newer operator made up has none.
 func adviceFor(reason string, cred *v1alpha1.FluentCredential) string {
+	return advise(reason,
+		"{name}", cred.Name, "{namespace}", cred.Namespace, "{login}", cred.Spec.CredentialsSecretRef.Name, "{target}", cred.TargetName(),
+		"{credential}", cred.Name, "{owner}", cred.Namespace)
+}
+
+func advise(reason string, words ...string) string {
 	text, ok := advice[reason]
 	if !ok {
 		return "This kubectl fluent does not know the reason " + reason + ": it is older than the operator. Read the message."
 	}
-	return strings.NewReplacer(
-		"{name}", cred.Name, "{namespace}", cred.Namespace,
-		"{login}", cred.Spec.CredentialsSecretRef.Name, "{target}", cred.TargetName(),
-	).Replace(text)
+	return strings.NewReplacer(words...).Replace(text)
 }

@@ -38,9 +38,9 @@ func (s *session) check() *cobra.Command {
 		Short: "Find out what would go wrong, without spending anything",
 		Long: `Find out what would go wrong with a credential: is it valid, does its login hold what a grant needs, does its endpoint answer with a
 trusted certificate and does the operator's policy allow it, may the operator write the target and does nobody else have it, do the
-templates render. No login is tried and no token is spent. A FILE may be a directory, or - for the standard input; it may hold the
-credentials Secret too. The endpoint is tried from this machine: the operator's network may differ. The exit code is 3 where
-something would fail.`,
+templates render. Of a FluentToken, in a FILE or as ftok/NAME: does the credential allow its namespace, and is its target free. No login
+is tried and no token is spent. A FILE may be a directory, or - for the standard input; it may hold the credentials Secret too. The
+endpoint is tried from this machine: the operator's network may differ. The exit code is 3 where something would fail.`,
 		Example: checkExample, Args: args(cobra.MaximumNArgs(1)), ValidArgsFunction: s.completeNamesAndFiles,
 		RunE: func(command *cobra.Command, args []string) error { return o.run(command.Context(), args) },
 	}
@@ -50,11 +50,12 @@ something would fail.`,
 	return command
 }
 
-// candidate is a FluentCredential to be checked, and what came with it in its file.
+// candidate is a FluentCredential or a FluentToken to be checked, and what came with it in its file.
 type candidate struct {
 	cred     *v1alpha1.FluentCredential
-	supplied *corev1.Secret // its login; nil: it is in the cluster, if anywhere
-	fresh    bool           // it is from a file
+	token    *v1alpha1.FluentToken // instead of cred
+	supplied *corev1.Secret        // its login; nil: it is in the cluster, if anywhere
+	fresh    bool                  // it is from a file
 }
 
 func (o *checkOptions) run(ctx context.Context, args []string) error {
@@ -71,6 +72,11 @@ func (o *checkOptions) run(ctx context.Context, args []string) error {
 	}
 	found := &findings{}
 	for _, each := range candidates {
+		if each.token != nil {
+			look := &tokenInspection{findings: found, cluster: cluster, token: each.token, candidates: candidates}
+			look.run(ctx, each.fresh)
+			continue
+		}
 		look := &inspection{session: o.session, findings: found, cluster: cluster, candidate: each}
 		if len(candidates) > 1 {
 			look.prefix = each.cred.Name + ": "
@@ -155,6 +161,7 @@ func (i *inspection) checkTemplates() {
 // grants are the ways to a first token that a login allows.
 func grants(api provider.API, login token.Login) []token.Grant {
 	var ways []token.Grant
+	known := !login.ClientSecret.IsZero() || login.ClientID != "" && api.ClientActsAlone()
 	for _, way := range []struct {
 		grant token.Grant
 		has   bool
@@ -162,7 +169,7 @@ func grants(api provider.API, login token.Login) []token.Grant {
 		{token.RefreshToken, !login.Refresh.IsZero()},
 		{token.AuthorizationCode, !login.Code.IsZero()},
 		{token.Password, login.Username != "" && !login.Password.IsZero()},
-		{token.ClientCredentials, login.Username == "" && !login.ClientSecret.IsZero() && login.Refresh.IsZero() && login.Code.IsZero()},
+		{token.ClientCredentials, login.Username == "" && known && login.Refresh.IsZero() && login.Code.IsZero()},
 	} {
 		if way.has && api.Supports(way.grant) {
 			ways = append(ways, way.grant)

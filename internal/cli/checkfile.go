@@ -31,6 +31,10 @@ func (o *checkOptions) candidates(ctx context.Context, cluster client.Client, ar
 	if file != "" {
 		return o.read(file, namespace)
 	}
+	if name, isToken := tokenName(args[0]); isToken {
+		token, err := o.findToken(ctx, cluster, name)
+		return []candidate{{token: token}}, err
+	}
 	cred, err := findOne(ctx, cluster, namespace, args[0])
 	return []candidate{{cred: cred}}, err
 }
@@ -38,6 +42,9 @@ func (o *checkOptions) candidates(ctx context.Context, cluster client.Client, ar
 // isFile tells a file from a name: no FluentCredential's name has a slash, but for its kind, or is that of a file here.
 func isFile(argument string) bool {
 	if name, err := bareName(argument); err == nil && name != argument {
+		return false
+	}
+	if _, isToken := tokenName(argument); isToken {
 		return false
 	}
 	if argument == "-" || strings.ContainsRune(argument, os.PathSeparator) {
@@ -50,6 +57,7 @@ func isFile(argument string) bool {
 // read decodes manifests as kubectl does: files, directories, several documents, the standard input.
 func (o *checkOptions) read(file, namespace string) ([]candidate, error) {
 	var creds []*v1alpha1.FluentCredential
+	var found []candidate
 	logins := map[key]*corev1.Secret{}
 	infos, err := resource.NewLocalBuilder().WithScheme(newScheme(), v1alpha1.GroupVersion, corev1.SchemeGroupVersion).Local().
 		FilenameParam(false, &resource.FilenameOptions{Filenames: []string{file}, Recursive: true}).
@@ -62,15 +70,17 @@ func (o *checkOptions) read(file, namespace string) ([]candidate, error) {
 		case *v1alpha1.FluentCredential:
 			inNamespace(object, namespace)
 			creds = append(creds, object)
+		case *v1alpha1.FluentToken:
+			inNamespace(object, namespace)
+			found = append(found, candidate{token: object, fresh: true})
 		case *corev1.Secret:
 			inNamespace(object, namespace)
 			logins[client.ObjectKeyFromObject(object)] = stored(object)
 		}
 	}
-	if len(creds) == 0 {
-		return nil, usage("%s holds no FluentCredential", file)
+	if len(creds)+len(found) == 0 {
+		return nil, usage("%s holds no FluentCredential and no FluentToken", file)
 	}
-	var found []candidate
 	for _, cred := range creds {
 		login := logins[key{Namespace: cred.Namespace, Name: cred.Spec.CredentialsSecretRef.Name}]
 		found = append(found, candidate{cred: cred, supplied: login, fresh: true})

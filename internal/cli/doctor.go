@@ -66,6 +66,7 @@ func (o *doctorOptions) run(ctx context.Context) error {
 		{"leader", visit.examineLeases},
 		{"journal", visit.examineJournal},
 		{"credentials", visit.examineCredentials},
+		{"tokens", visit.examineTokens},
 		{"state", visit.examineStates},
 	} {
 		visit.about(step.check)

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -35,8 +36,8 @@ func (s *session) list() *cobra.Command {
 		Use: "list [NAME ...]", Aliases: []string{"ls", "get"},
 		Short: "List credentials by urgency, with the time that is left",
 		Long: `List credentials by urgency: those without a valid token first, then those whose next refresh needs a person, then those that are
-tried again, then the suspended ones, then all others. Of equals, the one that expires first comes first. On a terminal, red has no
-valid token, yellow soon may have none, and cyan is suspended.`,
+tried again, then the suspended ones, then all others. Of equals, the one that expires first comes first. FluentTokens are listed below
+them, those without a token first. On a terminal, red has no valid token, yellow soon may have none, and cyan is suspended.`,
 		Example: listExample, Args: args(cobra.ArbitraryArgs), ValidArgsFunction: s.completeNames,
 		RunE: func(command *cobra.Command, names []string) error { return o.run(command.Context(), names) },
 	}
@@ -51,30 +52,43 @@ func (o *listOptions) run(ctx context.Context, names []string) error {
 	if len(names) > 0 && (o.allNamespaces || o.selector != "") {
 		return usage("a NAME goes with neither -A nor -l")
 	}
-	_, found, err := o.pick(ctx, names, o.selection)
+	cluster, found, err := o.pick(ctx, names, o.selection)
 	if err != nil {
 		return err
 	}
+	var tokens []v1alpha1.FluentToken
+	if len(names) == 0 {
+		if tokens, err = o.findTokens(ctx, cluster, o.selection); err != nil {
+			return err
+		}
+	}
 	now := o.now()
 	byUrgency(found, now)
-	if err := o.show(found, now); err != nil {
+	if err := o.show(found, tokens, now); err != nil {
 		return err
 	}
-	if o.exitCode && len(found) > 0 && urgencyOf(&found[0], now).needsPerson() {
+	needed := len(found) > 0 && urgencyOf(&found[0], now).needsPerson() ||
+		slices.ContainsFunc(tokens, func(token v1alpha1.FluentToken) bool { return tokenNeedsPerson(&token) })
+	if o.exitCode && needed {
 		return attention()
 	}
 	return nil
 }
 
-func (o *listOptions) show(found []v1alpha1.FluentCredential, now time.Time) error {
+// show prints the credentials; on a screen, the FluentTokens below them.
+func (o *listOptions) show(found []v1alpha1.FluentCredential, tokens []v1alpha1.FluentToken, now time.Time) error {
 	if format := o.output.format(); format != "" && format != "wide" {
 		return o.showObjects(found)
 	}
 	if len(found) == 0 {
 		fmt.Fprintln(o.ErrOut, "No FluentCredentials found.")
-		return nil
+	} else {
+		o.printTable(o.table(found, now))
 	}
-	o.printTable(o.table(found, now))
+	if len(tokens) > 0 {
+		fmt.Fprintln(o.Out)
+		o.printTable(o.tokenTable(tokens, now))
+	}
 	return nil
 }
 

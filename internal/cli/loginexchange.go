@@ -65,6 +65,9 @@ func (t *attempt) verdictOn(answer provider.Answer) error {
 		return failWith(exitFailed, "the API asks to come back later%s: %s", in(answer.RetryAfter), said)
 	case token.Unsent:
 		return failWith(exitFailed, "the API cannot be reached: %s\nNothing was sent: try again.", said)
+	case token.Declined:
+		return failWith(exitRefused, "the API refused: %s\nIt does not say what that means for what was sent: a password may count as a "+
+			"refused login, and a code as used.", said)
 	case token.Unknown, token.Granted:
 	}
 	return failWith(exitFailed, "the API's answer is not to be had: %s\nThe login may have been counted: wait a moment before the next try.", said)

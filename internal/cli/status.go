@@ -30,7 +30,7 @@ func (s *session) status() *cobra.Command {
 		Use: "status NAME [NAME ...]", Aliases: []string{"describe", "explain"},
 		Short: "Tell the story of a credential: what happened, the cause, what to do",
 		Long: `Tell the story of a credential: what happened and what is to come, from its status and its events, then the cause of its state, and
-what to do about it. The exit code is 3 where it needs a person.`,
+what to do about it. A FluentToken is named with its kind: ftok/NAME. The exit code is 3 where it needs a person.`,
 		Example: statusExample, Args: args(cobra.MinimumNArgs(1)), ValidArgsFunction: s.completeNames,
 		RunE: func(command *cobra.Command, names []string) error { return o.run(command.Context(), names) },
 	}
@@ -62,14 +62,18 @@ func (o *statusOptions) run(ctx context.Context, names []string) error {
 	if err := o.validate(); err != nil {
 		return err
 	}
-	cluster, found, err := o.pick(ctx, names, selection{})
+	cluster, err := o.client()
 	if err != nil {
 		return err
 	}
-	stories, needed := make([]story, len(found)), false
-	for i := range found {
-		stories[i] = storyOf(ctx, cluster, &found[i], o.now())
-		needed = needed || stories[i].NeedsPerson
+	var stories []any
+	needed := false
+	for _, name := range names {
+		told, needs, err := o.story(ctx, cluster, name)
+		if err != nil {
+			return err
+		}
+		stories, needed = append(stories, told), needed || needs
 	}
 	if err := o.show(stories); err != nil {
 		return err
@@ -78,6 +82,24 @@ func (o *statusOptions) run(ctx context.Context, names []string) error {
 		return attention()
 	}
 	return nil
+}
+
+// story is that of a FluentCredential, or of a FluentToken, and whether it needs a person.
+func (o *statusOptions) story(ctx context.Context, cluster client.Client, name string) (any, bool, error) {
+	if name, isToken := tokenName(name); isToken {
+		token, err := o.findToken(ctx, cluster, name)
+		if err != nil {
+			return nil, false, err
+		}
+		told := tokenStoryOf(token, o.now())
+		return &told, told.NeedsPerson, nil
+	}
+	found, err := o.find(ctx, cluster, []string{name}, selection{})
+	if err != nil {
+		return nil, false, err
+	}
+	told := storyOf(ctx, cluster, &found[0], o.now())
+	return &told, told.NeedsPerson, nil
 }
 
 func storyOf(ctx context.Context, from client.Reader, cred *v1alpha1.FluentCredential, now time.Time) story {
@@ -96,7 +118,7 @@ func storyOf(ctx context.Context, from client.Reader, cred *v1alpha1.FluentCrede
 }
 
 // show prints one story as it is, and several as a list.
-func (o *statusOptions) show(stories []story) error {
+func (o *statusOptions) show(stories []any) error {
 	var data any = stories
 	if len(stories) == 1 {
 		data = stories[0]
@@ -106,22 +128,36 @@ func (o *statusOptions) show(stories []story) error {
 			if i > 0 {
 				fmt.Fprintln(o.Out)
 			}
-			o.tell(&stories[i])
+			switch told := stories[i].(type) {
+			case *story:
+				o.tell(told)
+			case *tokenStory:
+				o.tellToken(told)
+			}
 		}
 	})
 }
 
 func (o *statusOptions) tell(told *story) {
 	paint, now := o.painter(), o.now()
-	fmt.Fprintf(o.Out, "%s\n", paint(bold, told.Namespace+"/"+told.Name))
+	o.printHeading(told.Namespace + "/" + told.Name)
 	o.printTable(factsOf(told, now))
 	fmt.Fprintf(o.Out, "\n%s\n", paint(bold, "Timeline"))
 	o.printTable(timelineRows(told.Timeline, now))
 	for _, note := range told.Notes {
 		fmt.Fprintln(o.Out, "  note:", note)
 	}
-	fmt.Fprintf(o.Out, "\n%s\n  %s\n", paint(bold, "Cause"), paint(colourOf(told.urgency), told.Cause.Reason+": "+told.Cause.Message))
-	fmt.Fprintf(o.Out, "\n%s\n  %s\n", paint(bold, "What to do"), told.Advice)
+	o.printEnd(paint(colourOf(told.urgency), told.Cause.Reason+": "+told.Cause.Message), told.Advice)
+}
+
+func (o *statusOptions) printHeading(title string) {
+	fmt.Fprintf(o.Out, "%s\n", o.painter()(bold, title))
+}
+
+func (o *statusOptions) printEnd(cause, advice string) {
+	paint := o.painter()
+	fmt.Fprintf(o.Out, "\n%s\n  %s\n", paint(bold, "Cause"), cause)
+	fmt.Fprintf(o.Out, "\n%s\n  %s\n", paint(bold, "What to do"), advice)
 }
 
 func factsOf(told *story, now time.Time) []row {
@@ -133,6 +169,9 @@ func factsOf(told *story, now time.Time) []row {
 			line("Expires", stamp(known.ExpirationTime)+" ("+fromNow(known.ExpirationTime.Time, now, "in ", "")+")"))
 	}
 	rows = append(rows, line("Next refresh", nextRefresh(told.cred, now)))
+	if shared := told.cred.Status.Consumers; shared != nil {
+		rows = append(rows, line("Consumers", fmt.Sprintf("%d of %d FluentTokens have the newest token", shared.Current, shared.Total)))
+	}
 	for _, condition := range told.Conditions {
 		rows = append(rows, line(condition.Type, string(condition.Status)+", "+condition.Reason))
 	}

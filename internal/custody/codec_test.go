@@ -30,7 +30,7 @@ func fullState() State {
 		Salt: "0123456789abcdef", Serial: 17,
 		Token: &Token{
 			Access: token.NewSecret("access-17"), Type: "bearer", Scope: "api", Grant: token.RefreshToken,
-			Obtained: noon, Expires: noon.Add(30 * time.Minute), Refresh: noon.Add(19*time.Minute + 500*time.Millisecond),
+			Obtained: noon, Expires: noon.Add(30 * time.Minute), Latest: noon.Add(31 * time.Minute), Refresh: noon.Add(19*time.Minute + 500*time.Millisecond),
 			Inputs: "hash-of-inputs", User: "hash-of-user",
 			Identity: token.Identity{
 				RetailerID: "5", Roles: []string{"RETAILER", "STORE"}, FirstName: "Fluent", LastName: "Commerce",
@@ -214,5 +214,18 @@ func TestSecretsAreInNoOtherField(t *testing.T) {
 		if bytes.Contains(plain, []byte(`"`+value+`"`)) {
 			t.Errorf("a State shows a secret when it is encoded: %s", plain)
 		}
+	}
+}
+
+// TestLatestEndIsOptional: most tokens have one end, and so have those that a former version stored.
+func TestLatestEndIsOptional(t *testing.T) {
+	state := fullState()
+	state.Token.Latest = time.Time{}
+	data := encoded(t, state)
+	if bytes.Contains(data[documentKey], []byte(`"latest"`)) {
+		t.Error("it is stored although there is none")
+	}
+	if got, err := decode(data); err != nil || !got.Token.Latest.IsZero() {
+		t.Errorf("stored and read, it is %v, %v", got.Token, err)
 	}
 }

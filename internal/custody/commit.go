@@ -45,7 +45,7 @@ func (s *Store) Claim(ctx context.Context, owner Owner, from *Record, next State
 
 // refusedByServer tells an answer of the API server that says that nothing was written.
 func refusedByServer(err error) bool {
-	return deniedByServer(err) || apierrors.IsUnauthorized(err) || apierrors.IsTooManyRequests(err)
+	return IsDenied(err) || apierrors.IsUnauthorized(err) || apierrors.IsTooManyRequests(err)
 }
 
 // retries between two tries to store a result: quick at first, because workloads wait for it.
@@ -107,7 +107,7 @@ type denial struct{ passed time.Duration }
 
 // lasts counts the wait that followed an error, and tells whether the denial lasts.
 func (d *denial) lasts(err error, step time.Duration) bool {
-	if !deniedByServer(err) {
+	if !IsDenied(err) {
 		d.passed = 0
 		return false
 	}
@@ -115,8 +115,9 @@ func (d *denial) lasts(err error, step time.Duration) bool {
 	return d.passed > denialPatience
 }
 
-// deniedByServer tells a refusal that does not pass by itself: a rule of admission, a missing right, an object made immutable.
-func deniedByServer(err error) bool {
+// IsDenied tells a refusal of the API server that does not pass by itself: a rule of admission, a missing right, an object made
+// immutable.
+func IsDenied(err error) bool {
 	return apierrors.IsForbidden(err) || apierrors.IsInvalid(err) || apierrors.IsBadRequest(err) || apierrors.IsRequestEntityTooLargeError(err)
 }
 

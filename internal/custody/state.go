@@ -43,9 +43,10 @@ type Token struct {
 	Grant    token.Grant       `json:"grant"`
 	Obtained time.Time         `json:"obtained"` // the moment before the request was sent
 	Expires  time.Time         `json:"expires"`
-	Refresh  time.Time         `json:"refresh"`        // when the next one is due
-	Inputs   string            `json:"inputs"`         // hash of the endpoint, client and scope it was obtained with
-	User     string            `json:"user,omitempty"` // hash of the user name, where there was one
+	Latest   time.Time         `json:"latest,omitzero"` // the latest end that the replies allow; zero: Expires
+	Refresh  time.Time         `json:"refresh"`         // when the next one is due
+	Inputs   string            `json:"inputs"`          // hash of the endpoint, client and scope it was obtained with
+	User     string            `json:"user,omitempty"`  // hash of the user name, where there was one
 	Identity token.Identity    `json:"identity,omitzero"`
 	Extra    map[string]string `json:"extra,omitempty"`
 }
@@ -53,7 +54,7 @@ type Token struct {
 // Chain is the refresh token.
 type Chain struct {
 	Refresh token.Secret `json:"-"`
-	// Presented is how often it was sent with no reply that says what became of it. More than zero: it may be spent.
+	// Presented is how often it was sent with no reply, or none that says what became of it. More than zero: it may be spent.
 	Presented int `json:"presented,omitempty"`
 }
 

@@ -91,6 +91,9 @@ func (s State) Failed(claim Claim, failure Failure, sent token.Secret) State {
 			s.Chain = nil
 		}
 	case token.Unknown:
+		s.lose(claim)
+		s.doubt(claim, sent)
+	case token.Declined:
 		s.doubt(claim, sent)
 	case token.Unsent, token.RefusedIntact, token.TryLater:
 		s.unspend(claim)
@@ -102,7 +105,6 @@ func (s State) Failed(claim Claim, failure Failure, sent token.Secret) State {
 // doubt records that a refresh token may be spent. A seed becomes the chain where there is no better one: it is the only thread
 // that is left.
 func (s *State) doubt(claim Claim, sent token.Secret) {
-	s.lose(claim)
 	if claim.Grant != token.RefreshToken || sent.IsZero() {
 		return
 	}

@@ -27,9 +27,11 @@ import (
 
 // Publication is a workload Secret that was written a moment ago.
 type Publication struct {
-	Credential *v1alpha1.FluentCredential
-	Secret     string
-	Serial     int64
+	// Owner is the object that the Secret was written for; events are told of it.
+	Owner    client.Object
+	Delivery v1alpha1.DeliverySpec
+	Secret   string
+	Serial   int64
 	// Changed says that consumers had another token before: not at the first publication, nor after a repair.
 	Changed bool
 }
@@ -112,13 +114,13 @@ const most = 10000
 
 // Deliver takes a publication and returns at once.
 func (d *Deliverer) Deliver(p Publication) {
-	if p.Credential.WantsNudge() {
+	if p.Delivery.WantsNudge() {
 		d.nudge(p)
 	}
 	if !p.Changed {
 		return
 	}
-	for _, reference := range p.Credential.Spec.Delivery.Restart {
+	for _, reference := range p.Delivery.Restart {
 		d.restart(p, reference)
 	}
 }
@@ -183,7 +185,7 @@ func resultOf(err error) string {
 	return ResultFailed
 }
 
-// warn tells the people who look at a FluentCredential.
-func (d *Deliverer) warn(about *v1alpha1.FluentCredential, reason, action, format string, values ...any) {
+// warn tells the people who look at the owner of a Secret.
+func (d *Deliverer) warn(about client.Object, reason, action, format string, values ...any) {
 	d.Recorder.Eventf(about, nil, corev1.EventTypeWarning, reason, action, format, values...)
 }

@@ -44,19 +44,19 @@ func (t touch) mark() string { return fmt.Sprintf("%s/%d/%d", t.secret, t.serial
 
 // nudge asks for the first touch, where nudging is permitted.
 func (d *Deliverer) nudge(p Publication) {
-	cred := p.Credential
-	s := d.scope(cred.Namespace)
+	owner := p.Owner
+	s := d.scope(owner.GetNamespace())
 	if s == nil || s.is() == off {
-		d.refuse(cred)
+		d.refuse(p)
 		return
 	}
 	if d.nudges.Len() >= most {
 		d.Metrics.Nudged(ResultDropped)
 		return
 	}
-	first := touch{namespace: cred.Namespace, secret: p.Secret, serial: p.Serial, number: 1}
+	first := touch{namespace: owner.GetNamespace(), secret: p.Secret, serial: p.Serial, number: 1}
 	d.mu.Lock()
-	delete(d.refused, cred.UID)
+	delete(d.refused, owner.GetUID())
 	d.newest[first.key()] = first.serial
 	d.mu.Unlock()
 	d.nudges.Add(first)
@@ -79,15 +79,16 @@ func (d *Deliverer) forget(t touch) {
 }
 
 // refuse tells somebody who insists on nudging that it is not permitted, once.
-func (d *Deliverer) refuse(cred *v1alpha1.FluentCredential) {
+func (d *Deliverer) refuse(p Publication) {
+	insists, uid := p.Delivery.InsistsOnNudge(), p.Owner.GetUID()
 	d.mu.Lock()
-	told := d.refused[cred.UID]
-	if cred.InsistsOnNudge() {
-		d.refused[cred.UID] = true
+	told := d.refused[uid]
+	if insists {
+		d.refused[uid] = true
 	}
 	d.mu.Unlock()
-	if cred.InsistsOnNudge() && !told {
-		d.warn(cred, "NudgeForbidden", "Nudge",
+	if insists && !told {
+		d.warn(p.Owner, "NudgeForbidden", "Nudge",
 			"Pods are not nudged: the operator may not list, watch and patch pods here. They see a new token within a minute or so")
 	}
 }

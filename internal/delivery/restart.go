@@ -3,11 +3,13 @@ package delivery
 import (
 	"context"
 	"fmt"
+	"maps"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/fluent-credential/operator/api/v1alpha1"
 )
@@ -30,7 +32,7 @@ type workload struct {
 
 // roll is what a workload is to be restarted for, and when it last was.
 type roll struct {
-	wanted *v1alpha1.FluentCredential // nil: nothing is wanted
+	wanted client.Object // nil: nothing is wanted
 	mark   string
 	tries  int
 	last   time.Time
@@ -38,16 +40,22 @@ type roll struct {
 
 // restart asks for a restart, soon.
 func (d *Deliverer) restart(p Publication, reference v1alpha1.RestartReference) {
-	w := workload{namespace: p.Credential.Namespace, kind: reference.Kind, name: reference.Name}
+	w := workload{namespace: p.Owner.GetNamespace(), kind: reference.Kind, name: reference.Name}
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	d.forgetOld()
 	r := d.rolls[w]
 	if r == nil {
 		r = &roll{}
 		d.rolls[w] = r
 	}
-	r.wanted, r.mark, r.tries = p.Credential, fmt.Sprintf("%s/%d", p.Secret, p.Serial), 0
+	r.wanted, r.mark, r.tries = p.Owner, fmt.Sprintf("%s/%d", p.Secret, p.Serial), 0
 	d.restarts.AddAfter(w, max(settle, r.last.Add(spacing).Sub(d.Clock.Now())))
+}
+
+// forgetOld drops the workloads of which nothing is wanted any more, and whose last restart holds up no other one.
+func (d *Deliverer) forgetOld() {
+	maps.DeleteFunc(d.rolls, func(_ workload, r *roll) bool { return r.wanted == nil && d.Clock.Since(r.last) > spacing })
 }
 
 // take is what the workload is to be restarted for now.
@@ -55,6 +63,9 @@ func (d *Deliverer) take(w workload) roll {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	r := d.rolls[w]
+	if r == nil {
+		return roll{}
+	}
 	taken := *r
 	if r.wanted != nil {
 		r.wanted, r.last = nil, d.Clock.Now()
@@ -89,11 +100,11 @@ func (d *Deliverer) rollAgain(ctx context.Context, w workload, taken roll, err e
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	r := d.rolls[w]
-	if taken.tries++; taken.tries >= restartTries || r.wanted != nil {
+	if taken.tries++; taken.tries >= restartTries || r != nil && r.wanted != nil {
 		return
 	}
-	taken.last = r.last
-	*r = taken
+	taken.last = d.Clock.Now()
+	d.rolls[w] = &taken
 	d.restarts.AddAfter(w, betweenTries)
 }
 

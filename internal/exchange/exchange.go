@@ -88,11 +88,19 @@ func httpRequest(ctx context.Context, request provider.Request) (*http.Request, 
 	}
 	out.GetBody, out.Close = nil, true
 	out.Header.Set("User-Agent", userAgent)
-	out.Header.Set("Accept-Encoding", "identity") // without it any coding would do (RFC 9110 section 12.5.3)
 	for name, value := range request.Header {
-		out.Header.Set(name, value.Reveal())
+		if !ours[http.CanonicalHeaderKey(name)] {
+			out.Header.Set(name, value.Reveal())
+		}
 	}
+	out.Header.Set("Accept-Encoding", "identity") // without it any coding would do (RFC 9110 section 12.5.3)
 	return out, nil
+}
+
+// ours are the headers that say how a message is carried: one of the user's could make the reply unreadable, and lose the chain.
+var ours = map[string]bool{
+	"Connection": true, "Content-Encoding": true, "Content-Length": true, "Expect": true, "Host": true, "Keep-Alive": true,
+	"Proxy-Connection": true, "Te": true, "Trailer": true, "Transfer-Encoding": true, "Upgrade": true,
 }
 
 // readReply reads one final reply; interim ones (RFC 9110 section 15.2) are passed over.

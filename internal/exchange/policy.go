@@ -63,9 +63,14 @@ func (p Policy) checkHost(host string) error {
 	return nil
 }
 
-// checkAddress refuses what no authentication API is reached by.
+// checkAddress refuses what no authentication API is reached by, and what leads there.
 func (p Policy) checkAddress(host string, address netip.Addr) error {
 	address = unclothed(address)
+	if inside, tunnels := tunnelled(address); tunnels {
+		if err := p.checkAddress(host, inside); err != nil {
+			return err
+		}
+	}
 	switch {
 	case address.IsLoopback():
 		if p.InsecureHTTP {
@@ -94,20 +99,31 @@ func unclothed(address netip.Addr) netip.Addr {
 	return netip.AddrFrom4([4]byte(bytes[12:]))
 }
 
+// tunnelled is the IPv4 address to which a host that speaks ISATAP (RFC 5214 section 6.1) sends what is for the address.
+func tunnelled(address netip.Addr) (netip.Addr, bool) {
+	bytes := address.As16()
+	if !address.Is6() || bytes[8]&^2 != 0 || bytes[9] != 0 || bytes[10] != 0x5e || bytes[11] != 0xfe {
+		return netip.Addr{}, false
+	}
+	return netip.AddrFrom4([4]byte(bytes[12:])), true
+}
+
 // forbidden are, outside of the link-local ranges, the addresses at which clouds give credentials away, and those that hide an
 // IPv4 address in a way that nobody uses any more.
 var forbidden = []netip.Prefix{
-	netip.MustParsePrefix("100.100.100.200/32"), // Alibaba Cloud
-	netip.MustParsePrefix("168.63.129.16/32"),   // Azure
-	netip.MustParsePrefix("192.0.0.192/32"),     // Oracle Cloud
-	netip.MustParsePrefix("fd00:ec2::254/128"),  // AWS
-	netip.MustParsePrefix("fd00:ec2::23/128"),   // AWS, for pods
-	netip.MustParsePrefix("fd20:ce::254/128"),   // Google Cloud
-	netip.MustParsePrefix("fd00:42::42/128"),    // Scaleway
-	netip.MustParsePrefix("255.255.255.255/32"), // broadcast
-	netip.MustParsePrefix("::/96"),              // RFC 4291 section 2.5.5.1: IPv4-compatible
-	netip.MustParsePrefix("2001::/32"),          // RFC 4380: Teredo
-	netip.MustParsePrefix("2002::/16"),          // RFC 3056: 6to4
+	netip.MustParsePrefix("100.100.100.200/32"),     // Alibaba Cloud
+	netip.MustParsePrefix("168.63.129.16/32"),       // Azure
+	netip.MustParsePrefix("192.0.0.192/32"),         // Oracle Cloud
+	netip.MustParsePrefix("fd00:ec2::254/128"),      // AWS
+	netip.MustParsePrefix("fd00:ec2::23/128"),       // AWS, for pods
+	netip.MustParsePrefix("fd20:ce::254/128"),       // Google Cloud
+	netip.MustParsePrefix("fd00:42::42/128"),        // Scaleway
+	netip.MustParsePrefix("fd00:c1::a9fe:a9fe/128"), // Oracle Cloud, IPv6
+	netip.MustParsePrefix("255.255.255.255/32"),     // broadcast
+	netip.MustParsePrefix("::/96"),                  // RFC 4291 section 2.5.5.1: IPv4-compatible
+	netip.MustParsePrefix("::ffff:0:0:0/96"),        // RFC 2765 section 2.1: IPv4-translated (SIIT)
+	netip.MustParsePrefix("2001::/32"),              // RFC 4380: Teredo
+	netip.MustParsePrefix("2002::/16"),              // RFC 3056: 6to4
 }
 
 func isForbidden(address netip.Addr) bool {

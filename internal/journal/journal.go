@@ -61,6 +61,7 @@ type Head struct {
 	Namespace string          `json:"namespace"`
 	Name      string          `json:"name"`
 	UID       string          `json:"uid"`
+	Serial    int64           `json:"serial"`         // of the state that the claim was made in
 	Claim     json.RawMessage `json:"claim"`          // all of the claim, for a state that does not hold it any more
 	Boot      string          `json:"boot,omitempty"` // of the machine, when the slot was made; Reserve sets it
 }

@@ -27,6 +27,8 @@ type State struct {
 	Attempts   []Attempt   `json:"attempts,omitempty"`
 	Rejections []Rejection `json:"rejections,omitempty"`
 	Uses       []Use       `json:"uses,omitempty"`
+	// Damaged is true where one before it could not be read: what that one knew is lost, a seed that was spent for one.
+	Damaged bool `json:"damaged,omitempty"`
 }
 
 // Attempt is a login that was reserved. Until it is settled it counts as refused: its process may have been killed by a crash loop.
@@ -61,17 +63,19 @@ const (
 	Exhausted Why = "Exhausted" // too many logins of this user were refused
 	InUse     Why = "InUse"     // another FluentCredential has this login
 	Spent     Why = "Spent"     // this seed was spent, by one that is gone or by the same one before its state was lost
+	Damaged   Why = "Damaged"   // what is known of the login could not be read
 )
 
 // Refusal says that a login may not be tried now.
 type Refusal struct {
 	Why   Why
 	Until time.Time // zero: not before something changes
-	By    Owner     // of InUse: who has it
+	By    Owner     // of InUse: who has it; of Spent: who spent it, where that is known
 }
 
 // Reserve asks for one login with the credentials, which are named by their hash.
 func (s State) Reserve(now time.Time, id, credentials string) (State, *Refusal) {
+	s = s.asOf(now)
 	s.Attempts = s.recent(now)
 	if probe := s.nextProbe(credentials); now.Before(probe) {
 		return s, &Refusal{Why: Rejected, Until: probe}
@@ -84,13 +88,38 @@ func (s State) Reserve(now time.Time, id, credentials string) (State, *Refusal) 
 	return s, nil
 }
 
-// recent are the attempts that still count, the oldest first. One from the future counts as of now: the clock was set back.
+// isAhead tells whether the state knows of something that comes later than now: the clock was set back.
+func (s State) isAhead(now time.Time) bool {
+	return slices.ContainsFunc(s.Attempts, func(a Attempt) bool { return a.At.After(now) }) ||
+		slices.ContainsFunc(s.Rejections, func(r Rejection) bool { return r.Last.After(now) })
+}
+
+// asOf counts what comes from the future as of now. It is to be stored: what is taken for now again and again never ends.
+func (s State) asOf(now time.Time) State {
+	if !s.isAhead(now) {
+		return s
+	}
+	s.Attempts, s.Rejections = slices.Clone(s.Attempts), slices.Clone(s.Rejections)
+	for i, attempt := range s.Attempts {
+		s.Attempts[i].At = earlier(attempt.At, now)
+	}
+	for i, rejection := range s.Rejections {
+		s.Rejections[i].Last = earlier(rejection.Last, now)
+	}
+	return s
+}
+
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
+}
+
+// recent are the attempts that still count.
 func (s State) recent(now time.Time) []Attempt {
 	var kept []Attempt
 	for _, attempt := range s.Attempts {
-		if attempt.At.After(now) {
-			attempt.At = now
-		}
 		if now.Before(attempt.until()) {
 			kept = append(kept, attempt)
 		}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -49,26 +48,35 @@ const tries = 10
 // Reserve asks for one attempt, in the cluster, before anything is sent. A Refusal says why there is none.
 func (g *Guard) Reserve(ctx context.Context, login Login, id string, now time.Time) (*Refusal, error) {
 	var refusal *Refusal
-	err := g.change(ctx, login, func(state State) (State, error) {
+	err := g.change(ctx, login, now, func(state State) (State, error) {
 		claimed, refused := state.Claimed(login.Use, func(owner Owner) bool { return g.HasLeft(ctx, owner, login) })
 		if refused == nil {
 			claimed, refused = claimed.Reserve(now, id, hash(state, login))
 		}
 		refusal = refused
-		if refused != nil {
-			return state, errUnchanged
+		switch {
+		case refused == nil:
+			return claimed, nil
+		case state.isAhead(now):
+			return state.asOf(now), nil
 		}
-		return claimed, nil
+		return state, errUnchanged
 	})
+	if errors.Is(err, ErrDamaged) {
+		return &Refusal{Why: Damaged, Until: now.Add(Flight + Window)}, nil
+	}
 	return refusal, err
 }
 
 // Take asks for a seed. Only one FluentCredential may ever spend it, and nobody can spend it after that one is gone.
 func (g *Guard) Take(ctx context.Context, login Login) (*Refusal, error) {
 	var refusal *Refusal
-	err := g.change(ctx, login, func(state State) (State, error) {
+	err := g.change(ctx, login, time.Time{}, func(state State) (State, error) {
 		claimed, refused := state.Claimed(login.Use, func(Owner) bool { return false })
-		if state.isSpent(login.Use) {
+		switch {
+		case state.Damaged: // whoever spent it, nobody knows any more
+			refused = &Refusal{Why: Spent}
+		case state.isSpent(login.Use):
 			refused = &Refusal{Why: Spent, By: login.Use.Owner}
 		}
 		refusal = refused
@@ -80,12 +88,15 @@ func (g *Guard) Take(ctx context.Context, login Login) (*Refusal, error) {
 	if refusal != nil && refusal.Why == InUse && g.HasLeft(ctx, refusal.By, login) {
 		refusal.Why = Spent
 	}
+	if errors.Is(err, ErrDamaged) {
+		return refusal, nil
+	}
 	return refusal, err
 }
 
 // Spend records that a seed was sent.
 func (g *Guard) Spend(ctx context.Context, login Login) error {
-	return g.change(ctx, login, func(state State) (State, error) { return state.Spending(login.Use), nil })
+	return g.change(ctx, login, time.Time{}, func(state State) (State, error) { return state.Spending(login.Use), nil })
 }
 
 // OwnerOf tells who has a login or spent a seed; nil: nobody.
@@ -95,29 +106,32 @@ func (g *Guard) OwnerOf(ctx context.Context, login Login) (*Owner, error) {
 	if err != nil {
 		return nil, client.IgnoreNotFound(err)
 	}
-	uses := g.decode(secret.Data[stateKey]).Uses
-	if at := slices.IndexFunc(uses, login.Use.isSame); at >= 0 {
-		return &uses[at].Owner, nil
+	state, whole := decode(secret.Data[stateKey])
+	if !whole {
+		return nil, fmt.Errorf("login guard %s: %w", secret.Name, errUnreadable)
+	}
+	if at := slices.IndexFunc(state.Uses, login.Use.isSame); at >= 0 {
+		return &state.Uses[at].Owner, nil
 	}
 	return nil, nil
 }
 
 // Return gives a seed back that was not spent after all.
 func (g *Guard) Return(ctx context.Context, login Login) error {
-	return g.change(ctx, login, func(state State) (State, error) { return state.Unclaimed(login.Use), nil })
+	return g.change(ctx, login, time.Time{}, func(state State) (State, error) { return state.Unclaimed(login.Use), nil })
 }
 
 // Settle records what became of an attempt. It returns when refused credentials may be tried again. An attempt that is never settled
 // counts as refused.
 func (g *Guard) Settle(ctx context.Context, login Login, id string, verdict token.Verdict, now time.Time) (time.Time, error) {
 	var retry time.Time
-	err := g.change(ctx, login, func(state State) (State, error) {
+	err := g.change(ctx, login, now, func(state State) (State, error) {
 		switch verdict {
 		case token.LoginRefused:
 			state, retry = state.Refused(now, id)
 		case token.Granted:
 			state = state.Granted(id)
-		case token.Unknown:
+		case token.Unknown, token.Declined:
 			return state.Unknown(id), errUnchanged
 		case token.Unsent, token.RefusedIntact, token.TryLater, token.RefusedDead:
 			state = state.Released(id)
@@ -130,12 +144,15 @@ func (g *Guard) Settle(ctx context.Context, login Login, id string, verdict toke
 // errUnchanged ends a change that has nothing to write.
 var errUnchanged = errors.New("unchanged")
 
-// change is a compare-and-swap, made again when somebody else was faster.
-func (g *Guard) change(ctx context.Context, login Login, next func(State) (State, error)) error {
+var errUnreadable = errors.New("it cannot be read")
+
+// change is a compare-and-swap, made again when somebody else was faster. It returns ErrDamaged where it was made to a state that
+// takes the place of an unreadable one.
+func (g *Guard) change(ctx context.Context, login Login, now time.Time, next func(State) (State, error)) error {
 	key := types.NamespacedName{Namespace: g.Namespace, Name: secretName(login)}
 	var err error
 	for range tries {
-		err = g.changeOnce(ctx, key, next)
+		err = g.changeOnce(ctx, key, now, next)
 		if errors.Is(err, errUnchanged) {
 			return nil
 		}
@@ -149,38 +166,51 @@ func (g *Guard) change(ctx context.Context, login Login, next func(State) (State
 	return nil
 }
 
-func (g *Guard) changeOnce(ctx context.Context, key types.NamespacedName, next func(State) (State, error)) error {
+func (g *Guard) changeOnce(ctx context.Context, key types.NamespacedName, now time.Time, next func(State) (State, error)) error {
 	var secret corev1.Secret
 	err := g.Reader.Get(ctx, key, &secret)
 	missing := apierrors.IsNotFound(err)
 	if err != nil && !missing {
 		return err
 	}
-	state, err := next(g.decode(secret.Data[stateKey]))
+	state, whole := g.read(&secret, missing, now)
+	changed, err := next(state)
+	if errors.Is(err, errUnchanged) && !whole {
+		changed, err = state, nil // or it would be found damaged again and again, and its budget never end
+	}
 	if err != nil {
 		return err
 	}
-	encoded, err := json.Marshal(state)
+	if err := g.write(ctx, key, &secret, missing, changed); err != nil || whole {
+		return err
+	}
+	return ErrDamaged
+}
+
+// read begins with nothing where there is nothing, and with a full Budget where something was there that cannot be read.
+func (g *Guard) read(secret *corev1.Secret, missing bool, now time.Time) (state State, whole bool) {
+	if missing {
+		return State{Salt: g.Salt()}, true
+	}
+	if state, whole = decode(secret.Data[stateKey]); whole {
+		return state, true
+	}
+	return damaged(g.Salt(), now), false
+}
+
+func (g *Guard) write(ctx context.Context, key types.NamespacedName, secret *corev1.Secret, missing bool, state State) error {
+	encoded, err := encode(state)
 	if err != nil {
 		return err
 	}
 	secret.Data = map[string][]byte{stateKey: encoded}
 	if !missing {
-		return g.Writer.Update(ctx, &secret)
+		return g.Writer.Update(ctx, secret)
 	}
 	secret.ObjectMeta = metav1.ObjectMeta{
 		Namespace: key.Namespace, Name: key.Name, Labels: map[string]string{v1alpha1.ManagedByLabel: v1alpha1.OperatorName},
 	}
-	return g.Writer.Create(ctx, &secret)
-}
-
-// decode starts anew where there is nothing, or something that cannot be read.
-func (g *Guard) decode(encoded []byte) State {
-	var state State
-	if json.Unmarshal(encoded, &state) != nil || state.Salt == "" {
-		return State{Salt: g.Salt()}
-	}
-	return state
+	return g.Writer.Create(ctx, secret)
 }
 
 func hash(state State, login Login) string { return login.Password.Hash(state.Salt + login.Username) }

@@ -29,7 +29,7 @@ type Definition struct {
 	Buckets  []float64
 }
 
-// object names a FluentCredential. Its series go with it.
+// object names a FluentCredential, or a FluentToken. Its series go with it.
 var object = []string{"namespace", "name"}
 
 // The definitions. Names, labels and meanings are stable: alerts and dashboards of others depend on them.
@@ -96,7 +96,7 @@ var (
 	guard = Definition{Name: "login_guard_decisions_total", Kind: Counter, Labels: []string{"decision"},
 		Meaning: "Logins by password or seed that the login guard was asked for: Allowed; Rejected (these credentials were refused before), " +
 			"Exhausted (two logins of this user were refused within 20 minutes), InUse (another FluentCredential has this login), " +
-			"Spent (another one, which is gone, spent this seed).",
+			"Spent (another one, which is gone, spent this seed), Damaged (what it knew of the login cannot be read: a full budget).",
 		Question: "Does the guard hold logins back?"}
 	revocations = Definition{Name: "revocations_total", Kind: Counter, Labels: []string{"api", "result"},
 		Meaning:  "Refresh tokens of deleted credentials, by API and by what became of them: revoked, failed, or kept (docs/providers.md#revocation).",
@@ -107,6 +107,16 @@ var (
 	restarts = Definition{Name: "restarts_total", Kind: Counter, Labels: []string{"result"},
 		Meaning:  "Restarts of workloads because their token changed, by result: done, gone, forbidden, failed.",
 		Question: "Do consumers of environment variables get the new token?"}
+	consumerReady = Definition{Name: "consumer_ready", Kind: Gauge, Labels: object,
+		Meaning:  "Whether the Secret of a FluentToken holds a token that is valid now (its condition Ready): 1 or 0.",
+		Question: "Which namespace works without the token that it asks for?"}
+	distributions = Definition{Name: "distributions_total", Kind: Counter, Labels: []string{"result"},
+		Meaning:  "Publications for FluentTokens, by result: done or failed.",
+		Question: "Does a namespace refuse what it asks for?"}
+	distributed = Definition{Name: "reply_to_distributed_seconds", Kind: Histogram,
+		Meaning:  "From the reply read to the last Secret of a FluentToken written; those that failed are not waited for.",
+		Question: "How long is a dead token still published in other namespaces?",
+		Buckets:  prometheus.ExponentialBuckets(0.004, 2, 14)}
 	build = Definition{Name: "build_info", Kind: Gauge, Labels: []string{"version", "goversion"},
 		Meaning:  "Always 1; the version of the operator, and of Go that it was built with.",
 		Question: "Is it there, and which version runs?"}
@@ -116,7 +126,8 @@ var (
 func Definitions() []Definition {
 	all := []Definition{
 		ready, renewable, stalled, reason, expiration, nextRefresh, failures, retry, barred, replyLost,
-		exchanges, duration, published, lifeLeft, commits, recovered, entries, journal, guard, revocations, nudges, restarts, build,
+		exchanges, duration, published, lifeLeft, commits, recovered, entries, journal, guard, revocations, nudges, restarts,
+		consumerReady, distributions, distributed, build,
 	}
 	for i := range all {
 		all[i].Name = namespace + "_" + all[i].Name

@@ -9,27 +9,31 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/fluent-credential/operator/internal/token"
 )
 
 // Metrics are the collectors. The zero value is not ready; use New.
 type Metrics struct {
-	registry    prometheus.Registerer
-	credentials *credentials
-	exchanges   *prometheus.CounterVec
-	duration    *prometheus.HistogramVec
-	published   *prometheus.HistogramVec
-	lifeLeft    *prometheus.HistogramVec
-	commits     *prometheus.CounterVec
-	recovered   *prometheus.CounterVec
-	journal     *prometheus.CounterVec
-	guard       *prometheus.CounterVec
-	revocations *prometheus.CounterVec
-	nudges      *prometheus.CounterVec
-	restarts    *prometheus.CounterVec
-	build       *prometheus.GaugeVec
-	expected    sync.Map // the APIs that were seen
+	registry      prometheus.Registerer
+	credentials   *credentials
+	exchanges     *prometheus.CounterVec
+	duration      *prometheus.HistogramVec
+	published     *prometheus.HistogramVec
+	lifeLeft      *prometheus.HistogramVec
+	commits       *prometheus.CounterVec
+	recovered     *prometheus.CounterVec
+	journal       *prometheus.CounterVec
+	guard         *prometheus.CounterVec
+	revocations   *prometheus.CounterVec
+	nudges        *prometheus.CounterVec
+	restarts      *prometheus.CounterVec
+	build         *prometheus.GaugeVec
+	consumers     *consumers
+	distributions *prometheus.CounterVec
+	distributed   *prometheus.HistogramVec
+	expected      sync.Map // the APIs that were seen
 }
 
 // New makes the collectors and registers them.
@@ -39,10 +43,11 @@ func New(registry prometheus.Registerer) *Metrics {
 		published: published.histogram(), lifeLeft: lifeLeft.histogram(), commits: commits.counter(), recovered: recovered.counter(),
 		journal: journal.counter(), guard: guard.counter(), revocations: revocations.counter(),
 		nudges: nudges.counter(), restarts: restarts.counter(), build: build.gauge(),
+		consumers: &consumers{ready: map[types.NamespacedName]bool{}}, distributions: distributions.counter(), distributed: distributed.histogram(),
 	}
-	registry.MustRegister(m.credentials)
+	registry.MustRegister(m.credentials, m.consumers)
 	registry.MustRegister(m.exchanges, m.duration, m.published, m.lifeLeft, m.commits, m.recovered, m.journal, m.guard, m.revocations,
-		m.nudges, m.restarts, m.build)
+		m.nudges, m.restarts, m.build, m.distributions, m.distributed)
 	m.begin()
 	return m
 }
@@ -52,12 +57,14 @@ func (m *Metrics) begin() {
 	m.commits.WithLabelValues()
 	m.published.WithLabelValues()
 	m.lifeLeft.WithLabelValues()
+	m.distributed.WithLabelValues()
 	for vec, values := range map[*prometheus.CounterVec][]string{
-		m.recovered: {"journal", "unsent", "lost"},
-		m.journal:   {"reserve", "write", "read", "remove"},
-		m.guard:     {Allowed, "Rejected", "Exhausted", "InUse", "Spent"},
-		m.nudges:    {"done", "gone", "forbidden", "failed", "dropped"},
-		m.restarts:  {"done", "gone", "forbidden", "failed"},
+		m.recovered:     {"journal", "unsent", "lost"},
+		m.journal:       {"reserve", "write", "read", "remove"},
+		m.guard:         {Allowed, "Rejected", "Exhausted", "InUse", "Spent", "Damaged"},
+		m.nudges:        {"done", "gone", "forbidden", "failed", "dropped"},
+		m.restarts:      {"done", "gone", "forbidden", "failed"},
+		m.distributions: {"done", "failed"},
 	} {
 		for _, value := range values {
 			vec.WithLabelValues(value)

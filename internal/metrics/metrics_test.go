@@ -158,12 +158,19 @@ func TestCountsOfExchanges(t *testing.T) {
 	m.CountJournal(func() (int, error) { return 3, nil })
 	m.Build("v1.2.3")
 	m.Forget(orders)
+	m.Distributed(true)
+	m.Distributed(false)
+	m.AllDistributed(20 * time.Millisecond)
+	m.ObserveConsumer(orders, true)
+	m.ForgetConsumer(orders)
 	want := []string{
 		"build_info{goversion=" + runtime.Version() + ",version=v1.2.3} 1.000",
 		"claims_recovered_total{how=journal} 1.000",
 		"claims_recovered_total{how=lost} 0.000",
 		"claims_recovered_total{how=unsent} 0.000",
 		"commit_retries_total{} 2.000",
+		"distributions_total{result=done} 1.000",
+		"distributions_total{result=failed} 1.000",
 		"exchange_duration_seconds{api=fluent,grant=refresh_token} count 2",
 		"exchange_duration_seconds{api=oauth2,grant=password} count 1",
 		"exchanges_total{api=fluent,grant=refresh_token,verdict=Granted} 2.000",
@@ -176,6 +183,7 @@ func TestCountsOfExchanges(t *testing.T) {
 		"journal_errors_total{kind=write} 1.000",
 		"life_left_at_publication_seconds{} count 2",
 		"login_guard_decisions_total{decision=Allowed} 1.000",
+		"login_guard_decisions_total{decision=Damaged} 0.000",
 		"login_guard_decisions_total{decision=Exhausted} 0.000",
 		"login_guard_decisions_total{decision=InUse} 0.000",
 		"login_guard_decisions_total{decision=Rejected} 0.000",
@@ -185,6 +193,7 @@ func TestCountsOfExchanges(t *testing.T) {
 		"nudges_total{result=failed} 0.000",
 		"nudges_total{result=forbidden} 0.000",
 		"nudges_total{result=gone} 0.000",
+		"reply_to_distributed_seconds{} count 1",
 		"reply_to_published_seconds{} count 1",
 		"restarts_total{result=done} 0.000",
 		"restarts_total{result=failed} 0.000",
@@ -250,7 +259,7 @@ func TestNoLabelIsUnbounded(t *testing.T) {
 	if got := len(scraped(t, registry)); got != most {
 		t.Errorf("%d series, and %d after a thousand credentials came and went", most, got)
 	}
-	if limit := 4*4*len(token.Verdicts()) + 4*4 + 29; most > limit {
+	if limit := 4*4*len(token.Verdicts()) + 4*4 + 32; most > limit {
 		t.Errorf("%d series for every api, grant and verdict, want %d at most", most, limit)
 	}
 	allowed := []string{
@@ -343,6 +352,7 @@ func everything(t *testing.T) map[string]*family {
 	m.Revoked("fluent", "revoked")
 	m.Nudged("done")
 	m.Restarted("done")
+	m.ObserveConsumer(orders, true)
 	m.Build("v1.2.3")
 	gathered, err := registry.Gather()
 	if err != nil {

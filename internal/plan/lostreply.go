@@ -12,6 +12,9 @@ const (
 
 // recoverReply decides about a refresh token that may be spent already.
 func recoverReply(seen Observed, now time.Time) *Step {
+	if seen.Declined {
+		return declined(seen, now)
+	}
 	switch seen.OnLostReply {
 	case Retry:
 		return again(seen, now, now)
@@ -28,6 +31,19 @@ func recoverReply(seen Observed, now time.Time) *Step {
 		return reacquire(seen, now)
 	}
 	return again(seen, now, seen.late())
+}
+
+// declined decides about a refresh token that was refused for a reason which does not tell whether it is alive. Its reply was not
+// lost: presented as it was it would be refused again, so only what a person changes makes a second presentation worth while.
+func declined(seen Observed, now time.Time) *Step {
+	person := seen.Mended || seen.Rotate
+	switch {
+	case seen.Login.Renews() && (person || seen.OnLostReply != Stop):
+		return reacquire(seen, now)
+	case person:
+		return again(seen, now, now)
+	}
+	return wait(Refused, seen.expiryAfter(now))
 }
 
 // again presents the token a second time at the given moment, and never a third time.

@@ -166,3 +166,45 @@ func TestLostReplyInItsCircumstances(t *testing.T) {
 		})
 	}
 }
+
+// TestDeclined: the API refused the refresh token, and nobody knows what its reason says about it.
+func TestDeclined(t *testing.T) {
+	declined := func(policy Policy, password bool, by func(*Observed)) func(*Observed) {
+		return func(o *Observed) {
+			lost(policy)(o)
+			o.Declined, o.Login.Password, o.Failure = true, password, &Failure{RetryAt: now}
+			if by != nil {
+				by(o)
+			}
+		}
+	}
+	mended := func(o *Observed) { o.Mended, o.Failure = true, nil }
+	rotate := func(o *Observed) { o.Rotate = true }
+	twice := func(o *Observed) { mended(o); o.Chain.Presented = 2 }
+	redirected := func(o *Observed) { o.Failure.RetryAt = time.Time{} }
+	asks := Step{Do: Wait, Why: Refused, At: in(10 * time.Minute)}
+	tests := map[string]decision{
+		"password":                  {why: "a new family; the token is not presented again", seen: declined(Auto, true, nil), want: logsIn},
+		"none":                      {why: "as it was it would be refused again, so a person is asked", seen: declined(Auto, false, nil), want: asks},
+		"none, mended":              {why: "a person has changed the request, and the token may be as good as before", seen: declined(Auto, false, mended), want: presents},
+		"none, asked for":           {why: "a person may have mended what is at the API", seen: declined(Auto, false, rotate), want: presents},
+		"none, mended, twice":       {why: "a token is presented at most twice, ever", seen: declined(Auto, false, twice), want: waitsPerson},
+		"password, mended":          {why: "the better way is the login", seen: declined(Auto, true, mended), want: logsIn},
+		"Retry, password":           {why: "a grace window is for replies that were lost", seen: declined(Retry, true, nil), want: logsIn},
+		"Retry, none":               {why: "a grace window is for replies that were lost", seen: declined(Retry, false, nil), want: asks},
+		"Reauthenticate, password":  {why: "that is what it says", seen: declined(Reauthenticate, true, nil), want: logsIn},
+		"Stop, password":            {why: "a person wants to decide", seen: declined(Stop, true, nil), want: asks},
+		"Stop, password, asked for": {why: "a person has decided", seen: declined(Stop, true, rotate), want: logsIn},
+		"Stop, none, mended":        {why: "a person has decided", seen: declined(Stop, false, mended), want: presents},
+		"a redirect, password":      {why: "it would go to the same endpoint", seen: declined(Auto, true, redirected), want: asks},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			seen := healthy()
+			test.seen(&seen)
+			if diff := cmp.Diff(test.want, Next(seen, now)); diff != "" {
+				t.Errorf("%s:\n(-want +got)\n%s", test.why, diff)
+			}
+		})
+	}
+}

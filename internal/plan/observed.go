@@ -26,8 +26,9 @@ type Observed struct {
 	Login       Login
 	OnLostReply Policy
 	Failure     *Failure
+	Declined    bool      // the last exchange failed, and the API did not say what that means for what it was sent
 	Mended      bool      // the last exchange failed, and a person has changed the login or the spec since
-	HostFree    time.Time // when the token host may be asked again (--host-rate); zero: now
+	HostFree    time.Time // when the token host may be asked again (its rate is limited); zero: now
 }
 
 // Obstacle says why no exchange can happen. Its values are condition reasons.

@@ -54,22 +54,49 @@ type Workload struct {
 	Serial          int64
 	Data            map[string][]byte
 	Owner           Owner
+	// Source is the UID of the FluentCredential whose token it is, where that is not the owner; a serial is of one source only.
+	Source types.UID
 }
 
-// Owner is the FluentCredential.
+// Owner is the object that the Secret is written for, and goes with.
 type Owner struct {
+	Kind Kind
 	Name string
 	UID  types.UID
 }
+
+// Kind is a kind of object that Secrets are written for.
+type Kind string
+
+// The kinds.
+const (
+	Credential Kind = "FluentCredential"
+	Token      Kind = "FluentToken"
+)
+
+// marks are, for each kind, the label whose value is the owner's UID, and the annotation whose value is its name.
+var marks = map[Kind]struct{ label, annotation string }{
+	Credential: {v1alpha1.CredentialLabel, v1alpha1.CredentialAnnotation},
+	Token:      {v1alpha1.TokenLabel, v1alpha1.TokenAnnotation},
+}
+
+// Label is the label of the owner's Secrets; its value is the owner's UID.
+func (o Owner) Label() string { return marks[o.Kind].label }
+
+// Annotation is the annotation of the owner's Secrets; its value is the owner's name.
+func (o Owner) Annotation() string { return marks[o.Kind].annotation }
 
 // metadata adds what every workload Secret carries to what the user wants; ours wins.
 func (w Workload) metadata() (labels, annotations map[string]string) {
 	labels, annotations = map[string]string{}, map[string]string{}
 	maps.Copy(labels, w.Labels)
 	labels[v1alpha1.ManagedByLabel] = v1alpha1.OperatorName
-	labels[v1alpha1.CredentialLabel] = string(w.Owner.UID)
+	labels[w.Owner.Label()] = string(w.Owner.UID)
 	maps.Copy(annotations, w.Annotations)
-	annotations[v1alpha1.CredentialAnnotation] = w.Owner.Name
+	annotations[w.Owner.Annotation()] = w.Owner.Name
+	if w.Source != "" {
+		annotations[v1alpha1.SourceAnnotation] = string(w.Source)
+	}
 	annotations[v1alpha1.SerialAnnotation] = strconv.FormatInt(w.Serial, 10)
 	return labels, annotations
 }
@@ -82,7 +109,7 @@ func (w Workload) Secret(resourceVersion string) *corev1.Secret {
 		ObjectMeta: metav1.ObjectMeta{
 			Namespace: w.Namespace, Name: w.Name, ResourceVersion: resourceVersion, Labels: labels, Annotations: annotations,
 			OwnerReferences: []metav1.OwnerReference{{
-				APIVersion: v1alpha1.GroupVersion.String(), Kind: kind, Name: w.Owner.Name, UID: w.Owner.UID,
+				APIVersion: v1alpha1.GroupVersion.String(), Kind: string(w.Owner.Kind), Name: w.Owner.Name, UID: w.Owner.UID,
 				Controller: &yes, BlockOwnerDeletion: &yes,
 			}},
 		},

@@ -14,7 +14,7 @@ func orders() Workload {
 		Namespace: "shop", Name: "orders-token", Type: "Opaque", Serial: 17,
 		Labels: map[string]string{"team": "orders"}, Annotations: map[string]string{"note": "mounted by the importer"},
 		Data:  map[string][]byte{"access_token": []byte("a"), "token_type": []byte("Bearer")},
-		Owner: Owner{Name: "orders", UID: "0b5c"},
+		Owner: Owner{Kind: Credential, Name: "orders", UID: "0b5c"},
 	}
 }
 

@@ -61,7 +61,7 @@ func (w Workload) Find(secret *corev1.Secret, manager string) Found {
 	for _, owner := range secret.OwnerReferences {
 		switch {
 		case owner.UID == w.Owner.UID:
-		case owner.Kind == kind: // a former object of the same name
+		case owner.Kind == string(w.Owner.Kind): // a former object of the same name
 			found.Dropped.Owners = append(found.Dropped.Owners, string(owner.UID))
 		default:
 			found.Shared = true
@@ -69,9 +69,6 @@ func (w Workload) Find(secret *corev1.Secret, manager string) Found {
 	}
 	return found
 }
-
-// kind of the owner.
-const kind = "FluentCredential"
 
 // sortKeys takes what is there apart into what is wanted, ours that is not, and others'.
 func sortKeys[V any](have, want map[string]V, ours []string) (dropped []string, shared bool) {

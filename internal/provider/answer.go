@@ -18,7 +18,7 @@ func answer(grant token.Grant, reply Reply, problem problemReader) Answer {
 	case 2:
 		return granted(reply)
 	case 3:
-		return redirected(reply)
+		return redirected(grant, reply)
 	case 4, 5:
 		said := problem(reply)
 		said.Status = reply.Status
@@ -37,6 +37,7 @@ func granted(reply Reply) Answer {
 	if err != nil {
 		return unreadable(reply, err)
 	}
+	set.Age = object.age(reply.Header)
 	return Answer{Verdict: token.Granted, Set: set}
 }
 
@@ -52,15 +53,24 @@ const (
 	Redirect = "redirect"
 )
 
-// redirected: a redirect is never followed, and no more than the host it names is repeated. Until the endpoint is mended nothing
-// is presented again, so a token that was spent all the same does no harm.
-func redirected(reply Reply) Answer {
+// redirected: a redirect is never followed. 307 and 308 ask for the same request elsewhere, so it was not fulfilled here (RFC 9110
+// sections 15.4.8 and 15.4.9). The others are no proof of that: 303 answers a request that was carried out, and 301 and 302 are used
+// like it, as by login pages (section 15.4.4).
+func redirected(grant token.Grant, reply Reply) Answer {
+	means := declined(grant)
+	if reply.Status == http.StatusTemporaryRedirect || reply.Status == http.StatusPermanentRedirect {
+		means = token.RefusedIntact
+	}
+	return Answer{Verdict: means, Problem: elsewhere(reply)}
+}
+
+// elsewhere repeats no more of a redirect than the host it names.
+func elsewhere(reply Reply) Problem {
 	where := "another place"
 	if location, err := url.Parse(reply.Header.Get("Location")); err == nil && location.Hostname() != "" {
 		where = location.Hostname()
 	}
-	problem := Problem{Status: reply.Status, Code: Redirect, Description: "redirects to " + where + ", which is not followed"}
-	return Answer{Verdict: token.RefusedIntact, Problem: problem}
+	return Problem{Status: reply.Status, Code: Redirect, Description: "redirects to " + where + ", which is not followed"}
 }
 
 // verdict follows from a status that says that the request was not looked at, then from the API's error code (RFC 6749 section
@@ -80,20 +90,50 @@ func verdict(grant token.Grant, reply Reply, code string) token.Verdict {
 		return refusedToken(grant)
 	case "invalid_request":
 		return refusedRequest(grant)
-	case "invalid_client", "unauthorized_client", "invalid_scope", "unsupported_grant_type", "access_denied":
+	case "invalid_client", "unauthorized_client", "invalid_scope", "unsupported_grant_type":
 		return token.RefusedIntact
+	case "access_denied":
+		return refusedClient(grant)
 	}
-	return verdictOfStatus(reply.Status, code)
+	return verdictOfStatus(grant, reply.Status, code)
 }
 
-// verdictOfStatus: a 401 is an answer about the credentials whoever gives it, and a password that may be wrong must not be sent
-// again and again.
-func verdictOfStatus(status int, code string) token.Verdict {
+// verdictOfStatus is the verdict on a 4xx with no code, or one that nobody knows.
+func verdictOfStatus(grant token.Grant, status int, code string) token.Verdict {
 	switch status {
+	case http.StatusUnauthorized:
+		return refusedClient(grant)
 	case http.StatusForbidden, http.StatusNotFound, http.StatusMethodNotAllowed:
-		return refusedWithoutCode(code)
+		return refusedWithoutCode(grant, code)
 	case http.StatusRequestTimeout:
 		return token.Unknown
+	}
+	if unread[status] {
+		return token.RefusedIntact
+	}
+	return declined(grant)
+}
+
+// unread are the statuses that refuse the form of a request, so that its content was not looked at (RFC 9110 section 15.5, RFC 6585).
+var unread = map[int]bool{
+	http.StatusLengthRequired: true, http.StatusRequestEntityTooLarge: true, http.StatusRequestURITooLong: true,
+	http.StatusUnsupportedMediaType: true, http.StatusExpectationFailed: true, http.StatusUpgradeRequired: true,
+	http.StatusRequestHeaderFieldsTooLarge: true,
+}
+
+// declined is the verdict on a refusal that says nothing of what was presented. Of a client alone nothing was.
+func declined(grant token.Grant) token.Verdict {
+	if grant == token.ClientCredentials {
+		return token.RefusedIntact
+	}
+	return token.Declined
+}
+
+// refusedClient: a refusal of the client leaves the refresh token as it was. That it is not one of the password, nobody knows: it
+// must not be sent again and again.
+func refusedClient(grant token.Grant) token.Verdict {
+	if grant == token.Password {
+		return token.Declined
 	}
 	return token.RefusedIntact
 }
@@ -136,11 +176,11 @@ func refusedRequest(grant token.Grant) token.Verdict {
 
 // refusedWithoutCode: a 403 or 404 that is not the API's own error comes from something in front of it, such as a CDN, and
 // passes in its own time.
-func refusedWithoutCode(code string) token.Verdict {
+func refusedWithoutCode(grant token.Grant, code string) token.Verdict {
 	if code == "" {
 		return token.TryLater
 	}
-	return token.RefusedIntact
+	return refusedClient(grant)
 }
 
 // standardProblem reads the error of RFC 6749 section 5.2.

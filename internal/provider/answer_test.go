@@ -13,29 +13,46 @@ var (
 	spends = map[token.Grant]bool{token.RefreshToken: true, token.AuthorizationCode: true}
 )
 
+// unless is a verdict with an exception.
+func unless(grant token.Grant, exception, otherwise token.Verdict) func(token.Grant) token.Verdict {
+	return func(of token.Grant) token.Verdict {
+		if of == grant {
+			return exception
+		}
+		return otherwise
+	}
+}
+
+func always(verdict token.Verdict) func(token.Grant) token.Verdict {
+	return func(token.Grant) token.Verdict { return verdict }
+}
+
 // The verdicts on a reply without a body, which every API shares.
 func TestVerdictOfStatus(t *testing.T) {
+	inDoubt := unless(token.ClientCredentials, token.RefusedIntact, token.Declined)
 	cases := map[string]struct {
 		statuses []int
-		want     token.Verdict
+		want     func(token.Grant) token.Verdict
 		why      string
 	}{
-		"no final reply":    {[]int{0, 100, 101, 103, 199, 600, 999}, token.Unknown, "nothing is known of the request"},
-		"success":           {[]int{200, 201, 202, 204, 206, 299}, token.Unknown, "the server was content, and the token is not here"},
-		"elsewhere":         {[]int{300, 301, 302, 303, 304, 307, 308}, token.RefusedIntact, "a redirect is not followed, and nothing is presented again before the endpoint is mended"},
-		"refused":           {[]int{400, 402, 406, 409, 410, 411, 413, 415, 422, 431, 451}, token.RefusedIntact, "only a change of input helps"},
-		"about credentials": {[]int{401}, token.RefusedIntact, "a password that may be wrong must not be sent again"},
-		"before the API":    {[]int{403, 404, 405}, token.TryLater, "the API itself would have said why"},
-		"not looked at":     {[]int{421, 425, 429}, token.TryLater, "the status itself says that nothing was done"},
-		"too slow":          {[]int{408}, token.Unknown, "proxies say it of the server behind them too"},
-		"failed":            {[]int{500, 501, 502, 503, 504, 505, 520, 524, 599}, token.Unknown, "it may have failed after the token was spent"},
+		"no final reply":    {[]int{0, 100, 101, 103, 199, 600, 999}, always(token.Unknown), "nothing is known of the request"},
+		"success":           {[]int{200, 201, 202, 204, 206, 299}, always(token.Unknown), "the server was content, and the token is not here"},
+		"done, or moved":    {[]int{300, 301, 302, 303, 304, 305, 306}, inDoubt, "servers answer so what they have carried out, 303 by its very meaning"},
+		"ask elsewhere":     {[]int{307, 308}, always(token.RefusedIntact), "the same request is to be made elsewhere, so it was not carried out here"},
+		"refused":           {[]int{400, 402, 406, 409, 410, 422, 451}, inDoubt, "why is not said, so whether the token lives is open"},
+		"not read":          {[]int{411, 413, 414, 415, 417, 426, 431}, always(token.RefusedIntact), "the form was refused before the token was looked at"},
+		"about credentials": {[]int{401}, unless(token.Password, token.Declined, token.RefusedIntact), "the client was refused, or the password, which must not be sent again then"},
+		"before the API":    {[]int{403, 404, 405}, always(token.TryLater), "the API itself would have said why"},
+		"not looked at":     {[]int{421, 425, 429}, always(token.TryLater), "the status itself says that nothing was done"},
+		"too slow":          {[]int{408}, always(token.Unknown), "proxies say it of the server behind them too"},
+		"failed":            {[]int{500, 501, 502, 503, 504, 505, 520, 524, 599}, always(token.Unknown), "it may have failed after the token was spent"},
 	}
 	for name, c := range cases {
 		for _, status := range c.statuses {
 			for _, grant := range grants {
 				for _, api := range apis() {
-					if got := api.Read(grant, Reply{Status: status}).Verdict; got != c.want {
-						t.Errorf("%s: %d to %s of %s is %s, not %s, but %s", name, status, grant, api.Name(), got, c.want, c.why)
+					if got := api.Read(grant, Reply{Status: status}).Verdict; got != c.want(grant) {
+						t.Errorf("%s: %d to %s of %s is %s, not %s, but %s", name, status, grant, api.Name(), got, c.want(grant), c.why)
 					}
 				}
 			}
@@ -69,8 +86,7 @@ func TestVerdictOfCode(t *testing.T) {
 		"unauthorized_client":    {intact, "the client was refused"},
 		"invalid_scope":          {intact, "the scope was refused"},
 		"unsupported_grant_type": {intact, "the grant was refused"},
-		"access_denied":          {intact, "the client was refused"},
-		"surprise":               {intact, "the server understood and declined"},
+		"access_denied":          {unless(token.Password, token.Declined, token.RefusedIntact), "the client was refused, or the user"},
 		"invalid_request":        {either(token.Unknown, token.RefusedIntact), "dex and fosite answer reuse like that"},
 		"invalid_token":          {either(token.RefusedDead, token.RefusedIntact), "legacy Spring says it of a refresh token that has expired"},
 		"invalid_grant": {func(grant token.Grant) token.Verdict {
@@ -87,6 +103,32 @@ func TestVerdictOfCode(t *testing.T) {
 				if got, want := oauth2(Form, ClientBody).Read(grant, reply).Verdict, c.want(grant); got != want {
 					t.Errorf("%d %s to %s is %s, not %s, but %s", status, code, grant, got, want, c.why)
 				}
+			}
+		}
+	}
+}
+
+// A code that nobody knows says no more than the status it comes with.
+func TestVerdictOfAnUnknownCode(t *testing.T) {
+	inDoubt := unless(token.ClientCredentials, token.RefusedIntact, token.Declined)
+	refused := unless(token.Password, token.Declined, token.RefusedIntact)
+	cases := map[int]struct {
+		want func(token.Grant) token.Verdict
+		why  string
+	}{
+		400: {inDoubt, "the token may be dead, or the request wrong"},
+		401: {refused, "the client was refused; or the password, and then it must not be sent again"},
+		403: {refused, "the API refused, and says so itself"},
+		404: {refused, "the API refused, and says so itself"},
+		409: {inDoubt, "somebody else may be spending the token"},
+		415: {always(token.RefusedIntact), "the token was not looked at"},
+		422: {inDoubt, "the token may be dead, or the request wrong"},
+	}
+	for status, c := range cases {
+		for _, grant := range grants {
+			reply := Reply{Status: status, Body: []byte(`{"error":"surprise"}`)}
+			if got, want := oauth2(Form, ClientBody).Read(grant, reply).Verdict, c.want(grant); got != want {
+				t.Errorf("%d surprise to %s is %s, not %s, but %s", status, grant, got, want, c.why)
 			}
 		}
 	}

@@ -42,6 +42,9 @@ func (c *CommerceLayer) Endpoint() *url.URL { return c.endpoint }
 // all of them.
 func (c *CommerceLayer) Supports(token.Grant) bool { return true }
 
+// ClientActsAlone is true: a sales channel has no secret, and asks for the token of a guest.
+func (c *CommerceLayer) ClientActsAlone() bool { return true }
+
 // Request sends every parameter in a JSON body. A sales channel has no client secret, so none is sent.
 func (c *CommerceLayer) Request(grant token.Grant, login token.Login) (Request, error) {
 	params, err := grantParameters(grant, login)
@@ -74,6 +77,9 @@ func (c *CommerceLayer) RenewalWindow(grant token.Grant) time.Duration {
 	}
 	return 15 * time.Minute
 }
+
+// RequestsPerMinute is that of the documentation.
+func (c *CommerceLayer) RequestsPerMinute() int { return 30 }
 
 // Read adds the owner of the token, a customer for example.
 func (c *CommerceLayer) Read(grant token.Grant, reply Reply) Answer {

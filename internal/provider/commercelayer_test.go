@@ -21,12 +21,13 @@ func TestCommerceLayerRequests(t *testing.T) {
 	scoped := channel
 	scoped.Scope = "market:1234"
 	testRequests(t, map[string]requestCase{
-		"refresh-sales-channel":  {organization, token.RefreshToken, channel, "a sales channel has no client secret, and this is the documented request"},
-		"refresh-webapp":         {organization, token.RefreshToken, webapp, "a webapp must send its secret, and this is the documented request"},
-		"refresh-scoped":         {api, token.RefreshToken, scoped, "the scope must be the one that was asked for first"},
-		"password-sales-channel": {api, token.Password, scoped, "a customer logs in with a password"},
-		"code-webapp":            {api, token.AuthorizationCode, webapp, "the redirect URI must be that of the authorization request"},
-		"client-credentials":     {api, token.ClientCredentials, webapp, "an integration has nothing but its client"},
+		"refresh-sales-channel":            {organization, token.RefreshToken, channel, "a sales channel has no client secret, and this is the documented request"},
+		"refresh-webapp":                   {organization, token.RefreshToken, webapp, "a webapp must send its secret, and this is the documented request"},
+		"refresh-scoped":                   {api, token.RefreshToken, scoped, "the scope must be the one that was asked for first"},
+		"password-sales-channel":           {api, token.Password, scoped, "a customer logs in with a password"},
+		"code-webapp":                      {api, token.AuthorizationCode, webapp, "the redirect URI must be that of the authorization request"},
+		"client-credentials-sales-channel": {api, token.ClientCredentials, token.Login{ClientID: "your-client-id", Scope: "market:1234"}, "a guest of a sales channel has nothing but its client, which has no secret"},
+		"client-credentials":               {api, token.ClientCredentials, webapp, "an integration has nothing but its client"},
 	})
 }
 

@@ -49,6 +49,9 @@ func TestSupports(t *testing.T) {
 		"oauth2":        {true, true, true, true, "the server decides"},
 	}
 	for _, api := range apis() {
+		if alone := api.ClientActsAlone(); alone != (api.Name() == "commerceLayer") {
+			t.Errorf("%s gives a client without a secret a token of its own: %t; only a sales channel of Commerce Layer is given one", api.Name(), alone)
+		}
 		c, known := cases[api.Name()]
 		if !known {
 			t.Errorf("%s is no member of spec.provider", api.Name())
@@ -109,6 +112,19 @@ func TestUnknownGrant(t *testing.T) {
 	for _, api := range apis() {
 		if _, err := api.Request("device_code", standardLogin); err == nil {
 			t.Errorf("%s builds a request for a grant that nobody knows", api.Name())
+		}
+	}
+}
+
+// TestRequestsPerMinute: Commerce Layer is the only one that documents a limit.
+func TestRequestsPerMinute(t *testing.T) {
+	for _, api := range apis() {
+		want := 0
+		if api.Name() == "commerceLayer" {
+			want = 30
+		}
+		if got := api.RequestsPerMinute(); got != want {
+			t.Errorf("%s: %d requests a minute, want %d", api.Name(), got, want)
 		}
 	}
 }

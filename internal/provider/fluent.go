@@ -58,6 +58,9 @@ func (f *Fluent) Supports(grant token.Grant) bool {
 	return grant == token.Password || grant == token.RefreshToken
 }
 
+// ClientActsAlone is false: the API has no such grant.
+func (f *Fluent) ClientActsAlone() bool { return false }
+
 // Request sends every parameter in the body, or in the URL, as older revisions of the documentation show.
 func (f *Fluent) Request(grant token.Grant, login token.Login) (Request, error) {
 	params, err := grantParameters(grant, login)
@@ -84,6 +87,9 @@ func (f *Fluent) IdleLife() time.Duration { return 0 }
 // RenewalWindow is not documented by the API.
 func (f *Fluent) RenewalWindow(token.Grant) time.Duration { return 0 }
 
+// RequestsPerMinute is not documented by the API.
+func (f *Fluent) RequestsPerMinute() int { return 0 }
+
 // Read knows the API's two shapes of an error, and the code by which it refuses what was presented.
 func (f *Fluent) Read(grant token.Grant, reply Reply) Answer {
 	read := answer(grant, reply, fluentProblem)
@@ -92,8 +98,8 @@ func (f *Fluent) Read(grant token.Grant, reply Reply) Answer {
 		read.Set.Identity = fluentIdentity(object)
 		return read
 	}
-	if isBadRequest(reply.Status, read.Problem.Code) {
-		read.Verdict = fluentRefusal(grant, read.Verdict)
+	if grant == token.Password && isBadRequest(reply.Status, read.Problem.Code) {
+		read.Verdict = token.LoginRefused // or the next try would lock the user
 	}
 	return read
 }
@@ -101,18 +107,6 @@ func (f *Fluent) Read(grant token.Grant, reply Reply) Answer {
 // isBadRequest: a locked single-sign-on user is told 400 too, but with HTTP 500.
 func isBadRequest(status int, code string) bool {
 	return (status == http.StatusBadRequest || status == http.StatusInternalServerError) && (code == "400" || code == "invalid_grant")
-}
-
-// fluentRefusal: whether a bare 400 is about the refresh token is open; about a login it must be taken to be, or the next try
-// would lock the user.
-func fluentRefusal(grant token.Grant, read token.Verdict) token.Verdict {
-	switch {
-	case grant == token.Password:
-		return token.LoginRefused
-	case grant == token.RefreshToken && read == token.RefusedIntact:
-		return token.Unknown
-	}
-	return read
 }
 
 func fluentIdentity(object fields) token.Identity {

@@ -58,6 +58,8 @@ func brokenPromise(grant token.Grant, reply Reply, answer Answer) string {
 		return "the status is not told"
 	case answer.Verdict == token.LoginRefused && grant != token.Password:
 		return "there was no login"
+	case answer.Verdict == token.Declined && (grant == token.ClientCredentials || reply.Status/100 != 3 && reply.Status/100 != 4):
+		return "nothing is in doubt"
 	case answer.Verdict == token.RefusedDead && !spends[grant]:
 		return "nothing was presented that could be dead"
 	case answer.Verdict == token.RefusedDead && reply.Status/100 != 4:

@@ -53,6 +53,9 @@ func (n *Nordea) Supports(grant token.Grant) bool {
 	return grant == token.AuthorizationCode || grant == token.RefreshToken
 }
 
+// ClientActsAlone is false: the API has no such grant.
+func (n *Nordea) ClientActsAlone() bool { return false }
+
 // Request sends the client's id and secret as headers, and the other parameters as the flow wants them.
 func (n *Nordea) Request(grant token.Grant, login token.Login) (Request, error) {
 	if !n.Supports(grant) {
@@ -83,11 +86,14 @@ func (n *Nordea) IdleLife() time.Duration { return 0 }
 // RenewalWindow is not documented by the API.
 func (n *Nordea) RenewalWindow(token.Grant) time.Duration { return 0 }
 
+// RequestsPerMinute is not documented by the API.
+func (n *Nordea) RequestsPerMinute() int { return 0 }
+
 // Read knows the envelope that some replies come in, and the API's own errors.
 func (n *Nordea) Read(grant token.Grant, reply Reply) Answer {
 	reply.Body = unwrapped(reply.Body)
 	read := answer(grant, reply, nordeaProblem)
-	if read.Verdict == token.RefusedIntact && nordeaDead[read.Problem.Code] {
+	if reply.Status/100 == 4 && nordeaDead[read.Problem.Code] {
 		read.Verdict = refusedToken(grant)
 	}
 	return read

@@ -87,6 +87,9 @@ func (o *OAuth2) Endpoint() *url.URL { return o.endpoint }
 // Supports tells which grants the API documents: what the server knows is found out by asking it.
 func (o *OAuth2) Supports(token.Grant) bool { return true }
 
+// ClientActsAlone is false: only a client that keeps a secret may (RFC 6749 section 4.4).
+func (o *OAuth2) ClientActsAlone() bool { return false }
+
 // Request follows the configured style.
 func (o *OAuth2) Request(grant token.Grant, login token.Login) (Request, error) {
 	params, err := grantParameters(grant, login)
@@ -143,6 +146,9 @@ func (o *OAuth2) IdleLife() time.Duration { return o.RefreshTokenLifetime }
 
 // RenewalWindow is none: the standard knows of no such thing.
 func (o *OAuth2) RenewalWindow(token.Grant) time.Duration { return 0 }
+
+// RequestsPerMinute is none: the standard knows of no limit.
+func (o *OAuth2) RequestsPerMinute() int { return 0 }
 
 // Read follows RFC 6749.
 func (o *OAuth2) Read(grant token.Grant, reply Reply) Answer {

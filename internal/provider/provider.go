@@ -18,6 +18,8 @@ type API interface {
 	// Supports tells whether the API documents a grant. Request builds the others too, where it can: an API may know more than its
 	// documentation.
 	Supports(grant token.Grant) bool
+	// ClientActsAlone tells whether a client that has no secret is given a token of its own (client credentials), too.
+	ClientActsAlone() bool
 	// Request builds the request of one exchange.
 	Request(grant token.Grant, login token.Login) (Request, error)
 	// Read says what a reply means. It never fails: what cannot be understood is Unknown.
@@ -29,6 +31,8 @@ type API interface {
 	// RenewalWindow is the last part of an access token's life, in which alone the grant brings another one; zero where it does at any
 	// time, or where nothing is documented.
 	RenewalWindow(grant token.Grant) time.Duration
+	// RequestsPerMinute is how many requests the API takes from one client; zero where it sets or documents no limit.
+	RequestsPerMinute() int
 }
 
 // Request is one request, in parts that cannot be printed by accident.

@@ -102,6 +102,24 @@ func (f fields) life() (time.Duration, bool) {
 	return time.Duration(min(seconds, maxLife.Seconds())) * time.Second, true
 }
 
+// age is created_at against the reply's Date: both are of the server's clock, so that one which differs from ours does no harm.
+// Without either, or where they do not fit together, nothing is known.
+func (f fields) age(header http.Header) time.Duration {
+	created, err := strconv.ParseInt(f.scalar("created_at"), 10, 64)
+	if err != nil {
+		return 0
+	}
+	answered, err := http.ParseTime(header.Get("Date"))
+	if err != nil {
+		return 0
+	}
+	age := answered.Unix() - created
+	if created <= 0 || age <= 0 || age > int64(maxLife.Seconds()) {
+		return 0
+	}
+	return time.Duration(age) * time.Second
+}
+
 // known are the members of a reply that are not Extra.
 var known = map[string]bool{
 	"access_token": true, "refresh_token": true, "token_type": true, "expires_in": true, "scope": true, "id_token": true,

@@ -165,3 +165,37 @@ func TestAnswerHidesTokens(t *testing.T) {
 		}
 	}
 }
+
+// TestAge: created_at is compared with the reply's own Date, never with a clock of ours.
+func TestAge(t *testing.T) {
+	const date = "Mon, 05 Jan 2026 10:00:00 GMT" // 1767607200
+	cases := map[string]struct {
+		created, date string
+		want          time.Duration
+		why           string
+	}{
+		"made for this reply":     {"1767607200", date, 0, "it is new"},
+		"an hour ago":             {"1767603600", date, time.Hour, "somebody else was given it first"},
+		"as a string":             {`"1767603600"`, date, time.Hour, "some servers quote numbers"},
+		"in the future":           {"1767607260", date, 0, "two machines of the server differ"},
+		"years ago":               {"123456789", date, 0, "no access token is so old: this is the example of the documentation"},
+		"in milliseconds":         {"1767603600000", date, 0, "it is far in the future"},
+		"as a date":               {`"2026-01-05T09:00:00Z"`, date, 0, "nobody documents it"},
+		"zero":                    {"0", date, 0, "it is not told"},
+		"negative":                {"-5", date, 0, "it is no time"},
+		"an object":               {"{}", date, 0, "it is no time"},
+		"a fraction":              {"1767603600.5", date, 0, "it is no whole number of seconds"},
+		"beyond what is a number": {"99999999999999999999", date, 0, "it must not overflow"},
+		"no date":                 {"1767603600", "", 0, "the server's clock is not known"},
+		"no date that is one":     {"1767603600", "today", 0, "the server's clock is not known"},
+	}
+	for name, c := range cases {
+		reply := Reply{Status: 200, Header: http.Header{}, Body: []byte(`{"access_token":"a","expires_in":7200,"created_at":` + c.created + `}`)}
+		reply.Header.Set("Date", c.date)
+		for _, api := range apis() {
+			if got := api.Read(token.ClientCredentials, reply).Set; got.Age != c.want || got.Life != 2*time.Hour {
+				t.Errorf("%s at %s: %s old with a life of %s, want %s, because %s", name, api.Name(), got.Age, got.Life, c.want, c.why)
+			}
+		}
+	}
+}

@@ -19,7 +19,7 @@ func ReadRevocation(reply Reply) (problem Problem, revoked bool) {
 	case 2:
 		return Problem{}, true
 	case 3:
-		return redirected(reply).Problem, false
+		return elsewhere(reply), false
 	}
 	problem = standardProblem(reply)
 	problem.Status = reply.Status

@@ -23,8 +23,10 @@ type Set struct {
 	Life time.Duration
 	// LifeUnknown is true where the reply does not say how long the token lives.
 	LifeUnknown bool
-	Identity    Identity
-	Extra       map[string]string // the reply's other fields that are scalars
+	// Age is how old the token was when the API answered, by the API's own clock; zero where it does not tell.
+	Age      time.Duration
+	Identity Identity
+	Extra    map[string]string // the reply's other fields that are scalars
 }
 
 // Identity is whose token it is, as the API's reply says.

@@ -17,11 +17,14 @@ const (
 	RefusedDead Verdict = "RefusedDead"
 	// LoginRefused: the API refused the user name and password.
 	LoginRefused Verdict = "LoginRefused"
+	// Declined: the API refused, and what it said tells nothing of what it was sent. A refresh token or a code may be spent, a password
+	// may count as a refused login; sent again as it was, it would be refused again.
+	Declined Verdict = "Declined"
 	// Unknown: the request may have been processed, and the reply is not to be had. A refresh token may be spent.
 	Unknown Verdict = "Unknown"
 )
 
 // Verdicts are all of them, in the order of their declaration.
 func Verdicts() []Verdict {
-	return []Verdict{Granted, Unsent, RefusedIntact, TryLater, RefusedDead, LoginRefused, Unknown}
+	return []Verdict{Granted, Unsent, RefusedIntact, TryLater, RefusedDead, LoginRefused, Declined, Unknown}
 }

@@ -19,8 +19,14 @@ import (
 func ForKind(kind schema.GroupVersionKind) interface{} {
 	switch kind {
 	// Group=auth.fluent-credential.dev, Version=v1alpha1
+	case v1alpha1.SchemeGroupVersion.WithKind("AllowedNamespaces"):
+		return &apiv1alpha1.AllowedNamespacesApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("CommerceLayerProvider"):
 		return &apiv1alpha1.CommerceLayerProviderApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("ConsumersStatus"):
+		return &apiv1alpha1.ConsumersStatusApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("CredentialReference"):
+		return &apiv1alpha1.CredentialReferenceApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("CredentialsSecretReference"):
 		return &apiv1alpha1.CredentialsSecretReferenceApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("DeliverySpec"):
@@ -39,6 +45,12 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &apiv1alpha1.FluentCredentialStatusApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("FluentProvider"):
 		return &apiv1alpha1.FluentProviderApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("FluentToken"):
+		return &apiv1alpha1.FluentTokenApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("FluentTokenSpec"):
+		return &apiv1alpha1.FluentTokenSpecApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("FluentTokenStatus"):
+		return &apiv1alpha1.FluentTokenStatusApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("Identity"):
 		return &apiv1alpha1.IdentityApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("NordeaProvider"):
@@ -47,6 +59,8 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &apiv1alpha1.OAuth2ProviderApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("ProviderSpec"):
 		return &apiv1alpha1.ProviderSpecApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("PublishedTokenStatus"):
+		return &apiv1alpha1.PublishedTokenStatusApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("RefreshSpec"):
 		return &apiv1alpha1.RefreshSpecApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("RestartReference"):

@@ -26,6 +26,18 @@ func Parser() *typed.Parser {
 var parserOnce sync.Once
 var parser *typed.Parser
 var schemaYAML = typed.YAMLObject(`types:
+- name: com.github.fluent-credential.operator.api.v1alpha1.AllowedNamespaces
+  map:
+    fields:
+    - name: names
+      type:
+        list:
+          elementType:
+            scalar: string
+          elementRelationship: associative
+    - name: selector
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.LabelSelector
 - name: com.github.fluent-credential.operator.api.v1alpha1.BaseURL
   scalar: string
 - name: com.github.fluent-credential.operator.api.v1alpha1.ClientAuthentication
@@ -45,6 +57,24 @@ var schemaYAML = typed.YAMLObject(`types:
         map:
           elementType:
             namedType: com.github.fluent-credential.operator.api.v1alpha1.HeaderValue
+- name: com.github.fluent-credential.operator.api.v1alpha1.ConsumersStatus
+  map:
+    fields:
+    - name: current
+      type:
+        scalar: numeric
+    - name: total
+      type:
+        scalar: numeric
+- name: com.github.fluent-credential.operator.api.v1alpha1.CredentialReference
+  map:
+    fields:
+    - name: name
+      type:
+        scalar: string
+    - name: namespace
+      type:
+        scalar: string
 - name: com.github.fluent-credential.operator.api.v1alpha1.CredentialsSecretReference
   map:
     fields:
@@ -129,6 +159,9 @@ var schemaYAML = typed.YAMLObject(`types:
 - name: com.github.fluent-credential.operator.api.v1alpha1.FluentCredentialSpec
   map:
     fields:
+    - name: allowedNamespaces
+      type:
+        namedType: com.github.fluent-credential.operator.api.v1alpha1.AllowedNamespaces
     - name: credentialsSecretRef
       type:
         namedType: com.github.fluent-credential.operator.api.v1alpha1.CredentialsSecretReference
@@ -161,6 +194,9 @@ var schemaYAML = typed.YAMLObject(`types:
           elementRelationship: associative
           keys:
           - type
+    - name: consumers
+      type:
+        namedType: com.github.fluent-credential.operator.api.v1alpha1.ConsumersStatus
     - name: failures
       type:
         namedType: com.github.fluent-credential.operator.api.v1alpha1.FailureStatus
@@ -220,6 +256,58 @@ var schemaYAML = typed.YAMLObject(`types:
       type:
         namedType: com.github.fluent-credential.operator.api.v1alpha1.FluentParameterStyle
       default: Form
+- name: com.github.fluent-credential.operator.api.v1alpha1.FluentToken
+  map:
+    fields:
+    - name: apiVersion
+      type:
+        scalar: string
+    - name: kind
+      type:
+        scalar: string
+    - name: metadata
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta
+    - name: spec
+      type:
+        namedType: com.github.fluent-credential.operator.api.v1alpha1.FluentTokenSpec
+    - name: status
+      type:
+        namedType: com.github.fluent-credential.operator.api.v1alpha1.FluentTokenStatus
+      default:
+        observedGeneration: -1
+- name: com.github.fluent-credential.operator.api.v1alpha1.FluentTokenSpec
+  map:
+    fields:
+    - name: credentialRef
+      type:
+        namedType: com.github.fluent-credential.operator.api.v1alpha1.CredentialReference
+    - name: delivery
+      type:
+        namedType: com.github.fluent-credential.operator.api.v1alpha1.DeliverySpec
+    - name: target
+      type:
+        namedType: com.github.fluent-credential.operator.api.v1alpha1.TargetSpec
+- name: com.github.fluent-credential.operator.api.v1alpha1.FluentTokenStatus
+  map:
+    fields:
+    - name: conditions
+      type:
+        list:
+          elementType:
+            namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Condition
+          elementRelationship: associative
+          keys:
+          - type
+    - name: observedGeneration
+      type:
+        scalar: numeric
+    - name: targetName
+      type:
+        scalar: string
+    - name: token
+      type:
+        namedType: com.github.fluent-credential.operator.api.v1alpha1.PublishedTokenStatus
 - name: com.github.fluent-credential.operator.api.v1alpha1.HeaderValue
   scalar: string
 - name: com.github.fluent-credential.operator.api.v1alpha1.Identity
@@ -320,6 +408,15 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: oauth2
       type:
         namedType: com.github.fluent-credential.operator.api.v1alpha1.OAuth2Provider
+- name: com.github.fluent-credential.operator.api.v1alpha1.PublishedTokenStatus
+  map:
+    fields:
+    - name: expirationTime
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
+    - name: serial
+      type:
+        scalar: numeric
 - name: com.github.fluent-credential.operator.api.v1alpha1.RefreshSpec
   map:
     fields:
@@ -450,6 +547,38 @@ var schemaYAML = typed.YAMLObject(`types:
         elementType:
           namedType: __untyped_deduced_
         elementRelationship: separable
+- name: io.k8s.apimachinery.pkg.apis.meta.v1.LabelSelector
+  map:
+    fields:
+    - name: matchExpressions
+      type:
+        list:
+          elementType:
+            namedType: io.k8s.apimachinery.pkg.apis.meta.v1.LabelSelectorRequirement
+          elementRelationship: atomic
+    - name: matchLabels
+      type:
+        map:
+          elementType:
+            scalar: string
+    elementRelationship: atomic
+- name: io.k8s.apimachinery.pkg.apis.meta.v1.LabelSelectorOperator
+  scalar: string
+- name: io.k8s.apimachinery.pkg.apis.meta.v1.LabelSelectorRequirement
+  map:
+    fields:
+    - name: key
+      type:
+        scalar: string
+    - name: operator
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.LabelSelectorOperator
+    - name: values
+      type:
+        list:
+          elementType:
+            scalar: string
+          elementRelationship: atomic
 - name: io.k8s.apimachinery.pkg.apis.meta.v1.ManagedFieldsEntry
   map:
     fields:

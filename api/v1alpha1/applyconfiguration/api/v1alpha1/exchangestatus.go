@@ -19,7 +19,7 @@ type ExchangeStatusApplyConfiguration struct {
 	Time *v1.Time `json:"time,omitempty"`
 	// grant that was asked for: password, refresh_token, client_credentials or authorization_code.
 	Grant *string `json:"grant,omitempty"`
-	// verdict on the answer: Granted, Unsent, RefusedIntact, TryLater, RefusedDead, LoginRefused or Unknown.
+	// verdict on the answer: Granted, Unsent, RefusedIntact, TryLater, RefusedDead, LoginRefused, Declined or Unknown.
 	Verdict *string `json:"verdict,omitempty"`
 	// serial of the newest token after the exchange; that of its own where the verdict is Granted.
 	Serial *int64 `json:"serial,omitempty"`

@@ -22,6 +22,9 @@ type FluentCredentialSpecApplyConfiguration struct {
 	Target *TargetSpecApplyConfiguration `json:"target,omitempty"`
 	// delivery says how a new token reaches its consumers sooner than they would find it by themselves.
 	Delivery *DeliverySpecApplyConfiguration `json:"delivery,omitempty"`
+	// allowedNamespaces are the namespaces in which a FluentToken may publish this credential's access token: those that are named, and
+	// those that the selector selects. None by default. Whoever is named here gets the token; so it is for whoever may read it.
+	AllowedNamespaces *AllowedNamespacesApplyConfiguration `json:"allowedNamespaces,omitempty"`
 	// suspend stops every exchange while true. The published token stays, and its expiry is still reported.
 	Suspend *bool `json:"suspend,omitempty"`
 }
@@ -77,6 +80,14 @@ func (b *FluentCredentialSpecApplyConfiguration) WithTarget(value *TargetSpecApp
 // If called multiple times, the Delivery field is set to the value of the last call.
 func (b *FluentCredentialSpecApplyConfiguration) WithDelivery(value *DeliverySpecApplyConfiguration) *FluentCredentialSpecApplyConfiguration {
 	b.Delivery = value
+	return b
+}
+
+// WithAllowedNamespaces sets the AllowedNamespaces field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the AllowedNamespaces field is set to the value of the last call.
+func (b *FluentCredentialSpecApplyConfiguration) WithAllowedNamespaces(value *AllowedNamespacesApplyConfiguration) *FluentCredentialSpecApplyConfiguration {
+	b.AllowedNamespaces = value
 	return b
 }
 

@@ -31,6 +31,9 @@ type FluentCredentialStatusApplyConfiguration struct {
 	Identity *IdentityApplyConfiguration `json:"identity,omitempty"`
 	// failures are the failed exchanges since the last one that succeeded.
 	Failures *FailureStatusApplyConfiguration `json:"failures,omitempty"`
+	// consumers counts the FluentTokens that publish this credential's token in other namespaces; none where spec.allowedNamespaces is
+	// not set. It is brought up to date with every new token, and some seconds after a FluentToken came, went or failed.
+	Consumers *ConsumersStatusApplyConfiguration `json:"consumers,omitempty"`
 	// history are the last exchanges with the authentication API, the newest first. It is kept here only: who loses the status loses
 	// it too, and nothing else.
 	History []ExchangeStatusApplyConfiguration `json:"history,omitempty"`
@@ -110,6 +113,14 @@ func (b *FluentCredentialStatusApplyConfiguration) WithIdentity(value *IdentityA
 // If called multiple times, the Failures field is set to the value of the last call.
 func (b *FluentCredentialStatusApplyConfiguration) WithFailures(value *FailureStatusApplyConfiguration) *FluentCredentialStatusApplyConfiguration {
 	b.Failures = value
+	return b
+}
+
+// WithConsumers sets the Consumers field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Consumers field is set to the value of the last call.
+func (b *FluentCredentialStatusApplyConfiguration) WithConsumers(value *ConsumersStatusApplyConfiguration) *FluentCredentialStatusApplyConfiguration {
+	b.Consumers = value
 	return b
 }
 

@@ -12,7 +12,7 @@ import (
 // RestartReferenceApplyConfiguration represents a declarative configuration of the RestartReference type for use
 // with apply.
 //
-// RestartReference names a workload in the namespace of the FluentCredential.
+// RestartReference names a workload in the namespace of the object that names it.
 type RestartReferenceApplyConfiguration struct {
 	// kind of the workload, of the group apps.
 	Kind *apiv1alpha1.RestartKind `json:"kind,omitempty"`

@@ -14,7 +14,7 @@ import (
 //
 // TargetSpec is the workload Secret, which pods mount.
 type TargetSpecApplyConfiguration struct {
-	// name of the workload Secret; the FluentCredential's own name where it is not set. Renaming publishes the new Secret, then
+	// name of the workload Secret; the object's own name where it is not set. Renaming publishes the new Secret, then
 	// removes the old one.
 	Name *string `json:"name,omitempty"`
 	// type of the workload Secret. It cannot change once the Secret exists (Kubernetes forbids it).
@@ -26,7 +26,8 @@ type TargetSpecApplyConfiguration struct {
 	// data maps a key of the workload Secret to a Go template and replaces the default keys. Values: .AccessToken .TokenType
 	// .Authorization .ExpiresAt .Scope .Account .RetailerID .Roles .Extra; functions: b64enc, toJson.
 	Data map[string]string `json:"data,omitempty"`
-	// deletionPolicy says what becomes of the workload Secret when the FluentCredential goes.
+	// deletionPolicy says what becomes of the workload Secret when the object goes; of a FluentToken also when its FluentCredential
+	// goes, or permits it no more.
 	DeletionPolicy *apiv1alpha1.DeletionPolicy `json:"deletionPolicy,omitempty"`
 }
 

@@ -1,0 +1,286 @@
+package controllers
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
+
+	"github.com/fluent-credential/operator/api/v1alpha1"
+	"github.com/fluent-credential/operator/internal/binding"
+	"github.com/fluent-credential/operator/internal/custody"
+	"github.com/fluent-credential/operator/internal/distribution"
+	"github.com/fluent-credential/operator/internal/plan"
+	"github.com/fluent-credential/operator/internal/projection"
+)
+
+// tokenObservation is all that one pass over a FluentToken knows. It is brought up to date by what the pass does.
+type tokenObservation struct {
+	now      time.Time
+	token    *v1alpha1.FluentToken
+	known    *consumer
+	cred     *v1alpha1.FluentCredential // nil: there is none, or it does not permit this namespace
+	record   *custody.Record            // of cred; as much as is remembered where nothing is new
+	held     []string                   // the Secrets of this FluentToken
+	obstacle string                     // why the Secret cannot be made
+	workload workload
+	failed   error // what the Kubernetes API said to an action
+
+	facts distribution.Observed
+}
+
+func (o *tokenObservation) owner() projection.Owner {
+	return projection.Owner{Kind: projection.Token, Name: o.token.Name, UID: o.token.UID}
+}
+
+func (o *tokenObservation) targetKey() types.NamespacedName {
+	return types.NamespacedName{Namespace: o.token.Namespace, Name: o.token.TargetName()}
+}
+
+// observe looks for consent first, and without it at nothing that belongs to the credential: so that whether there is one cannot be
+// told from what follows, nor from how long it takes. A record that was stored a moment ago spares the read of the state.
+func (t *TokenReconciler) observe(
+	ctx context.Context, token *v1alpha1.FluentToken, known *consumer, stored *custody.Record,
+) (*tokenObservation, error) {
+	seen := &tokenObservation{token: token, known: known, now: t.Clock.Now()}
+	held, err := t.publisher().owned(ctx, token.Namespace, seen.owner())
+	if err != nil {
+		return nil, err
+	}
+	if name := known.published.name; name != "" && !slices.Contains(held, name) {
+		held = append(held, name) // the cache may not show it yet
+	}
+	seen.held = held
+	if seen.cred, err = t.consenting(ctx, token); err != nil {
+		return nil, err
+	}
+	if seen.cred != nil && token.DeletionTimestamp.IsZero() {
+		err = t.observeToken(ctx, seen, stored)
+	}
+	t.refresh(seen)
+	return seen, err
+}
+
+// consenting is the FluentCredential, where it permits the namespace; else nil.
+func (t *TokenReconciler) consenting(ctx context.Context, token *v1alpha1.FluentToken) (*v1alpha1.FluentCredential, error) {
+	reference := token.Spec.CredentialRef
+	if len(t.Namespaces) > 0 && !slices.Contains(t.Namespaces, reference.Namespace) {
+		return nil, nil
+	}
+	namespace, err := t.namespaceOf(ctx, token.Namespace)
+	if err != nil {
+		return nil, err
+	}
+	cred := &v1alpha1.FluentCredential{}
+	err = t.Client.Get(ctx, types.NamespacedName{Namespace: reference.Namespace, Name: reference.Name}, cred)
+	if err != nil || !distribution.Allows(cred, namespace) {
+		return nil, client.IgnoreNotFound(err)
+	}
+	return cred, nil
+}
+
+// namespaceOf is a namespace with its labels, where they can be read. One that the cache does not show has none.
+func (t *TokenReconciler) namespaceOf(ctx context.Context, name string) (distribution.Namespace, error) {
+	namespace := distribution.Namespace{Name: name}
+	if !t.Selects {
+		return namespace, nil
+	}
+	found := namespaceMetadata()
+	err := t.Client.Get(ctx, types.NamespacedName{Name: name}, found)
+	if err == nil {
+		namespace.Labels = found.Labels
+		if namespace.Labels == nil {
+			namespace.Labels = map[string]string{}
+		}
+	}
+	return namespace, client.IgnoreNotFound(err)
+}
+
+func namespaceMetadata() *metav1.PartialObjectMetadata {
+	return &metav1.PartialObjectMetadata{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Namespace"}}
+}
+
+// observeToken compares the workload Secret with the credential's token, and reads as little as it can for it.
+func (t *TokenReconciler) observeToken(ctx context.Context, seen *tokenObservation, stored *custody.Record) error {
+	unchanged, err := t.publisher().isUnchanged(ctx, seen.targetKey(), seen.known.published)
+	if err != nil {
+		return err
+	}
+	seen.record = stored
+	if stored == nil && unchanged && seen.isKnown() {
+		seen.recallToken()
+		return nil
+	}
+	if stored == nil {
+		if err := t.observeState(ctx, seen); err != nil {
+			return err
+		}
+	}
+	seen.render()
+	if unchanged && seen.known.published.fits(seen.workload.wanted) {
+		seen.workload.recall(seen.known.published, seen.record.Serial)
+		seen.workload.source = seen.known.source
+		seen.sortOut()
+		return nil
+	}
+	return t.readWorkload(ctx, seen)
+}
+
+// isKnown tells whether this process published the newest token that anybody knows of, as this spec wants it. The status is written
+// after the state, so it can lag for a moment; then the write of it wakes this FluentToken.
+func (o *tokenObservation) isKnown() bool {
+	newest := o.cred.Status.Token
+	return o.known.source == o.cred.UID && o.known.generation == o.token.Generation && o.known.account == accountOf(o.cred) &&
+		newest != nil && o.known.published.serial >= newest.Serial
+}
+
+// recallToken takes what is remembered for what there is.
+func (o *tokenObservation) recallToken() {
+	known := o.known
+	o.record = &custody.Record{State: custody.State{Serial: known.published.serial, Token: &custody.Token{Expires: known.expires}}}
+	o.workload = workload{
+		found: true, ours: true, current: true, serial: known.published.serial, source: known.source, version: known.published.resourceVersion,
+	}
+}
+
+func accountOf(cred *v1alpha1.FluentCredential) string { return binding.AccountOf(cred.Spec.Provider) }
+
+// observeState reads the state Secret live. One that is not the operator's, or that a newer operator wrote, holds no token for us.
+func (t *TokenReconciler) observeState(ctx context.Context, seen *tokenObservation) error {
+	cred := seen.cred
+	record, err := t.Custody.Open(ctx, custody.Owner{Namespace: cred.Namespace, Name: cred.Name, UID: cred.UID})
+	if errors.Is(err, custody.ErrForeign) || errors.Is(err, custody.ErrNewer) {
+		record, err = &custody.Record{}, nil
+	}
+	seen.record = record
+	return err
+}
+
+// render makes the workload Secret that the credential's token asks for.
+func (o *tokenObservation) render() {
+	o.workload.wanted = nil
+	stored, target := o.record.Token, o.token.Spec.Target
+	templates, err := projection.Parse(target.Data)
+	if err == nil && stored != nil {
+		var data map[string][]byte
+		if data, err = templates.Render(valuesOf(stored, accountOf(o.cred))); err == nil {
+			o.workload.wanted = workloadOf(target, o.targetKey(), o.record.Serial, data)
+			o.workload.wanted.Owner, o.workload.wanted.Source = o.owner(), o.cred.UID
+		}
+	}
+	o.obstacle = ""
+	if err != nil {
+		o.obstacle = err.Error()
+	}
+}
+
+func (t *TokenReconciler) readWorkload(ctx context.Context, seen *tokenObservation) error {
+	found := &seen.workload
+	secret, err := t.publisher().read(ctx, found, seen.targetKey(), seen.owner())
+	if secret == nil || err != nil {
+		return err
+	}
+	if found.source == seen.cred.UID && found.serial > seen.record.Serial {
+		if err := t.explainSerial(ctx, seen); err != nil {
+			return err
+		}
+	}
+	found.compare(secret, &publication{})
+	if found.current {
+		seen.remember(publicationOf(found.wanted, secret.ResourceVersion, found.content.Shared))
+	}
+	seen.sortOut()
+	return nil
+}
+
+// sortOut: a serial counts within one credential only.
+func (o *tokenObservation) sortOut() {
+	if o.workload.ours && o.workload.source != o.cred.UID {
+		o.workload.serial, o.workload.current = 0, false
+	}
+}
+
+// explainSerial looks why the Secret has a higher serial than the state that was read: another replica was faster, or the state came out
+// of a backup; the credential's status, or this process, has seen that serial then. Otherwise somebody edited the annotation, and it
+// counts as none: what a consumer writes does not move the credential's count.
+func (t *TokenReconciler) explainSerial(ctx context.Context, seen *tokenObservation) error {
+	if err := t.observeState(ctx, seen); err != nil {
+		return err
+	}
+	seen.render()
+	if seen.workload.serial > max(seen.record.Serial, seen.witnessed()) {
+		seen.workload.serial = 0
+	}
+	return nil
+}
+
+// witnessed is the highest serial of this credential that its status shows or this process has published here.
+func (o *tokenObservation) witnessed() int64 {
+	var highest int64
+	if shown := o.cred.Status.Token; shown != nil {
+		highest = shown.Serial
+	}
+	if o.known.source == o.cred.UID {
+		highest = max(highest, o.known.published.serial)
+	}
+	return highest
+}
+
+// lookAgain reads the Secret that somebody else changed meanwhile, and tells whether it is still to be written.
+func (t *TokenReconciler) lookAgain(ctx context.Context, seen *tokenObservation) (bool, error) {
+	seen.workload = workload{wanted: seen.workload.wanted}
+	if err := t.readWorkload(ctx, seen); err != nil {
+		return false, err
+	}
+	t.refresh(seen)
+	return distribution.Next(seen.facts, seen.now).Do == distribution.Publish, nil
+}
+
+// refresh derives the facts that the plan looks at from what is known now.
+func (t *TokenReconciler) refresh(seen *tokenObservation) {
+	seen.facts = distribution.Observed{
+		Deleting:   !seen.token.DeletionTimestamp.IsZero(),
+		Registered: seen.isRegistered(),
+		Allowed:    seen.cred != nil,
+		Holding:    len(seen.held) > 0,
+	}
+	if seen.cred == nil || seen.record == nil {
+		return
+	}
+	seen.facts.Obstructed = seen.obstacle != ""
+	published := seen.workload.against(seen.record.Serial)
+	seen.facts.Taken, seen.facts.Outdated, seen.facts.Current = published == plan.Taken, published == plan.Outdated, published == plan.Current
+	seen.facts.Former = seen.workload.ours && seen.workload.source != seen.cred.UID
+	seen.facts.Leftover = len(seen.leftovers()) > 0
+	if stored := seen.record.Token; stored != nil {
+		seen.facts.Expires = stored.Expires
+	}
+}
+
+// isRegistered: the cache shows our finalizer, or is older than the write that put it there.
+func (o *tokenObservation) isRegistered() bool {
+	written := o.known.registered
+	return written != "" && isNewer(written, o.token.ResourceVersion) || controllerutil.ContainsFinalizer(o.token, v1alpha1.ReleaseFinalizer)
+}
+
+// leftovers are the Secrets under former names.
+func (o *tokenObservation) leftovers() []string {
+	target := o.token.TargetName()
+	return slices.DeleteFunc(slices.Clone(o.held), func(name string) bool { return name == target })
+}
+
+// remember keeps what the workload Secret holds, to spare the next pass the reading.
+func (o *tokenObservation) remember(held publication) {
+	o.known.published, o.known.generation, o.known.account = held, o.token.Generation, accountOf(o.cred)
+	o.known.source, o.known.expires = o.cred.UID, o.record.Token.Expires
+	o.known.holds.Store(&holding{source: o.cred.UID, serial: cmp.Or(held.serial, o.record.Serial)})
+	if !slices.Contains(o.held, held.name) {
+		o.held = append(o.held, held.name)
+	}
+}

@@ -1,0 +1,108 @@
+package controllers
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/fluent-credential/operator/api/v1alpha1"
+	"github.com/fluent-credential/operator/internal/custody"
+	"github.com/fluent-credential/operator/internal/distribution"
+)
+
+// The status of a FluentToken is a view of what was seen and done and of what comes next. This file is pure.
+
+func tokenStatusOf(seen *tokenObservation, next distribution.Step) v1alpha1.FluentTokenStatus {
+	status := v1alpha1.FluentTokenStatus{ObservedGeneration: seen.token.Generation, Conditions: tokenConditions(seen, next)}
+	if seen.cred == nil || len(seen.held) == 0 {
+		return status // nothing of a credential that permits nothing
+	}
+	switch {
+	case seen.known.source == seen.cred.UID:
+		status.TargetName, status.Token = seen.known.published.name, publishedStatus(seen.known.published.serial, seen.known.expires)
+	case seen.workload.ours && !seen.facts.Former && seen.workload.serial > seen.record.Serial:
+		status.TargetName, status.Token = seen.token.TargetName(), publishedStatus(seen.workload.serial, seen.facts.Expires)
+	case seen.workload.ours && !seen.facts.Former:
+		status.TargetName, status.Token = seen.token.Status.TargetName, seen.token.Status.Token
+	}
+	return status
+}
+
+func publishedStatus(serial int64, expires time.Time) *v1alpha1.PublishedTokenStatus {
+	if expires.IsZero() {
+		return nil
+	}
+	return &v1alpha1.PublishedTokenStatus{Serial: serial, ExpirationTime: *timeOf(expires)}
+}
+
+// tokenConditions keeps the transition time of a condition that stays as it is.
+func tokenConditions(seen *tokenObservation, next distribution.Step) []metav1.Condition {
+	because := tokenCause(seen, next)
+	conditions := seen.knownConditions()
+	set := func(kind string, status metav1.ConditionStatus) {
+		meta.SetStatusCondition(&conditions, metav1.Condition{
+			Type: kind, Status: status, Reason: because.reason, Message: because.message,
+			ObservedGeneration: seen.token.Generation, LastTransitionTime: metav1.NewTime(seen.now),
+		})
+	}
+	setOnlyTrue := func(kind string, is bool) {
+		if is {
+			set(kind, metav1.ConditionTrue)
+		} else {
+			meta.RemoveStatusCondition(&conditions, kind)
+		}
+	}
+	ready, stalled := because.reason == v1alpha1.ReasonTokenPublished, isTokenStalled(next)
+	if ready {
+		set(v1alpha1.ConditionReady, metav1.ConditionTrue)
+	} else {
+		set(v1alpha1.ConditionReady, metav1.ConditionFalse)
+	}
+	setOnlyTrue(v1alpha1.ConditionStalled, stalled)
+	setOnlyTrue(v1alpha1.ConditionReconciling, !ready && !stalled)
+	return conditions
+}
+
+// isTokenStalled: only a person can continue. A consent may be on its way, as whoever applies both objects at a time finds.
+func isTokenStalled(next distribution.Step) bool {
+	return next.Why == distribution.TargetTaken || next.Why == distribution.Obstructed
+}
+
+// tokenCause is why the token is published, or why it is not. Without consent it says the same whether there is a credential or not.
+func tokenCause(seen *tokenObservation, next distribution.Step) cause {
+	named := fmt.Sprintf("FluentCredential %s/%s", seen.token.Spec.CredentialRef.Namespace, seen.token.Spec.CredentialRef.Name)
+	switch {
+	case next.Why == distribution.NotAllowed:
+		return cause{v1alpha1.ReasonNotAllowed, named + " does not exist, or its spec.allowedNamespaces does not name or select this namespace"}
+	case seen.failed != nil:
+		return cause{v1alpha1.ReasonPublishFailed, custody.Refused(seen.failed)}
+	case next.Why == distribution.Obstructed:
+		return cause{v1alpha1.ReasonTemplateInvalid, seen.obstacle}
+	case next.Why == distribution.NoToken:
+		return cause{v1alpha1.ReasonCredentialNotReady, named + " has no access token yet"}
+	case next.Why == distribution.Expired:
+		expired := "the access token expired at " + seen.facts.Expires.UTC().Format(time.RFC3339)
+		return cause{v1alpha1.ReasonTokenExpired, expired + "; " + named + " has no newer one"}
+	case next.Why == distribution.TargetTaken:
+		return cause{v1alpha1.ReasonTargetConflict,
+			fmt.Sprintf("Secret %s exists and does not belong to this FluentToken; it is left alone", seen.token.TargetName())}
+	case next.Why == distribution.Published, next.Why == distribution.Renamed:
+		return cause{v1alpha1.ReasonTokenPublished, fmt.Sprintf("Secret %s holds a valid access token", seen.token.TargetName())}
+	}
+	return cause{v1alpha1.ReasonProgressing, "the access token is being published"}
+}
+
+// knownConditions are the conditions that this process wrote last; after a start, those that the cache shows.
+func (o *tokenObservation) knownConditions() []metav1.Condition {
+	if o.known.conditions != nil {
+		return slices.Clone(o.known.conditions)
+	}
+	return slices.Clone(o.token.Status.Conditions)
+}
+
+func isTokenReady(token *v1alpha1.FluentToken) bool {
+	return meta.IsStatusConditionTrue(token.Status.Conditions, v1alpha1.ConditionReady)
+}

@@ -1,0 +1,217 @@
+package controllers
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"time"
+
+	authorizationv1 "k8s.io/api/authorization/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/util/workqueue"
+	"k8s.io/utils/ptr"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/fluent-credential/operator/api/v1alpha1"
+)
+
+// referenceIndex is the FluentCredential that a FluentToken refers to, as namespace/name.
+const referenceIndex = "spec.credentialRef"
+
+// tokenConcurrency is how many FluentTokens are looked at at a time, beside those that a new token is being distributed to.
+const tokenConcurrency = 16
+
+// addTokens adds the controller of FluentTokens.
+func (r *Reconciler) addTokens(ctx context.Context, mgr ctrl.Manager, options Options) error {
+	selects, err := mayReadNamespaces(ctx, mgr.GetClient())
+	if err != nil {
+		return err
+	}
+	r.Tokens = r.tokens(options, selects)
+	return r.Tokens.addTo(mgr)
+}
+
+// tokens works with what the Reconciler works with.
+func (r *Reconciler) tokens(options Options, selects bool) *TokenReconciler {
+	return &TokenReconciler{
+		Client: r.Client, Live: r.Live, Custody: r.Custody, Metrics: r.Metrics, Delivery: r.Delivery, Recorder: r.Recorder,
+		Clock: r.Clock, Namespaces: options.Namespaces, Selects: selects, consumers: newConsumers(),
+	}
+}
+
+// mayReadNamespaces asks what Roles, which are given namespace by namespace, can never permit.
+func mayReadNamespaces(ctx context.Context, writer client.Writer) (bool, error) {
+	for _, verb := range []string{"get", "list", "watch"} {
+		review := &authorizationv1.SelfSubjectAccessReview{Spec: authorizationv1.SelfSubjectAccessReviewSpec{
+			ResourceAttributes: &authorizationv1.ResourceAttributes{Verb: verb, Resource: "namespaces"},
+		}}
+		if err := writer.Create(ctx, review); err != nil {
+			return false, fmt.Errorf("the permission to read namespaces cannot be looked up: %w", err)
+		}
+		if !review.Status.Allowed {
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
+func (t *TokenReconciler) addTo(mgr ctrl.Manager) error {
+	building := ctrl.NewControllerManagedBy(mgr).
+		Named("fluenttoken").
+		For(&v1alpha1.FluentToken{}, builder.WithPredicates(tokenChanged())).
+		Watches(&v1alpha1.FluentCredential{}, t.credentialToTokens(), builder.WithPredicates(credentialConcernsTokens())).
+		WatchesMetadata(secretMetadata(), t.secretToTokens(), builder.WithPredicates(secretChanged())).
+		WithOptions(controller.Options{
+			MaxConcurrentReconciles: tokenConcurrency,
+			EnableWarmup:            ptr.To(true), // a standby knows all of them when its time comes
+			RateLimiter:             workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](errorBackoff, errorBackoffMost),
+		})
+	if t.Selects {
+		building.WatchesMetadata(namespaceMetadata(), t.namespaceToTokens(), builder.WithPredicates(labelsChanged()))
+	}
+	return building.Complete(reconcile.Func(t.reconcileKey))
+}
+
+// reconcileKey finds the object in the cache; one that vanished is forgotten.
+func (t *TokenReconciler) reconcileKey(ctx context.Context, request ctrl.Request) (ctrl.Result, error) {
+	ctx, cancel := context.WithTimeout(ctx, tokenPatience)
+	defer cancel()
+	token := &v1alpha1.FluentToken{}
+	err := t.Client.Get(ctx, request.NamespacedName, token)
+	if apierrors.IsNotFound(err) {
+		t.forget(request.NamespacedName)
+		return ctrl.Result{}, nil
+	}
+	if err != nil {
+		return ctrl.Result{}, err
+	}
+	return t.Reconcile(ctx, token)
+}
+
+// tokenPatience bounds one pass: a namespace that does not answer must not hold up the others for long.
+const tokenPatience = 10 * time.Second
+
+// tokenChanged lets through what a person changed: the spec, a deletion, a finalizer that was taken away.
+func tokenChanged() predicate.Predicate {
+	return predicate.Or[client.Object](predicate.GenerationChangedPredicate{}, predicate.Funcs{
+		UpdateFunc: func(e event.UpdateEvent) bool {
+			return len(e.ObjectNew.GetFinalizers()) < len(e.ObjectOld.GetFinalizers())
+		},
+	})
+}
+
+// credentialConcernsTokens lets through what changes something for its consumers: a new token, another consent, an end.
+func credentialConcernsTokens() predicate.Predicate {
+	return predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
+		before, now := e.ObjectOld.(*v1alpha1.FluentCredential), e.ObjectNew.(*v1alpha1.FluentCredential)
+		return before.UID != now.UID || before.DeletionTimestamp.IsZero() != now.DeletionTimestamp.IsZero() ||
+			!equality.Semantic.DeepEqual(before.Spec.AllowedNamespaces, now.Spec.AllowedNamespaces) ||
+			!equality.Semantic.DeepEqual(before.Status.Token, now.Status.Token) || accountOf(before) != accountOf(now)
+	}}
+}
+
+func labelsChanged() predicate.Predicate {
+	return predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
+		return !maps.Equal(e.ObjectOld.GetLabels(), e.ObjectNew.GetLabels())
+	}}
+}
+
+func (t *TokenReconciler) credentialToTokens() handler.EventHandler {
+	return handler.EnqueueRequestsFromMapFunc(func(ctx context.Context, cred client.Object) []reconcile.Request {
+		return t.matching(ctx, client.MatchingFields{referenceIndex: client.ObjectKeyFromObject(cred).String()})
+	})
+}
+
+func (t *TokenReconciler) namespaceToTokens() handler.EventHandler {
+	return handler.EnqueueRequestsFromMapFunc(func(ctx context.Context, namespace client.Object) []reconcile.Request {
+		return t.matching(ctx, client.InNamespace(namespace.GetName()))
+	})
+}
+
+// secretToTokens maps a Secret to the FluentTokens that it was written for, or that want to publish under its name.
+func (t *TokenReconciler) secretToTokens() handler.EventHandler {
+	return handler.EnqueueRequestsFromMapFunc(func(ctx context.Context, secret client.Object) []reconcile.Request {
+		requests := t.matching(ctx, client.InNamespace(secret.GetNamespace()), client.MatchingFields{targetIndex: secret.GetName()})
+		if name := secret.GetAnnotations()[v1alpha1.TokenAnnotation]; name != "" {
+			requests = append(requests, reconcile.Request{NamespacedName: types.NamespacedName{Namespace: secret.GetNamespace(), Name: name}})
+		}
+		return requests
+	})
+}
+
+func (t *TokenReconciler) matching(ctx context.Context, options ...client.ListOption) []reconcile.Request {
+	var list v1alpha1.FluentTokenList
+	if err := t.Client.List(ctx, &list, append(options, client.UnsafeDisableDeepCopy)...); err != nil {
+		return nil // the cache answers, or is not there
+	}
+	requests := make([]reconcile.Request, 0, len(list.Items))
+	for i := range list.Items {
+		requests = append(requests, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(&list.Items[i])})
+	}
+	return requests
+}
+
+// countPause is how long a credential waits until it counts its consumers again: many that change at a time are counted once.
+const countPause = 5 * time.Second
+
+// tokenToCredential wakes the credential of a FluentToken that came, went or failed, a little later.
+func tokenToCredential() handler.EventHandler {
+	wake := func(queue workqueue.TypedRateLimitingInterface[reconcile.Request], object client.Object) {
+		reference := object.(*v1alpha1.FluentToken).Spec.CredentialRef
+		queue.AddAfter(reconcile.Request{NamespacedName: types.NamespacedName{Namespace: reference.Namespace, Name: reference.Name}}, countPause)
+	}
+	return handler.Funcs{
+		CreateFunc: func(_ context.Context, e event.CreateEvent, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) {
+			if !e.IsInInitialList {
+				wake(queue, e.Object)
+			}
+		},
+		DeleteFunc: func(_ context.Context, e event.DeleteEvent, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) {
+			wake(queue, e.Object)
+		},
+		UpdateFunc: func(_ context.Context, e event.UpdateEvent, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) {
+			before, now := e.ObjectOld.(*v1alpha1.FluentToken), e.ObjectNew.(*v1alpha1.FluentToken)
+			if isTokenReady(before) != isTokenReady(now) || before.Spec.CredentialRef != now.Spec.CredentialRef {
+				wake(queue, before)
+				wake(queue, now)
+			}
+		},
+	}
+}
+
+// addTokenIndexes makes the look-ups of consumers cheap.
+func addTokenIndexes(ctx context.Context, indexer client.FieldIndexer) error {
+	token := &v1alpha1.FluentToken{}
+	err := indexer.IndexField(ctx, token, referenceIndex, func(object client.Object) []string {
+		reference := object.(*v1alpha1.FluentToken).Spec.CredentialRef
+		return []string{types.NamespacedName{Namespace: reference.Namespace, Name: reference.Name}.String()}
+	})
+	if err != nil {
+		return err
+	}
+	return indexer.IndexField(ctx, token, targetIndex, func(object client.Object) []string {
+		return []string{object.(*v1alpha1.FluentToken).TargetName()}
+	})
+}
+
+// stripNamespace takes from the cache's Namespaces what nothing looks at.
+func stripNamespace(object any) (any, error) {
+	namespace, ok := object.(*metav1.PartialObjectMetadata)
+	if !ok {
+		return object, nil
+	}
+	namespace.ObjectMeta = metav1.ObjectMeta{
+		Name: namespace.Name, UID: namespace.UID, ResourceVersion: namespace.ResourceVersion, Labels: namespace.Labels,
+	}
+	return namespace, nil
+}
