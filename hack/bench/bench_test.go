@@ -18,7 +18,7 @@ import (
 func TestOptions(t *testing.T) {
 	got, err := parse([]string{"--credentials=100", "--quick", "--json=x.json"})
 	want := options{
-		credentials: 100, quick: true, json: "x.json", out: "docs/benchmark",
+		credentials: 100, consumers: 1000, quick: true, json: "x.json", out: "docs/benchmark",
 		sizes: []int{100, 1000, 10000, 50000}, saturated: 10000, limited: 600, foreign: 30000,
 	}
 	if err != nil || !reflect.DeepEqual(got, want) {
