@@ -17,6 +17,7 @@ var stories = map[string]story{
 	"beginning": {[]string{"docs/quickstart.md", "README.md", "docs/install.md"}, fromNothing},
 	"apis": {[]string{
 		"docs/guides/fluent-commerce.md", "docs/guides/commerce-layer.md", "docs/guides/nordea.md", "docs/guides/oauth2.md", "docs/providers.md",
+		"docs/distribution.md",
 	}, eachAPI},
 	"plugin":    {[]string{"docs/kubectl-fluent.md"}, thePlugin},
 	"operating": {[]string{"docs/operating.md", "docs/dashboards.md", "docs/runbooks/README.md"}, theOperator},
@@ -30,10 +31,14 @@ var stories = map[string]story{
 
 // acme is the account of the pages.
 func acme() authsim.Config {
-	return authsim.Config{
-		Account: "ACME", Clients: []authsim.Client{{ID: "fluent-api", Secret: "replace-me"}},
-		Users: []authsim.User{{Username: "fluent-api", Password: "replace-me", RetailerID: 5, Roles: []string{"RETAILER"}, FirstName: "Fluent", LastName: "Commerce"}},
+	config := authsim.Config{Account: "ACME"}
+	for _, name := range []string{"fluent-api", "fluent-catalogue"} {
+		config.Clients = append(config.Clients, authsim.Client{ID: name, Secret: "replace-me"})
+		config.Users = append(config.Users, authsim.User{
+			Username: name, Password: "replace-me", RetailerID: 5, Roles: []string{"RETAILER"}, FirstName: "Fluent", LastName: "Commerce",
+		})
 	}
+	return config
 }
 
 // fromNothing is a new administrator with an empty cluster, who follows the quickstart.
@@ -69,10 +74,23 @@ func (s *stage) theReadme() {
 func (s *stage) thePageOnInstallation() {
 	page := s.read("docs/install.md")
 	page.to("kubectl apply -k config/samples")
+	s.share("orders", "web")
 	s.stopOperator() // as the page says: it is gone, and something hangs
-	s.sh("kubectl -n shop delete fcred orders --wait=false")
+	s.sh("kubectl -n shop delete fcred orders --wait=false && kubectl -n web delete ftok orders --wait=false")
 	page.rest()
-	s.sh("kubectl -n shop wait --for=delete fcred/orders --timeout=30s")
+	s.sh("kubectl -n shop wait --for=delete fcred/orders --timeout=30s && kubectl -n web wait --for=delete ftok/orders --timeout=30s")
+}
+
+// share publishes the token of a credential in another namespace.
+func (s *stage) share(name, namespace string) {
+	s.t.Helper()
+	s.write("share.yaml", strings.NewReplacer("NAMESPACE", namespace, "NAME", name).Replace(`apiVersion: auth.fluent-credential.dev/v1alpha1
+kind: FluentToken
+metadata: {name: NAME, namespace: NAMESPACE}
+spec: {credentialRef: {namespace: shop, name: NAME}}
+`))
+	s.sh("kubectl -n shop patch fcred " + name + ` --type=merge -p '{"spec":{"allowedNamespaces":{"names":["` + namespace + `"]}}}'`)
+	s.sh("kubectl apply -f share.yaml && kubectl -n " + namespace + " wait --for=condition=Ready ftok/" + name + " --timeout=60s")
 }
 
 // eachAPI follows the guides, with an account at each API.
@@ -81,6 +99,12 @@ func eachAPI(s *stage) {
 	s.part("fluent", func(s *stage) {
 		s.net.host(sandbox, acme())
 		s.read("docs/guides/fluent-commerce.md").rest()
+	})
+	s.part("distribution", func(s *stage) {
+		s.sh("kubectl apply -f config/samples/distribution.yaml && kubectl -n web wait --for=condition=Ready ftok/catalogue --timeout=60s")
+		page := s.read("docs/distribution.md")
+		s.tells(page.to("kubectl -n web get ftok"), "catalogue", "True")
+		page.rest()
 	})
 	s.part("commerce layer", func(s *stage) {
 		s.net.host("auth.commercelayer.io", authsim.Config{Dialect: authsim.DialectCommerceLayer, Clients: []authsim.Client{{ID: "replace-me", Secret: "replace-me", ActsAlone: true}}})

@@ -16,14 +16,17 @@ import (
 )
 
 func TestRedirectIsNotFollowed(t *testing.T) {
-	for _, status := range []string{"301 Moved", "302 Found", "303 See Other", "307 Temporary Redirect", "308 Permanent Redirect"} {
+	for status, means := range map[string]token.Verdict{
+		"301 Moved": token.Declined, "302 Found": token.Declined, "303 See Other": token.Declined,
+		"307 Temporary Redirect": token.RefusedIntact, "308 Permanent Redirect": token.RefusedIntact,
+	} {
 		t.Run(status, func(t *testing.T) {
 			other := listen(t, answering(reply("200 OK", granting)))
 			server := listen(t, answering("HTTP/1.1 "+status+"\r\nLocation: http://user@"+other.address()+"/token?a=b\r\nContent-Length: 0\r\n\r\n"))
 			api := oauth2(t, server.url(), provider.Form)
 			got := exchanged(t, Dialer{Policy: developing}, api, request(t, api))
-			if got.Verdict != token.RefusedIntact || got.Problem.Code != provider.Redirect {
-				t.Errorf("a redirect is answered by %+v", got)
+			if got.Verdict != means || got.Problem.Code != provider.Redirect {
+				t.Errorf("a redirect is answered by %+v, want %s", got, means)
 			}
 			if want := "redirects to 127.0.0.1, which is not followed"; got.Problem.Description != want {
 				t.Errorf("got %q, want %q", got.Problem.Description, want)
