@@ -66,17 +66,21 @@ type Reconciler struct {
 
 // Reconcile makes one pass over one credential: observe, decide, perform one action, report.
 func (r *Reconciler) Reconcile(ctx context.Context, cred *v1alpha1.FluentCredential) (ctrl.Result, error) {
-	seen, wait, err := r.look(ctx, cred)
-	if seen == nil {
-		return held(wait), err
+	memory := r.memoryOf(ctx, cred)
+	if wait := r.holdBack(ctx, cred, memory); wait > 0 {
+		return held(wait), nil
+	}
+	seen, err := r.look(ctx, cred, memory)
+	if err != nil {
+		return unseen(err)
 	}
 	r.noticeEdit(ctx, seen)
 	step := plan.Next(seen.facts, seen.now)
 	err = r.perform(ctx, seen, step)
-	switch {
-	case errors.Is(err, custody.ErrGone):
-		return ctrl.Result{RequeueAfter: lagWait}, nil
-	case isRace(err) || errors.Is(err, custody.ErrConflict) || isUnwanted(err):
+	if errors.Is(err, custody.ErrGone) {
+		return unseen(err)
+	}
+	if isOthers(err) {
 		return ctrl.Result{RequeueAfter: raceWait}, nil // somebody else was faster: look again
 	}
 	if err != nil && ctx.Err() != nil {
@@ -89,33 +93,35 @@ func (r *Reconciler) Reconcile(ctx context.Context, cred *v1alpha1.FluentCredent
 	return r.report(ctx, seen, step)
 }
 
+// unseen is the result of a pass that could not look, or that was about an object which is no more: its cache is behind.
+func unseen(err error) (ctrl.Result, error) {
+	if errors.Is(err, custody.ErrGone) {
+		return ctrl.Result{RequeueAfter: lagWait}, nil
+	}
+	return ctrl.Result{}, err
+}
+
+// isOthers tells whether nothing is wrong with a pass that came to nothing: somebody else has changed meanwhile what it was about.
+func isOthers(err error) bool {
+	return isRace(err) || errors.Is(err, custody.ErrConflict) || errors.Is(err, custody.ErrSuperseded)
+}
+
 // lagWait is how often to look whether the cache knows by now that an object is gone, or that another one has its name.
 const lagWait = 2 * time.Second
 
-// look observes a credential, or tells for how long it is not worth a look.
-func (r *Reconciler) look(ctx context.Context, cred *v1alpha1.FluentCredential) (*observation, time.Duration, error) {
+// memoryOf is what is remembered of a credential. Before the first, those that are due are put into their lines.
+func (r *Reconciler) memoryOf(ctx context.Context, cred *v1alpha1.FluentCredential) *remembered {
 	r.memory.linedUp.Do(func() { r.lineUp(ctx) })
-	memory := r.memory.of(client.ObjectKeyFromObject(cred), cred.UID)
-	if wait := r.holdBack(ctx, cred, memory); wait > 0 {
-		return nil, wait, nil
-	}
-	cred, err := r.caughtUp(ctx, cred, memory)
-	if err != nil {
-		return whenGone(err)
-	}
-	seen, err := r.observe(ctx, cred, memory)
-	if err != nil {
-		return whenGone(err)
-	}
-	return seen, 0, nil
+	return r.memory.of(client.ObjectKeyFromObject(cred), cred.UID)
 }
 
-// whenGone waits for a cache that shows an object which is gone; any other error is one.
-func whenGone(err error) (*observation, time.Duration, error) {
-	if errors.Is(err, custody.ErrGone) {
-		return nil, lagWait, nil
+// look observes a credential whose status shows what this process wrote last.
+func (r *Reconciler) look(ctx context.Context, cred *v1alpha1.FluentCredential, memory *remembered) (*observation, error) {
+	cred, err := r.caughtUp(ctx, cred, memory)
+	if err != nil {
+		return nil, err
 	}
-	return nil, 0, err
+	return r.observe(ctx, cred, memory)
 }
 
 // raceWait is how long to let somebody else go first.

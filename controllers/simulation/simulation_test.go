@@ -276,6 +276,7 @@ func TestCensus(t *testing.T) {
 		rules[failed.violation.rule] = append(rules[failed.violation.rule], fmt.Sprint(failed.seed, " ", failed.violation.what))
 		from = failed.seed + 1
 	}
+	t.Log(all)
 	for rule, found := range rules {
 		t.Errorf("%d × %s, such as seed %s", len(found), rule, strings.Join(found[:min(3, len(found))], "\n\tseed "))
 	}

@@ -37,14 +37,14 @@ func chart(t *testing.T, c *cluster) {
 	c.holdRights(t, func(row rights.Right) bool { return row.ForNamespaces })
 	judge(t, "orders", s.report(t, "orders"))
 
-	c.kubectl(t, "delete", "fcred", "--all", "--all-namespaces", "--timeout=2m")
+	c.removeObjects(t)
 	c.helm(t, "uninstall")
 	c.kubectl(t, "delete", "namespace", operatorNamespace, rights.Listed, "--timeout=3m")
 	if !c.has(t, "customresourcedefinitions", "fluentcredentials") {
-		t.Error("the CRD went with the release, and every FluentCredential would have gone with it")
+		t.Error("the CRDs went with the release, and every FluentCredential would have gone with them")
 	}
 	c.left(t, "customresourcedefinitions")
-	c.kubectl(t, "delete", "crd", "fluentcredentials.auth.fluent-credential.dev", "--timeout=1m")
+	c.kubectl(t, "delete", "crd", "fluentcredentials.auth.fluent-credential.dev", "fluenttokens.auth.fluent-credential.dev", "--timeout=1m")
 }
 
 // helm does something to the release, and waits until it has come true.

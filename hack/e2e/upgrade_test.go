@@ -74,9 +74,15 @@ func oneLoginEach(t *testing.T, ledger authsim.Ledger, logins int) {
 func (c *cluster) remove(t *testing.T) {
 	t.Helper()
 	if c.has(t, "customresourcedefinitions", "fluentcredentials") {
-		c.kubectl(t, "delete", "fcred", "--all", "--all-namespaces", "--timeout=2m")
+		c.removeObjects(t)
 	}
 	c.kubectl(t, "delete", "-f", *installer, "--ignore-not-found", "--timeout=3m")
+}
+
+// removeObjects deletes every FluentToken and FluentCredential, and waits until they are gone.
+func (c *cluster) removeObjects(t *testing.T) {
+	t.Helper()
+	c.kubectl(t, "delete", "fluenttokens,fluentcredentials", "--all", "--all-namespaces", "--timeout=2m")
 }
 
 // has tells whether there is an object whose name has a part.

@@ -97,5 +97,4 @@ var Table = []Right{
 	{"delete", "customresourcedefinitions.apiextensions.k8s.io", "", false, false, "people do"},
 	{"get", "configmaps", System, false, false, "it reads none"},
 	{"list", "nodes", "", false, false, "it looks at none"},
-	{"list", "namespaces", "", false, false, "it is told them"},
 }
