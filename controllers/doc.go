@@ -67,6 +67,8 @@
 //	delivery.go                                   after a publication: pods and workloads are told (internal/delivery)
 //	status.go statusview.go history.go report.go events.go measure.go   what people see
 //	memory.go mark.go                             what this process remembers, and its machine
-//	hosts.go turns.go                             the rate of requests to one host, and whose turn is next
+//	hosts.go turns.go health.go                   what is on its way to token hosts, their rate, and whose turn is next
+//	forecast.go                                   who waits for a turn is not looked at in vain
 //	watches.go setup.go                           what wakes the controller
+//	strip.go index.go                             what the caches keep
 package controllers

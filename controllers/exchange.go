@@ -5,6 +5,7 @@ import (
 	"time"
 
 	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/fluent-credential/operator/internal/custody"
 	"github.com/fluent-credential/operator/internal/exchange"
@@ -28,6 +29,8 @@ type attempt struct {
 	replied time.Time
 	retryAt time.Time // of a refused login, where the guard says so
 	expires time.Time // of the token that the new one replaces; zero where there was none
+	told    news      // of the token host
+	landed  bool      // the host's slot is given back
 }
 
 // exchange obtains a token. This is the only place where a refresh token is spent, and the order is the point: dial (costs
@@ -40,9 +43,10 @@ func (r *Reconciler) exchange(ctx context.Context, seen *observation, means plan
 	if !r.Hosts.Take(seen.api.Endpoint().Host, seen.waiter(), seen.now) {
 		return nil // another credential was faster; report queues for the next turn
 	}
+	defer r.land(seen, try)
 	slot, conn, refused := r.ready(ctx, seen, try)
 	if refused != nil {
-		try.answer = *refused
+		try.answer, try.told = *refused, newsOf(*refused)
 		if refused.Problem.Code != journalUnwritable { // the API has no part in that
 			r.Metrics.Exchanged(seen.api.Name(), try.claim.Grant, refused.Verdict, 0)
 		}
@@ -63,8 +67,17 @@ func (r *Reconciler) exchange(ctx context.Context, seen *observation, means plan
 		return err
 	}
 	r.send(ctx, conn, seen, try, slot)
+	r.land(seen, try)
 	r.warnUnsealed(ctx, slot)
 	return r.finish(ctx, seen, claimed, try, slot)
+}
+
+// land gives the host's slot back, and passes on what was learned of the host.
+func (r *Reconciler) land(seen *observation, try *attempt) {
+	if !try.landed {
+		try.landed = true
+		r.Hosts.Land(seen.api.Endpoint().Host, client.ObjectKeyFromObject(seen.cred), try.told, r.Clock.Now())
+	}
 }
 
 // finish brings an answer to where it belongs: the state first, then the workloads. Only then is there time for anything else.
@@ -173,6 +186,7 @@ func (r *Reconciler) send(ctx context.Context, conn *exchange.Conn, seen *observ
 		try.answer = provider.Answer{Verdict: token.Unsent, Problem: provider.Problem{Description: "this process was held up"}}
 	default:
 		try.answer = conn.Send(ctx, seen.api, try.claim.Grant, try.request)
+		try.told = newsOf(try.answer)
 	}
 	try.replied = r.Clock.Now()
 	r.Metrics.Exchanged(seen.api.Name(), try.claim.Grant, try.answer.Verdict, try.replied.Sub(try.sent))

@@ -50,15 +50,15 @@ type Reconciler struct {
 // to take it off.
 // +kubebuilder:rbac:groups=auth.fluent-credential.dev,resources=fluentcredentials,verbs=get;list;watch;patch
 //
-// patch: to apply the status.
+// patch: to write the status.
 // +kubebuilder:rbac:groups=auth.fluent-credential.dev,resources=fluentcredentials/status,verbs=patch
 //
 // update: to be the owner that a Secret's owner reference blocks the deletion of (OwnerReferencesPermissionEnforcement asks for it).
 // +kubebuilder:rbac:groups=auth.fluent-credential.dev,resources=fluentcredentials/finalizers,verbs=update
 //
-// get: to read logins and states, live. list and watch: to see that one was changed or deleted; only metadata is watched. create and
-// patch: to publish. create and update: to keep states, login guards and the journal's key, by compare-and-swap. patch: to take our
-// finalizer off a state. delete: to remove what belongs to a FluentCredential that is gone.
+// get: to read logins and states, live. list and watch: to see that one was changed or deleted; only metadata is watched. create,
+// update and patch: to publish. create and update: to keep states, login guards and the journal's key, by compare-and-swap. patch: to
+// take our finalizer off a state. delete: to remove what belongs to a FluentCredential that is gone.
 // +kubebuilder:rbac:groups="",resources=secrets,verbs=get;list;watch;create;update;patch;delete
 //
 // create and patch: to tell what happened; a repeated event is counted by a patch.
@@ -66,7 +66,11 @@ type Reconciler struct {
 
 // Reconcile makes one pass over one credential: observe, decide, perform one action, report.
 func (r *Reconciler) Reconcile(ctx context.Context, cred *v1alpha1.FluentCredential) (ctrl.Result, error) {
-	seen, err := r.observe(ctx, cred, r.memory.of(client.ObjectKeyFromObject(cred), cred.UID))
+	memory := r.memoryOf(ctx, cred)
+	if wait := r.holdBack(ctx, cred, memory); wait > 0 {
+		return held(wait), nil
+	}
+	seen, err := r.look(ctx, cred, memory)
 	if err != nil {
 		return unseen(err)
 	}
@@ -104,6 +108,21 @@ func isOthers(err error) bool {
 
 // lagWait is how often to look whether the cache knows by now that an object is gone, or that another one has its name.
 const lagWait = 2 * time.Second
+
+// memoryOf is what is remembered of a credential. Before the first, those that are due are put into their lines.
+func (r *Reconciler) memoryOf(ctx context.Context, cred *v1alpha1.FluentCredential) *remembered {
+	r.memory.linedUp.Do(func() { r.lineUp(ctx) })
+	return r.memory.of(client.ObjectKeyFromObject(cred), cred.UID)
+}
+
+// look observes a credential whose status shows what this process wrote last.
+func (r *Reconciler) look(ctx context.Context, cred *v1alpha1.FluentCredential, memory *remembered) (*observation, error) {
+	cred, err := r.caughtUp(ctx, cred, memory)
+	if err != nil {
+		return nil, err
+	}
+	return r.observe(ctx, cred, memory)
+}
 
 // raceWait is how long to let somebody else go first.
 const raceWait = 50 * time.Millisecond

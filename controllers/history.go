@@ -28,7 +28,7 @@ func onTop(entry v1alpha1.ExchangeStatus, older []v1alpha1.ExchangeStatus) []v1a
 	return history[:min(len(history), maxHistory)]
 }
 
-// knownHistory is the one that this process wrote last; after a start, the one that the cache shows.
+// knownHistory is the one that the status shows, or is to show.
 func (o *observation) knownHistory() []v1alpha1.ExchangeStatus {
 	if o.memory.history != nil {
 		return o.memory.history

@@ -7,7 +7,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/fluent-credential/operator/api/v1alpha1"
@@ -29,9 +28,9 @@ type statusWriter struct {
 	counter *statusCounter
 }
 
-func (w statusWriter) Apply(ctx context.Context, object runtime.ApplyConfiguration, options ...client.SubResourceApplyOption) error {
+func (w statusWriter) Patch(ctx context.Context, object client.Object, patch client.Patch, options ...client.SubResourcePatchOption) error {
 	w.counter.writes++
-	return w.SubResourceWriter.Apply(ctx, object, options...)
+	return w.SubResourceWriter.Patch(ctx, object, patch, options...)
 }
 
 func (d *driven) countStatus() *statusCounter {

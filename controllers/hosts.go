@@ -1,6 +1,10 @@
 package controllers
 
 import (
+	"cmp"
+	"maps"
+	"math"
+	"slices"
 	"sync"
 	"time"
 
@@ -8,21 +12,29 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// Hosts holds the requests to each token host to a rate that all credentials share, and says whose turn is next. The rate is that
-// of --host-rate or, without it, the one that the API documents.
+// Hosts bounds what is on its way to token hosts, holds the requests to each to a rate that all credentials share, and says whose turn
+// is next. The rate is that of --host-rate or, without it, the one that the API documents.
 type Hosts struct {
 	interval time.Duration // between two requests to one host (--host-rate); zero: what the API documents
+	slots    int           // exchanges on their way, to all hosts (--max-concurrent-exchanges); zero: any number
 	// call wakes a waiter whose turn comes before the time at which it wants to ask again: those before it have left. It must not
 	// block. Without it such turns pass unused.
 	call func(types.NamespacedName)
 
 	mu     sync.Mutex
 	queues map[string]*turns
+	flying int
+	places map[types.NamespacedName]*turns // where somebody waits
+	busy   map[*turns]bool                 // where anybody waits
+	aloft  map[*turns]bool                 // to which something is on its way
 }
 
 // NewHosts allows so many requests a minute to one host; zero means as many as the API takes.
 func NewHosts(perMinute int) *Hosts {
-	return &Hosts{interval: intervalOf(perMinute), queues: map[string]*turns{}, call: func(types.NamespacedName) {}}
+	return &Hosts{
+		interval: intervalOf(perMinute), queues: map[string]*turns{}, call: func(types.NamespacedName) {},
+		places: map[types.NamespacedName]*turns{}, busy: map[*turns]bool{}, aloft: map[*turns]bool{},
+	}
 }
 
 // intervalOf is the time between two requests of so many a minute; zero: there is no limit.
@@ -33,6 +45,12 @@ func intervalOf(perMinute int) time.Duration {
 	return (time.Minute + time.Duration(perMinute) - 1) / time.Duration(perMinute)
 }
 
+// Bound allows so many exchanges at once, and a host that fails one.
+func (h *Hosts) Bound(slots int) *Hosts {
+	h.slots = slots
+	return h
+}
+
 // FreeAt is when it is likely to be the waiter's turn to send a request to the host; zero means now.
 func (h *Hosts) FreeAt(host string, who waiter, now time.Time) time.Time {
 	h.mu.Lock()
@@ -41,10 +59,18 @@ func (h *Hosts) FreeAt(host string, who waiter, now time.Time) time.Time {
 	if queue == nil {
 		return time.Time{}
 	}
-	return queue.turnOf(who, now)
+	return queue.turnOf(who, h.room(queue), now)
 }
 
-// Take uses up the waiter's turn, if it has come.
+// Fails tells whether the host fails, so that one credential at a time asks it.
+func (h *Hosts) Fails(host string) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	queue, known := h.queues[host]
+	return known && h.slots > 0 && queue.fails()
+}
+
+// Take uses up the waiter's turn, if it has come. What is taken has to land.
 func (h *Hosts) Take(host string, who waiter, now time.Time) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -52,40 +78,151 @@ func (h *Hosts) Take(host string, who waiter, now time.Time) bool {
 	if queue == nil {
 		return true
 	}
-	if !queue.turnOf(who, now).IsZero() {
+	if !queue.turnOf(who, h.room(queue), now).IsZero() {
 		return false
 	}
+	h.leave(who.key)
 	queue.take(who, now)
-	queue.callFirst(now, h.call)
+	queue.flying++
+	h.flying++
+	h.aloft[queue] = true
+	h.callNext(now)
 	return true
 }
 
-// Wait keeps the waiter's place until its turn. It is to ask again at the time given; if it is late it holds nobody up.
-func (h *Hosts) Wait(host string, who waiter, until, now time.Time) {
+// Land ends what was begun by Take, and takes in what it tells of the host.
+func (h *Hosts) Land(host string, key types.NamespacedName, told news, now time.Time) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	for other, queue := range h.queues {
-		if other != host {
-			queue.leave(who.key, now, h.call)
+	queue, known := h.queues[host]
+	if !known {
+		return
+	}
+	h.flying = max(h.flying-1, 0)
+	if queue.landed(key, told, now); queue.flying == 0 {
+		delete(h.aloft, queue)
+	}
+	h.callNext(now)
+}
+
+// room is how many requests to a host may be begun. No host takes all, so that one that stops to answer does not stop the others;
+// those that are not known to answer share half, and one that fails has its canary.
+func (h *Hosts) room(queue *turns) int {
+	if h.slots == 0 {
+		return math.MaxInt
+	}
+	room := min(h.slots-h.flying, share(h.slots, 3)-queue.flying)
+	if !queue.answers {
+		room = min(room, share(h.slots, 2)-h.doubtful())
+	}
+	if queue.fails() {
+		room = min(room, 1-queue.flying)
+	}
+	return max(room, 0)
+}
+
+// share is so many quarters of the slots, and one at least.
+func share(slots, quarters int) int { return max((slots*quarters+3)/4, 1) }
+
+// doubtful is how much is on its way to hosts that are not known to answer.
+func (h *Hosts) doubtful() int {
+	found := 0
+	for queue := range h.aloft {
+		if !queue.answers {
+			found += queue.flying
 		}
 	}
-	if queue := h.of(host, who); queue != nil {
-		queue.wait(who, until, now)
-		queue.callFirst(now, h.call)
+	return found
+}
+
+// callNext wakes those whose turn has come, at whatever host. Where slots are short, the host comes first whose first waiter has the
+// earliest deadline.
+func (h *Hosts) callNext(now time.Time) {
+	firsts := map[*turns]place{}
+	if h.slots > 0 && h.flying >= h.slots {
+		return
 	}
+	for queue := range h.busy {
+		if next := queue.next(1, now); len(next) > 0 {
+			firsts[queue] = next[0]
+		}
+	}
+	sorted := slices.SortedFunc(maps.Keys(firsts), func(a, b *turns) int {
+		return cmp.Or(cmp.Compare(min(firsts[a].lane, living), min(firsts[b].lane, living)), order(firsts[a], firsts[b]))
+	})
+	left := math.MaxInt
+	if h.slots > 0 {
+		left = h.slots - h.flying
+	}
+	for _, queue := range sorted {
+		left -= queue.callNext(min(h.room(queue), left), now, h.call)
+	}
+}
+
+// Wait keeps the waiter's place until its turn, and returns since when it waits. It is to ask again at the time given; if it is late it
+// holds nobody up.
+func (h *Hosts) Wait(host string, who waiter, until, now time.Time) time.Time {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	since := h.keep(host, who, until, now)
+	h.callNext(now)
+	return since
+}
+
+// keep keeps a place at one host: whoever had one at another has it no more.
+func (h *Hosts) keep(host string, who waiter, until, now time.Time) time.Time {
+	queue := h.of(host, who)
+	if h.places[who.key] != queue {
+		h.leave(who.key)
+	}
+	if queue == nil {
+		return now
+	}
+	h.places[who.key], h.busy[queue] = queue, true
+	return queue.wait(who, until, now)
+}
+
+// leave tells whether there was a place to give up.
+func (h *Hosts) leave(key types.NamespacedName) bool {
+	queue, waits := h.places[key]
+	if !waits {
+		return false
+	}
+	delete(h.places, key)
+	if queue.remove(key); len(queue.waiting) == 0 {
+		delete(h.busy, queue)
+	}
+	return true
+}
+
+// Expect keeps a place for somebody that has not come yet, and will. Begin calls the first.
+func (h *Hosts) Expect(host string, who waiter, now time.Time) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.keep(host, who, now.Add(expectation), now)
+}
+
+// expectation is how long an expected one may take to come. All come, in the order in which the work queue has them.
+const expectation = time.Hour
+
+// Begin calls those that are first.
+func (h *Hosts) Begin(now time.Time) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.callNext(now)
 }
 
 // Leave gives up the place of a credential that has nothing to ask for.
 func (h *Hosts) Leave(key types.NamespacedName, now time.Time) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	for _, queue := range h.queues {
-		queue.leave(key, now, h.call)
+	if h.leave(key) {
+		h.callNext(now)
 	}
 }
 
-// of lets requests through one at a time, evenly: a burst would break the limit of an API that counts by the minute. Without a limit
-// there is no queue. The limit of one API holds for whoever asks its host, under the name of another API too.
+// of lets requests through one at a time, evenly, where there is a rate: a burst would break the limit of an API that counts by the
+// minute. Without any limit there is no queue. The limit of one API holds for whoever asks its host, under the name of another API too.
 func (h *Hosts) of(host string, who waiter) *turns {
 	interval := h.interval
 	if interval == 0 {
@@ -95,8 +232,9 @@ func (h *Hosts) of(host string, who waiter) *turns {
 	switch {
 	case ok:
 		queue.interval = max(queue.interval, interval)
-	case interval > 0:
-		queue = &turns{interval: interval, last: lanes - 1, waiting: map[types.NamespacedName]place{}}
+	case interval > 0, h.slots > 0:
+		queue = newTurns(interval)
+		h.queues[host] = queue
 		h.queues[host] = queue
 	}
 	return queue

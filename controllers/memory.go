@@ -4,7 +4,6 @@ import (
 	"sync"
 	"time"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/fluent-credential/operator/api/v1alpha1"
@@ -16,21 +15,23 @@ import (
 type memory struct {
 	mu      sync.Mutex
 	entries map[types.NamespacedName]*remembered
+	linedUp sync.Once // those that were due when this process began its work
 }
 
 type remembered struct {
-	uid        types.UID      // an object of the same name with another UID is another one
-	registered string         // the version in which our finalizer was written; the cache may not show it yet
-	login      rememberedRead // the credentials Secret
-	published  publication    // the workload Secret
-	mark       highWater      // the highest serial that was seen
-	edited     bool           // the state Secret was found edited, and that was told
-	claim      sighting       // a claim of another process
-	unsent     string         // a claim of this process for which nothing was sent
-	leaving    leaving        // what was done about a deletion
-	status     string         // digest of the status that was applied last
-	conditions []metav1.Condition
-	history    []v1alpha1.ExchangeStatus // with what the status does not show yet
+	uid        types.UID                 // an object of the same name with another UID is another one
+	registered string                    // the version in which our finalizer was written; the cache may not show it yet
+	login      rememberedRead            // the credentials Secret
+	published  publication               // the workload Secret
+	mark       highWater                 // the highest serial that was seen
+	edited     bool                      // the state Secret was found edited, and that was told
+	claim      sighting                  // a claim of another process
+	unsent     string                    // a claim of this process for which nothing was sent
+	leaving    leaving                   // what was done about a deletion
+	status     string                    // digest of the status that was written last
+	told       string                    // the version with that status; the cache may not show it yet
+	history    []v1alpha1.ExchangeStatus // with what the status does not show yet; nil: it shows all
+	expected   forecast
 }
 
 // leaving is a deletion as this process saw it.
@@ -53,6 +54,8 @@ type publication struct {
 	name            string
 	resourceVersion string
 	digest          string
+	shape           uint64
+	shared          bool // others put something of theirs into it
 	serial          int64
 }
 

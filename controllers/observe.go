@@ -32,6 +32,7 @@ type observation struct {
 	unsealed   *journal.Defect // likewise, where it never came, or not whole
 	unheard    bool            // the disk would not say whether there is one
 	unreadable bool            // the state is there and is not ours to read
+	hostFails  bool            // the token host does not answer
 	failed     error           // what the Kubernetes API said to a publication, or to what an exchange has to write
 	denied     bool            // it says so for good: no exchange can be made
 
@@ -173,7 +174,8 @@ func (r *Reconciler) refresh(seen *observation) {
 		Revocable:    seen.isRevocable(),
 	}
 	if seen.api != nil {
-		seen.facts.HostFree = r.Hosts.FreeAt(seen.api.Endpoint().Host, seen.waiter(), seen.now)
+		host := seen.api.Endpoint().Host
+		seen.facts.HostFree, seen.hostFails = r.Hosts.FreeAt(host, seen.waiter(), seen.now), r.Hosts.Fails(host)
 		seen.facts.Patience = seen.memory.patience(seen.facts.Revocable, seen.now)
 	}
 }

@@ -9,9 +9,6 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/apimachinery/pkg/util/sets"
-	"k8s.io/client-go/util/csaupgrade"
-	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/fluent-credential/operator/api/v1alpha1"
@@ -40,8 +37,8 @@ func (p publisher) put(ctx context.Context, w *workload, lookAgain func() (bool,
 	for range publishTries {
 		wanted := w.wanted // a look at what is there may have brought a newer token
 		var version string
-		if version, err = p.write(ctx, wanted, w.version); err == nil {
-			written := publicationOf(wanted, version)
+		if version, err = p.write(ctx, w); err == nil {
+			written := publicationOf(wanted, version, w.content.Shared)
 			return &written, nil
 		}
 		if !isRace(err) {
@@ -58,38 +55,29 @@ func (p publisher) put(ctx context.Context, w *workload, lookAgain func() (bool,
 	return nil, err
 }
 
-// write creates the Secret, or applies it to exactly the version that was seen: so that a lower serial never overwrites a higher
-// one, whoever else is publishing (invariant I5).
-func (p publisher) write(ctx context.Context, wanted *projection.Workload, version string) (string, error) {
-	if version == "" {
-		return p.create(ctx, wanted)
+// write creates the Secret, or writes over exactly the version that was seen: so that a lower serial never overwrites a higher one,
+// whoever else is publishing (invariant I5). A Secret that holds nothing but what is wanted is replaced, which is the cheapest for
+// the API server; one that others put something into is patched.
+func (p publisher) write(ctx context.Context, w *workload) (string, error) {
+	secret, owner := w.wanted.Secret(w.version), client.FieldOwner(v1alpha1.OperatorName)
+	var err error
+	switch {
+	case w.version == "":
+		err = p.client.Create(ctx, secret, owner)
+	case !w.content.Shared:
+		err = p.client.Update(ctx, secret, owner)
+	default:
+		err = p.patch(ctx, w, secret)
 	}
-	apply := wanted.Apply(version)
-	err := p.client.Apply(ctx, apply, client.FieldOwner(v1alpha1.OperatorName), client.ForceOwnership)
-	if err != nil {
-		return "", err
-	}
-	return *apply.ResourceVersion, nil
+	return secret.ResourceVersion, err
 }
 
-// create makes the first version. An apply would do, but cannot be held to «only if there is none»; so the Secret is created, and
-// its fields are then handed to server-side apply, which can remove them again one day.
-func (p publisher) create(ctx context.Context, wanted *projection.Workload) (string, error) {
-	secret, err := wanted.Secret()
+func (p publisher) patch(ctx context.Context, w *workload, into *corev1.Secret) error {
+	patch, err := w.wanted.Patch(w.version, w.content.Dropped)
 	if err != nil {
-		return "", err
+		return err
 	}
-	if err := p.client.Create(ctx, secret, client.FieldOwner(v1alpha1.OperatorName)); err != nil {
-		return "", err
-	}
-	patch, err := csaupgrade.UpgradeManagedFieldsPatch(secret, sets.New(v1alpha1.OperatorName), v1alpha1.OperatorName)
-	if err != nil || len(patch) == 0 {
-		return secret.ResourceVersion, err
-	}
-	if err := p.client.Patch(ctx, secret, client.RawPatch(types.JSONPatchType, patch)); err != nil {
-		ctrl.LoggerFrom(ctx).V(1).Info("The fields of the new Secret could not be handed to server-side apply", "error", err.Error())
-	}
-	return secret.ResourceVersion, nil
+	return p.client.Patch(ctx, into, client.RawPatch(types.StrategicMergePatchType, patch), client.FieldOwner(v1alpha1.OperatorName))
 }
 
 // isUnchanged tells whether the Secret still is what this process last wrote or read: the cache has seen nothing newer.
@@ -118,13 +106,15 @@ func (p publisher) read(ctx context.Context, w *workload, key types.NamespacedNa
 // owned are the Secrets of an owner, by the cache, but those of these names.
 func (p publisher) owned(ctx context.Context, namespace string, owner projection.Owner, but ...string) ([]string, error) {
 	list := &metav1.PartialObjectMetadataList{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "SecretList"}}
-	err := p.client.List(ctx, list, client.InNamespace(namespace), client.MatchingFields{ownerIndex: string(owner.UID)})
+	err := p.client.List(ctx, list, client.InNamespace(namespace), client.MatchingFields{ownerIndex: shelf(string(owner.UID))},
+		client.UnsafeDisableDeepCopy)
 	if err != nil {
 		return nil, err
 	}
 	var names []string
-	for _, secret := range list.Items {
-		if !slices.Contains(but, secret.Name) && secret.DeletionTimestamp.IsZero() {
+	for i := range list.Items {
+		secret := &list.Items[i]
+		if ownerOf(secret) == owner.UID && !slices.Contains(but, secret.Name) && secret.DeletionTimestamp.IsZero() {
 			names = append(names, secret.Name)
 		}
 	}

@@ -3,12 +3,12 @@ package controllers
 import (
 	"context"
 	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"slices"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -18,7 +18,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 
 	"github.com/fluent-credential/operator/api/v1alpha1"
-	applyv1alpha1 "github.com/fluent-credential/operator/api/v1alpha1/applyconfiguration/api/v1alpha1"
 	"github.com/fluent-credential/operator/internal/custody"
 	"github.com/fluent-credential/operator/internal/plan"
 )
@@ -35,8 +34,13 @@ func (r *Reconciler) report(ctx context.Context, seen *observation, done plan.St
 	next := plan.Next(seen.facts, seen.now)
 	seen.consumers, seen.selectorIgnored = r.consumersOf(ctx, seen), r.ignoresSelector(seen.cred)
 	status := statusOf(seen, next)
-	r.queueUp(seen, next)
+	waits := r.queueUp(seen, next)
+	isBrief := waits > 0 && seen.isServed()
+	seen.expect(next, !isBrief)
 	r.Metrics.Observe(client.ObjectKeyFromObject(seen.cred), measured(seen, status))
+	if isBrief {
+		return ctrl.Result{RequeueAfter: min(untilNext(next, seen.now), waits), Priority: ptr.To(routine)}, nil
+	}
 	if err := r.apply(ctx, seen, status); err != nil {
 		return ctrl.Result{}, err
 	}
@@ -66,14 +70,27 @@ func untilNext(next plan.Step, now time.Time) time.Duration {
 	return max(next.At.Sub(now), soon)
 }
 
-// queueUp keeps the place of a credential that waits for the turn of its token host, and gives up that of one that does not.
-func (r *Reconciler) queueUp(seen *observation, next plan.Step) {
+// briefly is how long a wait for a turn is not worth a word, while the token is valid: after a long stop, thousands wait for minutes, and
+// the status would be written twice for each rotation.
+const briefly = 5 * time.Minute
+
+// queueUp keeps the place of a credential that waits for the turn of its token host, and gives up that of one that does not. It
+// returns for how long the wait is still brief.
+func (r *Reconciler) queueUp(seen *observation, next plan.Step) time.Duration {
 	waits := next.Do == plan.Wait && !next.At.IsZero() && (next.Why == plan.HostBusy || next.Why == plan.Deleted)
 	if !waits {
 		r.Hosts.Leave(client.ObjectKeyFromObject(seen.cred), seen.now)
-		return
+		return 0
 	}
-	r.Hosts.Wait(seen.api.Endpoint().Host, seen.waiter(), next.At, seen.now)
+	since := r.Hosts.Wait(seen.api.Endpoint().Host, seen.waiter(), next.At, seen.now)
+	return briefly - seen.now.Sub(since)
+}
+
+// isServed: workloads have their token, and the status says nothing else. Until that changes a wait is nobody's worry.
+func (o *observation) isServed() bool {
+	stored := o.record.Token
+	return stored != nil && o.now.Before(stored.Expires) && o.workload.current && o.facts.Failure == nil && !o.facts.Deleting &&
+		meta.IsStatusConditionTrue(o.knownConditions(), v1alpha1.ConditionReady) && o.cred.Status.ObservedGeneration == o.cred.Generation
 }
 
 // forget lets go of what this process keeps of an object that is gone.
@@ -86,28 +103,40 @@ func (r *Reconciler) forget(key types.NamespacedName) {
 // apply writes the status unless it is what was written last: status is a view, and each write costs more than a rotation's other
 // ones (see docs/adr).
 func (r *Reconciler) apply(ctx context.Context, seen *observation, status v1alpha1.FluentCredentialStatus) error {
-	digest := digestOf(status)
+	encoded := encodedStatus(status)
+	digest := sumOf(encoded)
 	if seen.memory.status == "" && digestOf(seen.cred.Status) == digest {
 		seen.memory.status = digest
 	}
 	if seen.memory.status == digest {
 		return nil
 	}
-	if err := r.applyStatus(ctx, seen.cred, status); err != nil {
+	version, err := r.writeStatus(ctx, seen.cred, encoded)
+	if err != nil {
 		return client.IgnoreNotFound(err)
 	}
 	r.announce(seen, status)
-	seen.memory.status, seen.memory.conditions, seen.memory.history = digest, status.Conditions, status.History
+	seen.memory.status, seen.memory.told, seen.memory.history = digest, version, nil
 	return nil
 }
 
-func (r *Reconciler) applyStatus(ctx context.Context, cred *v1alpha1.FluentCredential, status v1alpha1.FluentCredentialStatus) error {
-	view, err := statusApply(status)
+// operation of a JSON patch (RFC 6902).
+type operation struct {
+	Op    string `json:"op"`
+	Path  string `json:"path"`
+	Value any    `json:"value"`
+}
+
+// writeStatus replaces the status as a whole: nobody else writes there, and a server-side apply to the same effect costs the API
+// server twice as much. It tests the UID first, so that a namesake of an object that went gets nothing. It returns the new version.
+func (r *Reconciler) writeStatus(ctx context.Context, cred *v1alpha1.FluentCredential, status json.RawMessage) (string, error) {
+	patch, err := json.Marshal([]operation{{"test", "/metadata/uid", cred.UID}, {"add", "/status", status}})
 	if err != nil {
-		return err
+		return "", err
 	}
-	apply := applyv1alpha1.FluentCredential(cred.Name, cred.Namespace).WithUID(cred.UID).WithStatus(view)
-	return r.Client.Status().Apply(ctx, apply, client.FieldOwner(v1alpha1.OperatorName), client.ForceOwnership)
+	target := &v1alpha1.FluentCredential{ObjectMeta: metav1.ObjectMeta{Namespace: cred.Namespace, Name: cred.Name}}
+	err = r.Client.Status().Patch(ctx, target, client.RawPatch(types.JSONPatchType, patch), client.FieldOwner(v1alpha1.OperatorName))
+	return target.ResourceVersion, err
 }
 
 // announce tells an obstacle when it appears, and not again while it stays. Failed exchanges were told where they happened.
@@ -122,16 +151,32 @@ func (r *Reconciler) announce(seen *observation, status v1alpha1.FluentCredentia
 	}
 }
 
-// knownConditions are the conditions that this process wrote last; after a start, those that the cache shows.
+// knownConditions are those that the status shows.
 func (o *observation) knownConditions() []metav1.Condition {
-	if o.memory.conditions != nil {
-		return slices.Clone(o.memory.conditions)
-	}
 	return slices.Clone(o.cred.Status.Conditions)
 }
 
-func digestOf(status any) string {
+// caughtUp is the credential with the status that this process wrote last: out of the cache, which seldom is behind it.
+func (r *Reconciler) caughtUp(ctx context.Context, cached *v1alpha1.FluentCredential, memory *remembered) (*v1alpha1.FluentCredential, error) {
+	if memory.told == "" || !isNewer(memory.told, cached.ResourceVersion) {
+		return cached, nil
+	}
+	cred := &v1alpha1.FluentCredential{}
+	err := r.Live.Get(ctx, client.ObjectKeyFromObject(cached), cred)
+	if apierrors.IsNotFound(err) || err == nil && cred.UID != cached.UID {
+		return nil, custody.ErrGone
+	}
+	return cred, err
+}
+
+func encodedStatus(status any) json.RawMessage {
 	encoded, _ := json.Marshal(status) // plain data always encodes
+	return encoded
+}
+
+func digestOf(status any) string { return sumOf(encodedStatus(status)) }
+
+func sumOf(encoded []byte) string {
 	sum := sha256.Sum256(encoded)
-	return hex.EncodeToString(sum[:])
+	return string(sum[:])
 }

@@ -86,6 +86,7 @@ func (r *Reconciler) revocation(ctx context.Context, seen *observation) (problem
 		return nil, "the turn at the token host did not come in time (--host-rate, or the rate that its API documents)", nil
 	}
 	try := r.prepareRevocation(seen)
+	defer r.land(seen, try)
 	conn, problem := r.Dialer.DialRevocation(ctx, try.request)
 	if problem != nil {
 		return problem, "", nil

@@ -15,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/util/workqueue"
 	"k8s.io/utils/clock"
+	"k8s.io/utils/ptr"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
@@ -71,7 +72,7 @@ func NewReconciler(mgr ctrl.Manager, options Options) *Reconciler {
 		Live:     mgr.GetAPIReader(),
 		Custody:  &custody.Store{Reader: mgr.GetAPIReader(), Writer: mgr.GetClient()},
 		Dialer:   exchange.Dialer{Policy: options.Policy, Proxy: options.Proxy},
-		Hosts:    NewHosts(options.HostRate),
+		Hosts:    NewHosts(options.HostRate).Bound(options.MaxConcurrentExchanges),
 		Metrics:  options.Metrics,
 		Recorder: mgr.GetEventRecorder(v1alpha1.OperatorName),
 		Clock:    options.Clock,
@@ -123,11 +124,15 @@ func (r *Reconciler) addTo(mgr ctrl.Manager, options Options) error {
 		Watches(&v1alpha1.FluentToken{}, tokenToCredential()).
 		WatchesMetadata(secretMetadata(), secretToCredentials(mgr.GetClient()), builder.WithPredicates(secretChanged())).
 		WithOptions(controller.Options{
-			MaxConcurrentReconciles: options.MaxConcurrentExchanges,
+			MaxConcurrentReconciles: options.MaxConcurrentExchanges + spareWorkers,
+			EnableWarmup:            ptr.To(true), // a standby knows all credentials when its time comes
 			RateLimiter:             workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](errorBackoff, errorBackoffMost),
 		}).
 		Complete(reconcile.Func(r.reconcileKey))
 }
+
+// spareWorkers are never in an exchange: what needs no token host does not wait for any.
+const spareWorkers = 8
 
 // reconcileKey finds the object in the cache. One that vanished without being released, because somebody took our finalizer away,
 // is forgotten.
@@ -160,6 +165,7 @@ func CacheOptions(namespaces []string) cache.Options {
 		DefaultTransform: cache.TransformStripManagedFields(),
 		ByObject: map[client.Object]cache.ByObject{
 			secretMetadata(): {Transform: strip}, namespaceMetadata(): {Transform: stripNamespace},
+			&v1alpha1.FluentCredential{}: {Transform: stripCredential},
 		},
 		// A read that would start a watch on whole Secrets is a mistake, not a wish.
 		ReaderFailOnMissingInformer: true,

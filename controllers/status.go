@@ -133,11 +133,15 @@ var causes = map[plan.Why]cause{
 	plan.Suspended: {v1alpha1.ReasonSuspended, "spec.suspend is true: no token is obtained or refreshed"},
 	plan.NoMeans:   {v1alpha1.ReasonReauthorizationRequired, noMeans},
 	plan.InFlight:  {v1alpha1.ReasonProgressing, "an exchange begun by another process of the operator is waited for"},
-	plan.HostBusy:  {v1alpha1.ReasonRateLimited, "the turn at the token host has not come (--host-rate, or the rate that its API documents)"},
+	plan.HostBusy: {v1alpha1.ReasonRateLimited,
+		"the turn at the token host has not come (--host-rate, the rate that its API documents, or --max-concurrent-exchanges)"},
 }
 
 // causeOf is why the next step is what it is.
 func causeOf(seen *observation, next plan.Step) cause {
+	if next.Why == plan.HostBusy && seen.hostFails {
+		return cause{v1alpha1.ReasonProviderUnavailable, "the token host gave no answer to another credential; one at a time asks it until it does"}
+	}
 	if told, ok := causes[next.Why]; ok {
 		return told
 	}

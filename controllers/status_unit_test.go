@@ -366,7 +366,7 @@ func TestUnitStatusStaysWhenTimePasses(t *testing.T) {
 			s := newScene(t)
 			test.given(s)
 			first, next, begin := s.status(), s.next(), s.now
-			s.memory.conditions = first.Conditions
+			s.cred.Status.Conditions = first.Conditions
 			wait := 24 * time.Hour
 			switch {
 			case !next.At.IsZero():
@@ -386,7 +386,7 @@ func TestUnitStatusStaysWhenTimePasses(t *testing.T) {
 
 func TestUnitStatusTransitionTimes(t *testing.T) {
 	s := newScene(t)
-	s.memory.conditions = s.status().Conditions
+	s.cred.Status.Conditions = s.status().Conditions
 	s.later(5 * time.Minute)
 	s.answered(token.RefreshToken, wrongClient)
 	got := s.status()
@@ -535,29 +535,5 @@ func TestUnitStatusFields(t *testing.T) {
 				t.Errorf("%s (-want +got)\n%s", test.why, diff)
 			}
 		})
-	}
-}
-
-// TestUnitStatusSurvivesItsApplyConfiguration: what is applied is what was meant.
-func TestUnitStatusSurvivesItsApplyConfiguration(t *testing.T) {
-	for name, test := range situations {
-		s := newScene(t)
-		test.given(s)
-		want := s.status()
-		view, err := statusApply(want)
-		if err != nil {
-			t.Fatal(err)
-		}
-		encoded, err := json.Marshal(view)
-		if err != nil {
-			t.Fatal(err)
-		}
-		var got v1alpha1.FluentCredentialStatus
-		if err := json.Unmarshal(encoded, &got); err != nil {
-			t.Fatal(err)
-		}
-		if diff := cmp.Diff(want, got); diff != "" {
-			t.Errorf("%s (-meant +applied)\n%s", name, diff)
-		}
 	}
 }

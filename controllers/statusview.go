@@ -1,7 +1,6 @@
 package controllers
 
 import (
-	"encoding/json"
 	"strings"
 	"time"
 
@@ -9,7 +8,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/fluent-credential/operator/api/v1alpha1"
-	applyv1alpha1 "github.com/fluent-credential/operator/api/v1alpha1/applyconfiguration/api/v1alpha1"
 	"github.com/fluent-credential/operator/internal/binding"
 )
 
@@ -94,14 +92,4 @@ func timeOf(at time.Time) *metav1.Time {
 		return nil
 	}
 	return &metav1.Time{Time: at.Truncate(time.Second)}
-}
-
-// statusApply is the status as an apply configuration: the same fields under the same names.
-func statusApply(status v1alpha1.FluentCredentialStatus) (*applyv1alpha1.FluentCredentialStatusApplyConfiguration, error) {
-	encoded, err := json.Marshal(status)
-	if err != nil {
-		return nil, err
-	}
-	apply := applyv1alpha1.FluentCredentialStatus()
-	return apply, json.Unmarshal(encoded, apply)
 }

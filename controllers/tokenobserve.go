@@ -123,7 +123,7 @@ func (t *TokenReconciler) observeToken(ctx context.Context, seen *tokenObservati
 		}
 	}
 	seen.render()
-	if unchanged {
+	if unchanged && seen.known.published.fits(seen.workload.wanted) {
 		seen.workload.recall(seen.known.published, seen.record.Serial)
 		seen.workload.source = seen.known.source
 		seen.sortOut()
@@ -193,7 +193,7 @@ func (t *TokenReconciler) readWorkload(ctx context.Context, seen *tokenObservati
 	}
 	found.compare(secret, &publication{})
 	if found.current {
-		seen.remember(publicationOf(found.wanted, secret.ResourceVersion))
+		seen.remember(publicationOf(found.wanted, secret.ResourceVersion, found.content.Shared))
 	}
 	seen.sortOut()
 	return nil

@@ -12,6 +12,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/util/workqueue"
+	"k8s.io/utils/ptr"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -72,6 +73,7 @@ func (t *TokenReconciler) addTo(mgr ctrl.Manager) error {
 		WatchesMetadata(secretMetadata(), t.secretToTokens(), builder.WithPredicates(secretChanged())).
 		WithOptions(controller.Options{
 			MaxConcurrentReconciles: tokenConcurrency,
+			EnableWarmup:            ptr.To(true), // a standby knows all of them when its time comes
 			RateLimiter:             workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](errorBackoff, errorBackoffMost),
 		})
 	if t.Selects {

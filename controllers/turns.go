@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/third_party/forked/golang/btree"
 )
 
 // turns is the queue for one token host. Each lane is ordered by itself, the earliest deadline first, and the lanes take turns as
@@ -15,7 +16,11 @@ type turns struct {
 	free     time.Time // when the next request may be sent
 	last     lane      // of the request that was sent last
 	waiting  map[types.NamespacedName]place
+	lanes    [lanes]*btree.BTree[place] // the same, in order; nil: empty, because there may be as many hosts as credentials
+	health
 }
+
+func newTurns(interval time.Duration) *turns { return &turns{interval: interval, last: lanes - 1} }
 
 // lane is a kind of waiter.
 type lane int
@@ -39,6 +44,7 @@ type waiter struct {
 
 // place is a waiter's place in the queue.
 type place struct {
+	key      types.NamespacedName
 	lane     lane
 	since    time.Time
 	deadline time.Time
@@ -48,16 +54,38 @@ type place struct {
 // lateness is how long a waiter may be overdue before its turn passes to others.
 const lateness = 5 * time.Second
 
-// turnOf is when it is the waiter's turn; zero: now. Of others it counts those that are before it and come in time.
-func (t *turns) turnOf(who waiter, now time.Time) time.Time {
-	free, ahead := t.freeAt(now), t.ahead(who, now)
-	if ahead == 0 && !now.Before(free) {
+// turnOf is when it is the waiter's turn; zero: now. Of others it counts those that are before it and come in time. Room is how many
+// requests may be begun.
+func (t *turns) turnOf(who waiter, room int, now time.Time) time.Time {
+	free, ahead := t.freeFor(who, now), t.ahead(who, now)
+	if ahead < t.atOnce(room) && !now.Before(free) {
 		return time.Time{}
 	}
 	if free.Before(now) {
 		free = now // whose turn it is was told to come a little later, or is late
 	}
-	return free.Add(time.Duration(ahead) * t.interval)
+	if t.interval > 0 && room > 0 {
+		return free.Add(time.Duration(ahead) * t.interval)
+	}
+	if ahead < room {
+		return free
+	}
+	return free.Add(max(glance, time.Duration(ahead)*swiftness)) // when one ends is not known: who is next is called then
+}
+
+const (
+	// glance is how long somebody waits at least who cannot know its turn. A call comes before it.
+	glance = 10 * time.Second
+	// swiftness is how fast those before somebody are likely to go, where no rate tells: who looks too often costs more than it is worth.
+	swiftness = 20 * time.Millisecond
+)
+
+// atOnce is how many may send a request at one moment: with a rate one.
+func (t *turns) atOnce(room int) int {
+	if t.interval > 0 {
+		return min(room, 1)
+	}
+	return room
 }
 
 // freeAt is when the next request may be sent: an interval ahead at most, even if the clock was set back.
@@ -68,28 +96,50 @@ func (t *turns) freeAt(now time.Time) time.Time {
 	return t.free
 }
 
+// freeFor waits for a host that fails, too.
+func (t *turns) freeFor(who waiter, now time.Time) time.Time {
+	return later(t.freeAt(now), t.pause(who, now))
+}
+
 // ahead is how many have their turn before the waiter. It has its own after as many rounds as others of its lane come before it, and
 // in each round every lane has one turn while somebody waits in it.
 func (t *turns) ahead(who waiter, now time.Time) int {
-	mine, rounds, others := t.placeOf(who, now), 0, [lanes]int{}
-	for key, other := range t.waiting {
-		switch {
-		case key == who.key, other.isLate(now):
-		case other.lane != mine.lane:
-			others[other.lane]++
-		case order(key, other, who.key, mine) < 0:
-			rounds++
-		}
-	}
+	mine := t.placeOf(who, now)
+	rounds := t.count(mine.lane, mine, farthest, now)
 	ahead := rounds
-	for other, waiting := range others {
+	for other := range lanes {
+		if other == mine.lane {
+			continue
+		}
 		turns := rounds
-		if t.distance(lane(other)) < t.distance(mine.lane) {
+		if t.distance(other) < t.distance(mine.lane) {
 			turns++
 		}
-		ahead += min(waiting, turns)
+		ahead += t.count(other, mine, turns, now)
 	}
 	return ahead
+}
+
+// farthest is how far somebody looks ahead: who is farther behind knows well enough.
+const farthest = 4096
+
+// count is how many wait in a lane, in time, so many at most; in the waiter's own only those before it.
+func (t *turns) count(of lane, mine place, most int, now time.Time) int {
+	found := 0
+	look := func(other place) bool {
+		if other.key != mine.key && !other.isLate(now) && found < most {
+			found++
+		}
+		return found < most
+	}
+	switch {
+	case most == 0, t.lanes[of] == nil:
+	case of == mine.lane:
+		t.lanes[of].AscendLessThan(mine, look)
+	default:
+		t.lanes[of].Ascend(look)
+	}
+	return found
 }
 
 // distance is how many lanes come before this one, from the one that had the last turn.
@@ -102,7 +152,7 @@ func (t *turns) placeOf(who waiter, now time.Time) place {
 	if !ok || mine.since.After(now) {
 		mine.since = now
 	}
-	mine.lane, mine.deadline = who.lane, who.expires
+	mine.key, mine.lane, mine.deadline = who.key, who.lane, who.expires
 	if mine.deadline.Before(mine.since) {
 		mine.deadline = mine.since
 	}
@@ -110,65 +160,88 @@ func (t *turns) placeOf(who waiter, now time.Time) place {
 }
 
 // order compares two places of one lane; of equal ones the name decides, so that they keep their order.
-func order(a types.NamespacedName, placeA place, b types.NamespacedName, placeB place) int {
-	return cmp.Or(placeA.deadline.Compare(placeB.deadline), cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
+func order(a, b place) int {
+	return cmp.Or(a.deadline.Compare(b.deadline), cmp.Compare(a.key.Namespace, b.key.Namespace), cmp.Compare(a.key.Name, b.key.Name))
 }
 
-func (t *turns) wait(who waiter, until, now time.Time) {
+// wait returns since when it waits.
+func (t *turns) wait(who waiter, until, now time.Time) time.Time {
 	mine := t.placeOf(who, now)
 	mine.until = until
-	t.waiting[who.key] = mine
+	t.put(mine)
+	return mine.since
+}
+
+func (t *turns) put(mine place) {
+	t.remove(mine.key)
+	if t.waiting == nil {
+		t.waiting = map[types.NamespacedName]place{}
+	}
+	t.waiting[mine.key] = mine
+	if t.lanes[mine.lane] == nil {
+		t.lanes[mine.lane] = btree.New(32, func(a, b place) bool { return order(a, b) < 0 })
+	}
+	t.lanes[mine.lane].ReplaceOrInsert(mine)
+}
+
+func (t *turns) remove(key types.NamespacedName) {
+	before, waits := t.waiting[key]
+	if !waits {
+		return
+	}
+	t.lanes[before.lane].Delete(before)
+	if t.lanes[before.lane].Len() == 0 {
+		t.lanes[before.lane] = nil
+	}
+	if delete(t.waiting, key); len(t.waiting) == 0 {
+		t.waiting = nil
+	}
 }
 
 // isLate: it did not come when it wanted to, and holds nobody up any more.
 func (p place) isLate(now time.Time) bool { return now.After(p.until.Add(lateness)) }
 
-func (t *turns) leave(key types.NamespacedName, now time.Time, call func(types.NamespacedName)) {
-	if _, waits := t.waiting[key]; waits {
-		delete(t.waiting, key)
-		t.callFirst(now, call)
-	}
-}
-
-// callFirst wakes who is next if it would sleep through its turn.
-func (t *turns) callFirst(now time.Time, call func(types.NamespacedName)) {
-	first, ok := t.first(now)
-	if !ok {
-		return
-	}
-	at, next := t.freeAt(now), t.waiting[first]
-	if at.Before(now) {
-		at = now
-	}
-	if next.until.After(at) {
-		next.until = at
-		t.waiting[first] = next
-		call(first)
-	}
-}
-
-// first is who is next, of those that are not late.
-func (t *turns) first(now time.Time) (types.NamespacedName, bool) {
-	var first types.NamespacedName
-	found := false
-	for key, other := range t.waiting {
-		if !other.isLate(now) && (!found || t.isBefore(key, first)) {
-			first, found = key, true
+// callNext wakes who is next if it would sleep through its turn: as many as there is room for. It returns how many are next.
+func (t *turns) callNext(room int, now time.Time, call func(types.NamespacedName)) int {
+	at, firsts := later(t.freeAt(now), now), t.next(t.atOnce(room), now)
+	for _, next := range firsts {
+		at := later(at, t.pause(waiter{key: next.key, lane: next.lane}, now))
+		if next.until.After(at) {
+			next.until = at
+			t.put(next)
+			call(next.key)
 		}
 	}
-	return first, found
+	return len(firsts)
 }
 
-// isBefore compares two that wait, were they the only ones.
-func (t *turns) isBefore(a, b types.NamespacedName) bool {
-	placeA, placeB := t.waiting[a], t.waiting[b]
-	if placeA.lane != placeB.lane {
-		return t.distance(placeA.lane) < t.distance(placeB.lane)
+// next are the first so many, of those that are not late.
+func (t *turns) next(most int, now time.Time) []place {
+	if most <= 0 || len(t.waiting) == 0 {
+		return nil
 	}
-	return order(a, placeA, b, placeB) < 0
+	var firsts [lanes][]place
+	for of := range lanes {
+		if t.lanes[of] == nil {
+			continue
+		}
+		t.lanes[of].Ascend(func(other place) bool {
+			if !other.isLate(now) {
+				firsts[of] = append(firsts[of], other)
+			}
+			return len(firsts[of]) < most
+		})
+	}
+	var next []place
+	for turn := t.last + 1; len(next) < most && len(firsts[asked])+len(firsts[living])+len(firsts[lacking]) > 0; turn++ {
+		if of := turn % lanes; len(firsts[of]) > 0 {
+			next, firsts[of] = append(next, firsts[of][0]), firsts[of][1:]
+		}
+	}
+	return next
 }
 
 func (t *turns) take(who waiter, now time.Time) {
-	delete(t.waiting, who.key)
+	t.remove(who.key)
 	t.free, t.last = now.Add(t.interval), who.lane
 }

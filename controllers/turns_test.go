@@ -13,6 +13,7 @@ import (
 	testclock "k8s.io/utils/clock/testing"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/fluent-credential/operator/api/v1alpha1"
 	"github.com/fluent-credential/operator/hack/authsim"
 )
 
@@ -154,4 +155,46 @@ func mustTakeTurns(t *testing.T, ledger authsim.Ledger, interval time.Duration) 
 		}
 		before = request
 	}
+}
+
+// TestDueTogetherWithOneSlot: forty credentials are due when an operator comes back, which looks at them in no order. They are served
+// in the order of expiry, without a limit of the host, and each state is read twice at most.
+func TestDueTogetherWithOneSlot(t *testing.T) {
+	t.Parallel()
+	const count = 40
+	f := newFleet(t, count)
+	for _, d := range f.creds {
+		d.settle()
+	}
+	f.clock.SetTime(start.Add(numbered(0) - 4*time.Second)) // until now the operator was down
+	f.memory = newMemory()
+	f.Hosts = NewHosts(0).Bound(1)
+	f.Hosts.call = func(key types.NamespacedName) {
+		for _, d := range f.creds {
+			if client.ObjectKeyFromObject(d.cred) == key {
+				f.calls[d] = f.clock.Now()
+			}
+		}
+	}
+	counter := &readCounter{Reader: f.Custody.Reader}
+	f.Custody.Reader = counter
+	eventually(t, "the cache shows when they are due", func() (bool, any) {
+		var list v1alpha1.FluentCredentialList
+		if err := f.Client.List(t.Context(), &list); err != nil {
+			t.Fatal(err)
+		}
+		due := 0
+		for i := range list.Items {
+			if looksDue(&list.Items[i], f.clock.Now()) {
+				due++
+			}
+		}
+		return due == count, due
+	})
+	f.callAll()
+	f.runUntil(t, count)
+	if counter.reads > 2*count {
+		t.Errorf("%d live reads of states for %d tokens", counter.reads, count)
+	}
+	mustTakeTurns(t, f.server.Ledger(), 0)
 }

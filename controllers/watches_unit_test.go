@@ -149,7 +149,8 @@ func TestUnitStrip(t *testing.T) {
 	}
 	want := cachedSecret("orders-token", func(s *metav1.PartialObjectMetadata) {
 		ours(s)
-		s.UID = "uid-of-secret"
+		delete(s.Labels, v1alpha1.CredentialLabel)
+		s.TypeMeta, s.UID = metav1.TypeMeta{}, "uid-of-secret"
 		s.Annotations[v1alpha1.SerialAnnotation] = "3"
 	})
 	if diff := cmp.Diff(want, stripped); diff != "" {

@@ -24,7 +24,8 @@ type workload struct {
 	source    types.UID // of the credential whose token it is, where the Secret says so
 	floor     int64     // a higher serial in it that nobody can explain
 	version   string
-	current   bool // it holds all that is wanted
+	current   bool // it holds all that is wanted, and nothing of ours that is not
+	content   projection.Found
 	leftovers []string
 }
 
@@ -46,16 +47,23 @@ func (r *Reconciler) observeWorkload(ctx context.Context, seen *observation) err
 	if err != nil {
 		return err
 	}
-	if unchanged {
+	if unchanged && known.fits(seen.workload.wanted) {
 		seen.workload.recall(known, seen.record.Serial)
 		return nil
 	}
 	return r.readWorkload(ctx, seen)
 }
 
+// fits tells whether it is known what else is in the Secret. Where other keys are wanted than before, it is to be looked at what is
+// not wanted any more.
+func (p publication) fits(wanted *projection.Workload) bool {
+	return wanted == nil || p.shape == wanted.Shape()
+}
+
 // recall takes the Secret to be what this process last knew it to be: the cache has seen nothing newer.
 func (w *workload) recall(known publication, serial int64) {
 	w.found, w.ours, w.version, w.serial = true, true, known.resourceVersion, known.serial
+	w.content = projection.Found{Shared: known.shared}
 	w.current = w.wanted != nil && w.wanted.Digest() == known.digest && known.serial <= serial
 }
 
@@ -82,9 +90,14 @@ func (r *Reconciler) readWorkload(ctx context.Context, seen *observation) error 
 
 // compare tells whether the Secret holds all that is wanted; one that does is remembered.
 func (w *workload) compare(secret *corev1.Secret, known *publication) {
-	w.current = w.wanted != nil && w.wanted.Matches(secret)
+	if w.wanted == nil {
+		w.current = false
+		return
+	}
+	w.content = w.wanted.Find(secret, v1alpha1.OperatorName)
+	w.current = w.wanted.Matches(secret) && w.content.IsTidy()
 	if w.current {
-		*known = publicationOf(w.wanted, secret.ResourceVersion)
+		*known = publicationOf(w.wanted, secret.ResourceVersion, w.content.Shared)
 	}
 }
 
@@ -124,8 +137,10 @@ func serialOf(object metav1.Object) int64 {
 	return serial
 }
 
-func publicationOf(wanted *projection.Workload, resourceVersion string) publication {
-	return publication{name: wanted.Name, resourceVersion: resourceVersion, digest: wanted.Digest(), serial: wanted.Serial}
+func publicationOf(wanted *projection.Workload, resourceVersion string, shared bool) publication {
+	return publication{
+		name: wanted.Name, resourceVersion: resourceVersion, digest: wanted.Digest(), shape: wanted.Shape(), shared: shared, serial: wanted.Serial,
+	}
 }
 
 // publication compares the workload Secret with the stored token.

@@ -26,6 +26,7 @@ var contract = map[string]string{
 	"metrics-bind-address":      ":8443",
 	"metrics-secure":            "true",
 	"health-probe-bind-address": ":8081",
+	"pprof-bind-address":        "",
 	"allowed-hosts":             "",
 	"insecure-http":             "false",
 	"journal-dir":               "/var/lib/fluent-credential-operator/journal",
@@ -74,6 +75,7 @@ func TestFlagsReachWhatTheyAreFor(t *testing.T) {
 	type reached struct {
 		Elect                          bool
 		LeaseNamespace, Metrics, Probe string
+		Profiles                       string
 		Secure, Filtered               bool
 		Namespaces                     []string
 		Hosts                          []string
@@ -103,6 +105,7 @@ func TestFlagsReachWhatTheyAreFor(t *testing.T) {
 		"metrics off":        {"0 turns them off", "--metrics-bind-address=0", func(r *reached) { r.Metrics = "0" }},
 		"metrics, plain":     {"for development: no TLS, no authentication", "--metrics-secure=false", func(r *reached) { r.Secure, r.Filtered = false, false }},
 		"probes elsewhere":   {"an address", "--health-probe-bind-address=127.0.0.1:9", func(r *reached) { r.Probe = "127.0.0.1:9" }},
+		"profiles":           {"off unless somebody asks for them", "--pprof-bind-address=127.0.0.1:6060", func(r *reached) { r.Profiles = "127.0.0.1:6060" }},
 		"hosts":              {"a comma list of patterns", "--allowed-hosts=*.api.fluentretail.com,10.0.0.7", func(r *reached) { r.Hosts = []string{"*.api.fluentretail.com", "10.0.0.7"} }},
 		"hosts of IPv6":      {"an address", "--allowed-hosts=fd00::7", func(r *reached) { r.Hosts = []string{"fd00::7"} }},
 		"journal elsewhere":  {"a volume of one's own", "--journal-dir=/journal", func(r *reached) { r.Journal = "/journal" }},
@@ -122,7 +125,7 @@ func TestFlagsReachWhatTheyAreFor(t *testing.T) {
 			got := reached{
 				Elect: manager.LeaderElection, LeaseNamespace: manager.LeaderElectionNamespace,
 				Metrics: manager.Metrics.BindAddress, Secure: manager.Metrics.SecureServing, Filtered: manager.Metrics.FilterProvider != nil,
-				Probe: manager.HealthProbeBindAddress, Namespaces: slices.Sorted(maps.Keys(manager.Cache.DefaultNamespaces)),
+				Probe: manager.HealthProbeBindAddress, Profiles: manager.PprofBindAddress, Namespaces: slices.Sorted(maps.Keys(manager.Cache.DefaultNamespaces)),
 				Hosts: controller.Policy.AllowedHosts, InsecureHTTP: controller.Policy.InsecureHTTP,
 				Concurrent: controller.MaxConcurrentExchanges, Rate: controller.HostRate, Pod: controller.PodUID,
 				Journal: controller.JournalDir, Namespace: controller.Namespace,

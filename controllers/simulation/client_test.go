@@ -5,15 +5,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
-	applycorev1 "k8s.io/client-go/applyconfigurations/core/v1"
 	"k8s.io/utils/ptr"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -114,14 +111,13 @@ func (c *apiClient) Get(ctx context.Context, name client.ObjectKey, object clien
 	})
 }
 
-// List lists the Secrets that belong to a credential, or all credentials.
+// List lists Secrets, among which are those that belong to a credential, or all credentials.
 func (c *apiClient) List(ctx context.Context, list client.ObjectList, opts ...client.ListOption) error {
 	options := client.ListOptions{}
 	options.ApplyOptions(opts)
 	if found, ok := list.(*metav1.PartialObjectMetadataList); ok {
-		_, owner, _ := strings.Cut(options.FieldSelector.String(), "=")
 		for _, secret := range c.replica.cachedSecrets() {
-			if secret.Labels[v1alpha1.CredentialLabel] == owner {
+			if secret.Namespace == options.Namespace {
 				found.Items = append(found.Items, metav1.PartialObjectMetadata{ObjectMeta: *secret.ObjectMeta.DeepCopy()})
 			}
 		}
@@ -166,7 +162,7 @@ func (c *apiClient) Delete(ctx context.Context, object client.Object, opts ...cl
 }
 
 func (c *apiClient) Patch(ctx context.Context, object client.Object, patch client.Patch, _ ...client.PatchOption) error {
-	if patch.Type() != types.MergePatchType {
+	if patch.Type() != types.MergePatchType && patch.Type() != types.StrategicMergePatchType { // there are no lists in which the two differ
 		return fmt.Errorf("the simulation knows no %s", patch.Type())
 	}
 	data, err := patch.Data(object)
@@ -178,29 +174,6 @@ func (c *apiClient) Patch(ctx context.Context, object client.Object, patch clien
 	})
 }
 
-// Apply applies a workload Secret.
-func (c *apiClient) Apply(ctx context.Context, config runtime.ApplyConfiguration, _ ...client.ApplyOption) error {
-	secret := &corev1.Secret{}
-	if err := converted(config, secret); err != nil {
-		return err
-	}
-	return c.request("apply", keyOf(secret), true, func() error {
-		stored, err := c.replica.world.cluster.applySecret(c.replica.writer(), secret)
-		if err == nil {
-			config.(*applycorev1.SecretApplyConfiguration).WithResourceVersion(stored.GetResourceVersion())
-		}
-		return err
-	})
-}
-
-func converted(from, to any) error {
-	encoded, err := json.Marshal(from)
-	if err != nil {
-		return err
-	}
-	return json.Unmarshal(encoded, to)
-}
-
 // Status writes the status.
 func (c *apiClient) Status() client.SubResourceWriter { return statusClient{client: c} }
 
@@ -209,12 +182,37 @@ type statusClient struct {
 	client *apiClient
 }
 
-func (s statusClient) Apply(ctx context.Context, config runtime.ApplyConfiguration, _ ...client.SubResourceApplyOption) error {
-	cred := &v1alpha1.FluentCredential{}
-	if err := converted(config, cred); err != nil {
+// Patch replaces the status of one object and no other, by a JSON patch (RFC 6902).
+func (s statusClient) Patch(_ context.Context, object client.Object, patch client.Patch, _ ...client.SubResourcePatchOption) error {
+	encoded, err := patch.Data(object)
+	if err != nil {
 		return err
 	}
-	return s.client.request("status", keyOf(cred), true, func() error {
-		return s.client.replica.world.cluster.applyStatus(s.client.replica.writer(), cred)
+	var operations []struct {
+		Op, Path string
+		Value    json.RawMessage
+	}
+	if err := json.Unmarshal(encoded, &operations); err != nil {
+		return err
+	}
+	wanted := &v1alpha1.FluentCredential{}
+	wanted.Namespace, wanted.Name = object.GetNamespace(), object.GetName()
+	for _, operation := range operations {
+		switch operation.Op + " " + operation.Path {
+		case "test /metadata/uid":
+			err = json.Unmarshal(operation.Value, &wanted.UID)
+		case "add /status":
+			err = json.Unmarshal(operation.Value, &wanted.Status)
+		default:
+			err = fmt.Errorf("the simulation cannot %s %s", operation.Op, operation.Path)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return s.client.request("status", keyOf(wanted), true, func() error {
+		err := s.client.replica.world.cluster.replaceStatus(s.client.replica.writer(), wanted)
+		object.SetResourceVersion(wanted.ResourceVersion)
+		return err
 	})
 }

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
-	"maps"
 	"slices"
 	"strconv"
 	"time"
@@ -287,36 +286,7 @@ func copyInto(from, to client.Object) error {
 	return nil
 }
 
-// applySecret is server-side apply, as far as a workload Secret needs it: what is applied wins, the rest stays.
-func (c *cluster) applySecret(by writer, wanted *corev1.Secret) (client.Object, error) {
-	key := keyOf(wanted)
-	found, err := c.find(key)
-	if err != nil {
-		if wanted.ResourceVersion != "" {
-			return nil, apierrors.NewConflict(key.resource(), key.Name, fmt.Errorf("the object is gone"))
-		}
-		return wanted, c.create(by, wanted)
-	}
-	if err := mustMatch(key, found, wanted.ResourceVersion, wanted.UID); err != nil {
-		return nil, err
-	}
-	next := copyOf(found.(*corev1.Secret))
-	next.Labels, next.Annotations = overlaid(next.Labels, wanted.Labels), overlaid(next.Annotations, wanted.Annotations)
-	next.Data, next.OwnerReferences = overlaid(next.Data, wanted.Data), wanted.OwnerReferences
-	c.store(by, next)
-	return next, nil
-}
-
-func overlaid[V any](below, above map[string]V) map[string]V {
-	both := maps.Clone(below)
-	if both == nil {
-		both = map[string]V{}
-	}
-	maps.Copy(both, above)
-	return both
-}
-
-func (c *cluster) applyStatus(by writer, wanted *v1alpha1.FluentCredential) error {
+func (c *cluster) replaceStatus(by writer, wanted *v1alpha1.FluentCredential) error {
 	key := keyOf(wanted)
 	found, err := c.find(key)
 	if err != nil {
@@ -328,5 +298,6 @@ func (c *cluster) applyStatus(by writer, wanted *v1alpha1.FluentCredential) erro
 	next := copyOf(found.(*v1alpha1.FluentCredential))
 	wanted.Status.DeepCopyInto(&next.Status)
 	c.store(by, next)
+	wanted.SetResourceVersion(next.GetResourceVersion())
 	return nil
 }

@@ -16,9 +16,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
-	applycorev1 "k8s.io/client-go/applyconfigurations/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/fluent-credential/operator/internal/custody"
@@ -117,7 +115,7 @@ var mistakes = []*mistake{
 		}}
 	}},
 	{"stale workload overwritten", "I5", "a process that was frozen publishes an old token over a new one", func(r *replica) {
-		r.Client = &applying{r.Client}
+		r.Client = &careless{r.Client}
 	}},
 	{"doubt forgotten", "presentations", "a token whose reply was lost is presented as if nothing had happened", func(r *replica) {
 		r.Custody.Writer = &writing{Writer: r.Custody.Writer, update: func(inner client.Writer, secret *corev1.Secret, state *document) error {
@@ -346,12 +344,17 @@ func (d markBlind) Lstat(path string) (fs.FileInfo, error) {
 	return d.Disk.Lstat(path)
 }
 
-// applying forgets to which version it applies.
-type applying struct{ client.Client }
+// careless forgets which version it writes over.
+type careless struct{ client.Client }
 
-func (c *applying) Apply(ctx context.Context, config runtime.ApplyConfiguration, opts ...client.ApplyOption) error {
-	config.(*applycorev1.SecretApplyConfiguration).ResourceVersion = nil
-	return c.Client.Apply(ctx, config, opts...)
+func (c *careless) Update(ctx context.Context, object client.Object, opts ...client.UpdateOption) error {
+	version := object.GetResourceVersion()
+	object.SetResourceVersion("")
+	err := c.Client.Update(ctx, object, opts...)
+	if err != nil {
+		object.SetResourceVersion(version)
+	}
+	return err
 }
 
 // nothing writes nothing; empty finds nothing.

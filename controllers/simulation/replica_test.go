@@ -76,7 +76,7 @@ func (r *replica) boot() {
 	r.cache, r.seen, r.queue = map[objectKey]client.Object{}, 0, map[types.NamespacedName]*item{}
 	r.Reconciler = controllers.NewReconciler(manager{replica: r}, controllers.Options{
 		Policy: exchange.Policy{InsecureHTTP: true}, Metrics: allMetrics, Clock: clockOf{r},
-		Namespace: operatorNamespace, PodUID: r.podUID(),
+		Namespace: operatorNamespace, PodUID: r.podUID(), MaxConcurrentExchanges: 2,
 	})
 	r.Dialer.Connect = r.connect
 	r.Custody.Pause = r.pause

@@ -83,7 +83,7 @@ func (b *bench) measureThroughput(ctx context.Context) error {
 func (b *bench) untilWarm(ctx context.Context) error {
 	return b.until(ctx, "the operator is warm", b.patience(), func() (bool, error) {
 		now, err := b.scrape(ctx)
-		return now.granted(authsim.GrantRefreshToken) >= b.options.credentials, err
+		return now.refreshed() >= b.options.credentials, err
 	})
 }
 

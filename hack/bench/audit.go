@@ -2,12 +2,14 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 )
 
@@ -135,4 +137,33 @@ func tally(log io.Reader, windows []*window) error {
 		}
 	}
 	return lines.Err()
+}
+
+// auditFollower reads what is added to the audit log.
+type auditFollower struct {
+	*os.File
+	found int
+	rest  []byte // of what was read, in which a word may have begun
+}
+
+// statusWord is in each request about a status.
+var statusWord = []byte(`"subresource":"status"`)
+
+// followAudit follows it from its end.
+func (b *bench) followAudit() (*auditFollower, error) {
+	file, err := os.Open(filepath.Join(b.cluster.Dir, auditLogFile))
+	if err != nil {
+		return nil, err
+	}
+	_, err = file.Seek(0, io.SeekEnd)
+	return &auditFollower{File: file}, err
+}
+
+// statuses is how many statuses the operator has written meanwhile.
+func (f *auditFollower) statuses() (int, error) {
+	added, err := io.ReadAll(f.File)
+	text := slices.Concat(f.rest, added)
+	f.found += bytes.Count(text, statusWord)
+	f.rest = bytes.Clone(text[max(0, len(text)-len(statusWord)+1):])
+	return f.found, err
 }

@@ -14,12 +14,9 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
-	applycorev1 "k8s.io/client-go/applyconfigurations/core/v1"
-	applymetav1 "k8s.io/client-go/applyconfigurations/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/fluent-credential/operator/api/v1alpha1"
-	applyv1alpha1 "github.com/fluent-credential/operator/api/v1alpha1/applyconfiguration/api/v1alpha1"
 	"github.com/fluent-credential/operator/internal/custody"
 )
 
@@ -47,12 +44,7 @@ func (b *bench) newBareClient(ctx context.Context) (*bareClient, error) {
 	if err != nil {
 		return nil, err
 	}
-	made := &bareClient{
-		kubernetes: kubernetes, tokenURL: b.pressing.URL + "/oauth/token",
-		// One connection for one request, like the operator: fewer would be another protocol.
-		http: &http.Client{Transport: &http.Transport{DisableKeepAlives: true}},
-		idle: make(chan *bareCredential, b.options.credentials),
-	}
+	made := b.emptyBareClient(kubernetes, b.options.credentials)
 	return made, each(ctx, b.options.credentials, func(ctx context.Context, i int) error {
 		copied, err := b.copyCredential(ctx, kubernetes, i)
 		if err == nil {
@@ -62,9 +54,18 @@ func (b *bench) newBareClient(ctx context.Context) (*bareClient, error) {
 	})
 }
 
+func (b *bench) emptyBareClient(kubernetes client.Client, credentials int) *bareClient {
+	return &bareClient{
+		kubernetes: kubernetes, tokenURL: b.pressing.URL + "/oauth/token",
+		// One connection for one request, like the operator: fewer would be another protocol.
+		http: &http.Client{Transport: &http.Transport{DisableKeepAlives: true}},
+		idle: make(chan *bareCredential, credentials),
+	}
+}
+
 // copyCredential copies what the operator has made of a credential into the bare client's namespace.
 func (b *bench) copyCredential(ctx context.Context, kubernetes client.Client, i int) (*bareCredential, error) {
-	from, to := keyOf(operated, i), keyOf(bare, i)
+	from := keyOf(operated, i)
 	var cred v1alpha1.FluentCredential
 	var state, workload corev1.Secret
 	stateKey := types.NamespacedName{Namespace: from.Namespace, Name: custody.Names(from.Name)[0]}
@@ -73,20 +74,30 @@ func (b *bench) copyCredential(ctx context.Context, kubernetes client.Client, i 
 	if err != nil {
 		return nil, err
 	}
-	copied := &bareCredential{key: to, status: cred.Status, workload: &workload}
-	copied.state = types.NamespacedName{Namespace: to.Namespace, Name: state.Name}
+	return b.copyObjects(ctx, kubernetes, keyOf(bare, i), &cred, &state, &workload)
+}
+
+// copyObjects makes the bare client's own out of a credential's objects.
+func (b *bench) copyObjects(ctx context.Context, kubernetes client.Client, to types.NamespacedName,
+	cred *v1alpha1.FluentCredential, state, workload *corev1.Secret,
+) (copied *bareCredential, err error) {
+	copied = &bareCredential{key: to, status: *cred.Status.DeepCopy(), workload: workload}
+	copied.state = types.NamespacedName{Namespace: to.Namespace, Name: custody.Names(to.Name)[0]}
 	state.ObjectMeta = metav1.ObjectMeta{
-		Namespace: to.Namespace, Name: state.Name,
+		Namespace: copied.state.Namespace, Name: copied.state.Name,
 		Labels: state.Labels, Annotations: state.Annotations, Finalizers: state.Finalizers, OwnerReferences: state.OwnerReferences,
 	}
-	workload.Namespace, workload.ResourceVersion = to.Namespace, ""
+	workload.ObjectMeta = metav1.ObjectMeta{
+		Namespace: to.Namespace, Name: to.Name + "-token",
+		Labels: workload.Labels, Annotations: workload.Annotations, OwnerReferences: workload.OwnerReferences,
+	}
 	if copied.refresh, err = b.pressing.Seed(ctx, bareName, clientID); err != nil {
 		return nil, err
 	}
 	if err := b.admin.Create(ctx, newCredential(to, b.pressing.URL)); err != nil {
 		return nil, err
 	}
-	if err := kubernetes.Create(ctx, &state); err != nil {
+	if err := kubernetes.Create(ctx, state); err != nil {
 		return nil, err
 	}
 	return copied, publish(ctx, kubernetes, copied.workload)
@@ -148,6 +159,7 @@ func (c *bareClient) store(ctx context.Context, state *corev1.Secret) error {
 	for key, value := range state.Data {
 		state.Data[key] = noise(len(value))
 	}
+	state.ManagedFields = nil // the API server keeps them
 	return c.kubernetes.Update(ctx, state)
 }
 
@@ -188,37 +200,23 @@ func (c *bareClient) exchange(ctx context.Context, cred *bareCredential) (access
 	return reply.AccessToken, err
 }
 
-// publish writes a workload Secret by server-side apply, to exactly the version that was written last.
+// publish replaces exactly the version of the workload Secret that was written last.
 func publish(ctx context.Context, kubernetes client.Client, secret *corev1.Secret) error {
-	apply := applycorev1.Secret(secret.Name, secret.Namespace).
-		WithLabels(secret.Labels).WithAnnotations(secret.Annotations).WithType(secret.Type).WithData(secret.Data)
-	for _, owner := range secret.OwnerReferences {
-		apply.WithOwnerReferences(applymetav1.OwnerReference().WithAPIVersion(owner.APIVersion).WithKind(owner.Kind).
-			WithName(owner.Name).WithUID(owner.UID).WithController(true).WithBlockOwnerDeletion(true))
+	if secret.ResourceVersion == "" {
+		return kubernetes.Create(ctx, secret)
 	}
-	if secret.ResourceVersion != "" {
-		apply.WithResourceVersion(secret.ResourceVersion)
-	}
-	if err := kubernetes.Apply(ctx, apply, client.FieldOwner(bareName), client.ForceOwnership); err != nil {
-		return err
-	}
-	secret.ResourceVersion = *apply.ResourceVersion
-	return nil
+	return kubernetes.Update(ctx, secret)
 }
 
-// tell writes the status by server-side apply: another serial, other times, all else as it was.
+// tell replaces the status: another serial, other times, all else as it was.
 func (c *bareClient) tell(ctx context.Context, cred *bareCredential) error {
 	now := metav1.Now()
 	cred.status.Token.ObtainedTime, cred.status.Token.ExpirationTime = now, now
 	cred.status.NextRefreshTime = &metav1.Time{Time: now.Add(time.Second)}
-	encoded, err := json.Marshal(cred.status)
+	patch, err := json.Marshal([]map[string]any{{"op": "add", "path": "/status", "value": cred.status}})
 	if err != nil {
 		return err
 	}
-	view := applyv1alpha1.FluentCredentialStatus()
-	if err := json.Unmarshal(encoded, view); err != nil {
-		return err
-	}
-	apply := applyv1alpha1.FluentCredential(cred.key.Name, cred.key.Namespace).WithStatus(view)
-	return c.kubernetes.Status().Apply(ctx, apply, client.FieldOwner(bareName), client.ForceOwnership)
+	told := &v1alpha1.FluentCredential{ObjectMeta: metav1.ObjectMeta{Namespace: cred.key.Namespace, Name: cred.key.Name}}
+	return c.kubernetes.Status().Patch(ctx, told, client.RawPatch(types.JSONPatchType, patch))
 }

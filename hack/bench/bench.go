@@ -41,7 +41,7 @@ func measure(ctx context.Context, options options) (_ *results, err error) {
 	b := &bench{options: options, pace: options.pace(), began: time.Now()}
 	b.results = newResults(options)
 	cluster, err := localcluster.Start(localcluster.Options{
-		Name: "fluent-bench", Files: map[string]string{auditPolicyFile: auditPolicy}, APIServerFlags: auditFlags,
+		Name: "fluent-bench", Files: map[string]string{auditPolicyFile: auditPolicy}, APIServerFlags: auditFlags, EtcdFlags: etcdFlags,
 	})
 	if err != nil {
 		return nil, err
@@ -74,6 +74,13 @@ func (b *bench) say(format string, args ...any) {
 
 // setUp installs what the operator needs, and starts the servers.
 func (b *bench) setUp(ctx context.Context) error {
+	if err := b.install(ctx); err != nil {
+		return err
+	}
+	return b.startServers()
+}
+
+func (b *bench) install(ctx context.Context) error {
 	b.say("control plane: up; installing the CRD and the role")
 	if err := b.addUsers(); err != nil {
 		return err
@@ -88,10 +95,7 @@ func (b *bench) setUp(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := b.createNamespaces(ctx); err != nil {
-		return err
-	}
-	return b.startServers()
+	return b.createNamespaces(ctx)
 }
 
 func (b *bench) addUsers() (err error) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math"
+	"reflect"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -16,10 +17,14 @@ import (
 
 func TestOptions(t *testing.T) {
 	got, err := parse([]string{"--credentials=100", "--quick", "--json=x.json"})
-	if want := (options{credentials: 100, quick: true, json: "x.json"}); err != nil || got != want {
+	want := options{
+		credentials: 100, consumers: 1000, quick: true, json: "x.json", out: "docs/benchmark",
+		sizes: []int{100, 1000, 10000, 50000}, saturated: 10000, limited: 600, foreign: 30000,
+	}
+	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("parse says %+v, %v; want %+v", got, err, want)
 	}
-	for _, arg := range []string{"--credentials=9", "--credentials=10000", "extra"} {
+	for _, arg := range []string{"--credentials=9", "--credentials=10000", "--sizes=100,100", "--sizes=9", "--sizes=many", "extra"} {
 		if _, err := parse([]string{arg}); err == nil {
 			t.Errorf("%s is accepted", arg)
 		}
@@ -65,7 +70,7 @@ func TestMetrics(t *testing.T) {
 			t.Errorf("%s is %v, want %v", name, got, want)
 		}
 	}
-	if got := found.granted("refresh_token"); got != 7 {
+	if got := found.refreshed(); got != 7 {
 		t.Errorf("%d refresh grants, want 7", got)
 	}
 	if _, err := parseMetrics([]byte("x one\n")); err == nil {

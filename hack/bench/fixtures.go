@@ -67,17 +67,23 @@ func (b *bench) createNamespaces(ctx context.Context) error {
 // createCredential creates a login and the FluentCredential that uses it.
 func (b *bench) createCredential(ctx context.Context, i int) error {
 	key := keyOf(operated, i)
-	login := &corev1.Secret{
-		ObjectMeta: metav1.ObjectMeta{Namespace: key.Namespace, Name: key.Name + "-login"},
-		StringData: map[string]string{
-			v1alpha1.UsernameKey: userName(i), v1alpha1.PasswordKey: password,
-			v1alpha1.ClientIDKey: clientID, v1alpha1.ClientSecretKey: clientSecret,
-		},
-	}
+	login := newLogin(key)
+	login.StringData[v1alpha1.UsernameKey] = userName(i)
 	if err := b.admin.Create(ctx, login); err != nil {
 		return err
 	}
 	return b.admin.Create(ctx, newCredential(key, b.restful.URL))
+}
+
+// newLogin is the credentials Secret of the first user.
+func newLogin(key types.NamespacedName) *corev1.Secret {
+	return &corev1.Secret{
+		ObjectMeta: metav1.ObjectMeta{Namespace: key.Namespace, Name: key.Name + "-login"},
+		StringData: map[string]string{
+			v1alpha1.UsernameKey: userName(0), v1alpha1.PasswordKey: password,
+			v1alpha1.ClientIDKey: clientID, v1alpha1.ClientSecretKey: clientSecret,
+		},
+	}
 }
 
 func newCredential(key types.NamespacedName, baseURL string) *v1alpha1.FluentCredential {

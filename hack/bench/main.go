@@ -22,6 +22,12 @@ type options struct {
 	only        bool // that phase and no other
 	quick       bool
 	json        string
+
+	scale              bool // the scenarios at scale instead
+	scenarios, out     string
+	sizes              []int
+	saturated, limited int
+	foreign            int
 }
 
 func main() { localcluster.Main("bench", run) }
@@ -36,6 +42,9 @@ func run(args []string) error {
 	}
 	ctx, stop := localcluster.UntilInterrupted()
 	defer stop()
+	if options.scale {
+		return scale(ctx, options)
+	}
 	results, err := measureAll(ctx, options)
 	if err != nil {
 		return err
@@ -73,6 +82,13 @@ func parse(args []string) (options, error) {
 	flags.BoolVar(&chosen.only, "only-distribution", false, "measure FluentTokens only")
 	flags.BoolVar(&chosen.quick, "quick", false, "shorter windows and one round: figures to look at, not to quote")
 	flags.StringVar(&chosen.json, "json", "", "a file to write the figures to as well")
+	flags.BoolVar(&chosen.scale, "scale", false, "the scenarios at scale: sizes, rate, limited, foreign, failover")
+	flags.StringVar(&chosen.scenarios, "only", "", "of the scenarios at scale only these, a comma list; \"report\": none, only the report anew")
+	flags.StringVar(&chosen.out, "out", "docs/benchmark", "the directory of their figures")
+	sizes := flags.String("sizes", "100,1000,10000,50000", "numbers of credentials whose cost is measured")
+	flags.IntVar(&chosen.saturated, "saturated", 10000, "credentials that are due at once, and then always")
+	flags.IntVar(&chosen.limited, "limited", 600, "credentials that are due at once where the host is held to a rate")
+	flags.IntVar(&chosen.foreign, "foreign", 30000, "Secrets that are none of the operator's business")
 	if err := flags.Parse(args); err != nil {
 		return chosen, err
 	}
@@ -82,7 +98,9 @@ func parse(args []string) (options, error) {
 	if chosen.credentials < 10 || chosen.credentials > 9999 {
 		return chosen, errors.New("--credentials must be from 10 to 9999")
 	}
-	return chosen, nil
+	var err error
+	chosen.sizes, err = parseSizes(*sizes)
+	return chosen, err
 }
 
 // pace is how long and how hard is measured.
@@ -91,13 +109,25 @@ type pace struct {
 	rounds, timed       int           // rotations whose steps are timed
 	rate                int           // rotations a second while steady
 	distributions       int           // rotations of one credential with many consumers
+
+	calm        time.Duration // window at calmRate rotations a second
+	calmRate    int
+	preparation time.Duration // of one credential that will be due
+	handings    int           // how often a leader goes, in each way
+	between     time.Duration
 }
 
 func (o options) pace() pace {
 	if o.quick {
-		return pace{idle: 30 * time.Second, steady: 20 * time.Second, round: 10 * time.Second, rounds: 1, timed: 100, rate: 20, distributions: 20}
+		return pace{
+			idle: 15 * time.Second, steady: 20 * time.Second, round: 10 * time.Second, rounds: 1, timed: 100, rate: 20, distributions: 20,
+			calm: 20 * time.Second, calmRate: 10, preparation: 50 * time.Millisecond, handings: 1, between: 5 * time.Second,
+		}
 	}
-	return pace{idle: time.Minute, steady: time.Minute, round: 20 * time.Second, rounds: 2, timed: 500, rate: 20, distributions: 100}
+	return pace{
+		idle: 30 * time.Second, steady: time.Minute, round: 20 * time.Second, rounds: 2, timed: 500, rate: 20, distributions: 100,
+		calm: 45 * time.Second, calmRate: 10, preparation: 13 * time.Millisecond, handings: 2, between: 8 * time.Second,
+	}
 }
 
 // Lives of the tokens of the three servers. A token is refreshed after 45 to 50 % of its life, because the lead of 90 s is cut to

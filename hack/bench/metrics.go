@@ -72,9 +72,9 @@ func (s sample) has(labels []string) bool {
 	return true
 }
 
-// granted counts the exchanges of a grant that brought a token.
-func (m metrics) granted(grant string) int {
-	return int(m.sum("fluent_credential_exchanges_total", `grant="`+grant+`"`, `verdict="Granted"`))
+// refreshed counts the refreshes that brought a token.
+func (m metrics) refreshed() int {
+	return int(m.sum("fluent_credential_exchanges_total", `grant="refresh_token"`, `verdict="Granted"`))
 }
 
 // bucket counts the observations up to a bound.
@@ -137,8 +137,12 @@ func (b *bench) untilQuiet(ctx context.Context) error {
 
 // untilReady waits until the operator reports every credential as ready.
 func (b *bench) untilReady(ctx context.Context) error {
+	return b.untilReadyAre(ctx, b.options.credentials)
+}
+
+func (b *bench) untilReadyAre(ctx context.Context, count int) error {
 	return b.until(ctx, "every credential is ready", b.patience(), func() (bool, error) {
 		now, err := b.scrape(ctx)
-		return int(now.sum("fluent_credential_ready")) == b.options.credentials, err
+		return int(now.sum("fluent_credential_ready")) == count, err
 	})
 }

@@ -89,7 +89,6 @@ func (r *results) printThroughput(out io.Writer) {
 }
 
 func (r *results) printMemory(out io.Writer) {
-	const kibi, mebi = 1 << 10, 1 << 20
 	empty, full := r.Memory.Empty, r.Memory.Full
 	fmt.Fprintln(out, "\nMemory of the operator")
 	fmt.Fprintf(out, "  resident    %6.1f MiB with none, %6.1f MiB with all: %5.1f KiB per credential\n",

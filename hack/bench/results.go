@@ -39,6 +39,7 @@ type results struct {
 // machine is what the figures depend on.
 type machine struct {
 	CPUs       int       `json:"cpus"`
+	Memory     float64   `json:"memoryGiB"`
 	System     string    `json:"system"`
 	Go         string    `json:"go"`
 	Time       time.Time `json:"time"`
@@ -104,10 +105,17 @@ func newResults(options options) results {
 	return results{
 		Credentials: options.credentials, Quick: options.quick,
 		Machine: machine{
-			CPUs: runtime.NumCPU(), System: runtime.GOOS + "/" + runtime.GOARCH, Go: runtime.Version(),
+			CPUs: runtime.NumCPU(), Memory: memoryOfMachine(), System: runtime.GOOS + "/" + runtime.GOARCH, Go: runtime.Version(),
 			Time: time.Now().UTC().Truncate(time.Second), LoadBefore: fields[0],
 		},
 	}
+}
+
+// memoryOfMachine is in GiB; zero where nobody tells.
+func memoryOfMachine() float64 {
+	text, _ := os.ReadFile("/proc/meminfo")
+	kilobytes, _ := numberAfter(string(text), "MemTotal:")
+	return float64(kilobytes) / (1 << 20)
 }
 
 // saturated adds up the rounds.

@@ -45,6 +45,8 @@ type Options struct {
 	Name string
 	// APIServerFlags are flags of kube-apiserver, without their dashes; "{dir}" in a value stands for Cluster.Dir.
 	APIServerFlags map[string]string
+	// EtcdFlags are flags of etcd, likewise.
+	EtcdFlags map[string]string
 	// Files are put into Cluster.Dir before the start, by name.
 	Files map[string]string
 }
@@ -89,13 +91,13 @@ func (c *Cluster) layOut(assets string, options Options) error {
 	if err != nil {
 		return err
 	}
-	c.env, err = c.environment(paths, options.APIServerFlags)
+	c.env, err = c.environment(paths, options)
 	return err
 }
 
 // environment is envtest's, with every file in our directory: what it would put elsewhere would stay there if this process is
 // killed.
-func (c *Cluster) environment(paths map[string]string, flags map[string]string) (*envtest.Environment, error) {
+func (c *Cluster) environment(paths map[string]string, options Options) (*envtest.Environment, error) {
 	ours := false // whatever USE_EXISTING_CLUSTER says: this is about a cluster of our own
 	env := &envtest.Environment{
 		UseExistingCluster:       &ours,
@@ -108,8 +110,11 @@ func (c *Cluster) environment(paths map[string]string, flags map[string]string) 
 			return nil, err
 		}
 	}
-	for name, value := range flags {
+	for name, value := range options.APIServerFlags {
 		apiserver.Configure().Set(name, c.expand(value))
+	}
+	for name, value := range options.EtcdFlags {
+		etcd.Configure().Set(name, c.expand(value))
 	}
 	env.ControlPlane.Etcd, env.ControlPlane.APIServer, env.ControlPlane.KubectlPath = etcd, apiserver, c.Kubectl
 	return env, nil

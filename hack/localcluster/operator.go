@@ -36,8 +36,14 @@ type Operator struct {
 	MetricsURL string
 }
 
-// StartOperator starts the operator, alone and permitted to use plain HTTP on the loopback, and waits until it is ready.
+// StartOperator starts the operator, alone and permitted to use plain HTTP on the loopback, and waits until it is ready. Started
+// again, it is a container that was restarted in its pod.
 func (c *Cluster) StartOperator(ctx context.Context, as *User, args ...string) (*Operator, error) {
+	return c.StartReplica(ctx, as, "", args...)
+}
+
+// StartReplica starts another pod of the operator, with a journal of its own.
+func (c *Cluster) StartReplica(ctx context.Context, as *User, pod string, args ...string) (*Operator, error) {
 	binary, err := Binary("fluent-credential-operator")
 	if err != nil {
 		return nil, err
@@ -48,12 +54,11 @@ func (c *Cluster) StartOperator(ctx context.Context, as *User, args ...string) (
 	}
 	args = append([]string{
 		"--kubeconfig=" + as.Kubeconfig, "--leader-elect=false", "--insecure-http",
-		"--journal-dir=" + filepath.Join(c.Dir, "journal"),
+		"--journal-dir=" + filepath.Join(c.Dir, "journal"+pod),
 		"--metrics-secure=false", "--metrics-bind-address=" + metrics, "--health-probe-bind-address=" + probes,
 	}, args...)
-	// Started again, it is a container that was restarted in its pod.
-	pod := []string{"POD_NAMESPACE=" + OperatorNamespace, "POD_UID=" + filepath.Base(c.Dir)}
-	process, err := c.launch(program{name: "operator", path: binary, args: args, environment: pod})
+	environment := []string{"POD_NAMESPACE=" + OperatorNamespace, "POD_UID=" + filepath.Base(c.Dir) + pod}
+	process, err := c.launch(program{name: "operator" + pod, path: binary, args: args, environment: environment})
 	if err != nil {
 		return nil, err
 	}

@@ -131,7 +131,7 @@ func (s *Store) Put(ctx context.Context, owner Owner, from *Record, next State) 
 	if err != nil {
 		return nil, err
 	}
-	secret.Data = data
+	secret.Data, secret.ManagedFields = data, nil // of an update without them, the API server keeps those that are there
 	dress(secret, owner)
 	if err := s.Writer.Update(ctx, secret); err != nil {
 		return nil, writeError(err)

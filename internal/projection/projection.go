@@ -4,7 +4,6 @@ package projection
 import (
 	"cmp"
 	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"maps"
 	"slices"
@@ -15,8 +14,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
-	applycorev1 "k8s.io/client-go/applyconfigurations/core/v1"
-	applymetav1 "k8s.io/client-go/applyconfigurations/meta/v1"
 
 	"github.com/fluent-credential/operator/api/v1alpha1"
 	"github.com/fluent-credential/operator/internal/token"
@@ -104,33 +101,24 @@ func (w Workload) metadata() (labels, annotations map[string]string) {
 	return labels, annotations
 }
 
-// Apply is the apply configuration of the Secret; with a resourceVersion it is applied to exactly that version.
-func (w Workload) Apply(resourceVersion string) *applycorev1.SecretApplyConfiguration {
+// Secret is the whole object; with a resourceVersion it replaces exactly that version.
+func (w Workload) Secret(resourceVersion string) *corev1.Secret {
 	labels, annotations := w.metadata()
-	secret := applycorev1.Secret(w.Name, w.Namespace).
-		WithLabels(labels).WithAnnotations(annotations).
-		WithOwnerReferences(applymetav1.OwnerReference().
-			WithAPIVersion(v1alpha1.GroupVersion.String()).WithKind(string(w.Owner.Kind)).
-			WithName(w.Owner.Name).WithUID(w.Owner.UID).WithController(true).WithBlockOwnerDeletion(true)).
-		WithType(corev1.SecretType(w.Type)).
-		WithData(w.Data)
-	if resourceVersion != "" {
-		secret.WithResourceVersion(resourceVersion)
+	yes := true
+	return &corev1.Secret{
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: w.Namespace, Name: w.Name, ResourceVersion: resourceVersion, Labels: labels, Annotations: annotations,
+			OwnerReferences: []metav1.OwnerReference{{
+				APIVersion: v1alpha1.GroupVersion.String(), Kind: string(w.Owner.Kind), Name: w.Owner.Name, UID: w.Owner.UID,
+				Controller: &yes, BlockOwnerDeletion: &yes,
+			}},
+		},
+		Type: corev1.SecretType(w.Type),
+		Data: maps.Clone(w.Data),
 	}
-	return secret
 }
 
-// Secret is the same as an object, for the first version of it.
-func (w Workload) Secret() (*corev1.Secret, error) {
-	encoded, err := json.Marshal(w.Apply(""))
-	if err != nil {
-		return nil, err
-	}
-	secret := &corev1.Secret{}
-	return secret, json.Unmarshal(encoded, secret)
-}
-
-// Matches tells whether a Secret that was read holds all that Apply would write.
+// Matches tells whether a Secret that was read holds all that is wanted.
 func (w Workload) Matches(secret *corev1.Secret) bool {
 	labels, annotations := w.metadata()
 	if !contains(secret.Labels, labels) || !contains(secret.Annotations, annotations) || !ownedBy(secret, w.Owner.UID) {
@@ -147,12 +135,12 @@ func (w Workload) Matches(secret *corev1.Secret) bool {
 	return true
 }
 
-// Digest is a name of all that Apply would write: the same digest, the same Secret.
+// Digest is a name of all that is wanted: the same digest, the same Secret.
 func (w Workload) Digest() string {
 	labels, annotations := w.metadata()
 	encoded, _ := json.Marshal([]any{w.Namespace, w.Name, w.Type, labels, annotations, w.Data, w.Owner}) // plain data always encodes
 	sum := sha256.Sum256(encoded)
-	return hex.EncodeToString(sum[:])
+	return string(sum[:])
 }
 
 // opaque is what an empty type means to Kubernetes.

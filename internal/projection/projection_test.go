@@ -21,24 +21,19 @@ func orders() Workload {
 // published is the workload Secret as the API server holds it, with what others may add to it.
 func published(t *testing.T, w Workload) *corev1.Secret {
 	t.Helper()
-	secret, err := w.Secret()
-	if err != nil {
-		t.Fatal(err)
-	}
+	secret := w.Secret("")
 	secret.Labels["added-by"] = "somebody"
 	secret.Annotations["added-by"] = "somebody"
 	secret.Data["added"] = []byte("by somebody")
 	return secret
 }
 
-func TestApply(t *testing.T) {
-	got, err := json.MarshalIndent(orders().Apply("41"), "", " ")
+func TestSecret(t *testing.T) {
+	got, err := json.MarshalIndent(orders().Secret("41"), "", " ")
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := `{
- "kind": "Secret",
- "apiVersion": "v1",
  "metadata": {
   "name": "orders-token",
   "namespace": "shop",
@@ -71,10 +66,7 @@ func TestApply(t *testing.T) {
  "type": "Opaque"
 }`
 	if diff := cmp.Diff(want, string(got)); diff != "" {
-		t.Errorf("applied wrongly (-want +got)\n%s", diff)
-	}
-	if orders().Apply("").ResourceVersion != nil {
-		t.Error("an empty resourceVersion is applied as a version")
+		t.Errorf("written wrongly (-want +got)\n%s", diff)
 	}
 }
 
@@ -82,10 +74,7 @@ func TestOursWinsOverTheUsers(t *testing.T) {
 	w := orders()
 	w.Labels = map[string]string{"app.kubernetes.io/managed-by": "somebody"}
 	w.Annotations = map[string]string{"auth.fluent-credential.dev/serial": "99"}
-	secret, err := w.Secret()
-	if err != nil {
-		t.Fatal(err)
-	}
+	secret := w.Secret("")
 	if got := secret.Labels["app.kubernetes.io/managed-by"]; got != "fluent-credential-operator" {
 		t.Errorf("the label says %s, and nobody would find the Secret by it", got)
 	}
@@ -103,7 +92,7 @@ func TestMatches(t *testing.T) {
 		want   bool
 		why    string
 	}{
-		"as applied":            {func(*corev1.Secret) {}, true, "what others add is theirs"},
+		"as written":            {func(*corev1.Secret) {}, true, "what others add is theirs"},
 		"type left to default":  {func(s *corev1.Secret) { s.Type = "" }, true, "an empty type is Opaque"},
 		"label changed":         {func(s *corev1.Secret) { s.Labels["team"] = "sales" }, false, "it is not what is wanted"},
 		"label gone":            {func(s *corev1.Secret) { delete(s.Labels, "team") }, false, "it is not what is wanted"},
@@ -135,7 +124,7 @@ func TestMatchesAnEmptyValue(t *testing.T) {
 	w := orders()
 	w.Labels["flag"], w.Data["flag"] = "", nil
 	if !w.Matches(published(t, w)) {
-		t.Error("what was applied does not match")
+		t.Error("what was written does not match")
 	}
 	for name, change := range map[string]func(*corev1.Secret){
 		"label": func(s *corev1.Secret) { delete(s.Labels, "flag") },

@@ -1,0 +1,86 @@
+package controllers
+
+import (
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/fluent-credential/operator/internal/exchange"
+	"github.com/fluent-credential/operator/internal/provider"
+	"github.com/fluent-credential/operator/internal/token"
+)
+
+// health is what is known of a token host. While it fails, one credential asks it, the canary, and the others wait for what comes of
+// it: ten thousand that try for themselves would help neither the host nor themselves, and each would have its own back-off to sit
+// out when the host is back.
+type health struct {
+	flying  int // requests that are on their way
+	answers bool
+	failed  int // how often it failed in a row
+	canary  types.NamespacedName
+	retryAt time.Time // of another canary
+}
+
+// news is what an exchange tells of the host.
+type news int
+
+// The news.
+const (
+	none     news = iota // nothing was sent
+	answered             // it works, whatever it says to this credential
+	silent               // it does not
+)
+
+// newsOf an answer. A host that answers with something else than an answer does not work: a proxy's page, or «later».
+func newsOf(answer provider.Answer) news {
+	switch answer.Verdict {
+	case token.Granted, token.RefusedDead, token.LoginRefused, token.Declined:
+		return answered
+	case token.RefusedIntact:
+		if answer.Problem.Code == exchange.NotAllowed {
+			return none
+		}
+		return answered
+	case token.Unsent, token.Unknown, token.TryLater:
+		if answer.Problem.Code == journalUnwritable {
+			return none
+		}
+		return silent
+	}
+	return none
+}
+
+// The pace of the canaries. It is no slower than that of a credential whose token is about to expire.
+const (
+	canaryPace     = 500 * time.Millisecond
+	canaryPaceMost = 5 * time.Second
+)
+
+// landed takes in what an exchange tells. Those that were on their way together count as one.
+func (h *health) landed(key types.NamespacedName, told news, now time.Time) {
+	h.flying = max(h.flying-1, 0)
+	switch {
+	case told == answered:
+		h.answers, h.failed, h.retryAt = true, 0, time.Time{}
+	case told == silent && !now.Before(h.retryAt):
+		h.answers, h.canary = false, key
+		h.retryAt = now.Add(min(canaryPace<<min(h.failed, 10), canaryPaceMost))
+		h.failed++
+	case told == silent:
+		h.answers = false
+	}
+}
+
+func (h *health) fails() bool { return h.failed > 0 }
+
+// pause is until when a waiter leaves a host alone that fails. The canary has a retry time of its own, and what a person asked for
+// does not wait.
+func (h *health) pause(who waiter, now time.Time) time.Time {
+	if !h.fails() || who.key == h.canary || who.lane == asked {
+		return time.Time{}
+	}
+	if latest := now.Add(canaryPaceMost); h.retryAt.After(latest) {
+		h.retryAt = latest // the clock was set back
+	}
+	return h.retryAt
+}

@@ -1,0 +1,95 @@
+package controllers
+
+import (
+	"unique"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/fluent-credential/operator/api/v1alpha1"
+)
+
+// What the caches keep. A cluster has many Secrets, and most are not ours; and of ten thousand FluentCredentials every word counts.
+
+// same is the same text, kept once: the words of a closed set are in every object.
+func same(text string) string { return unique.Make(text).Value() }
+
+var yes = true
+
+func controllerOnly(secret *metav1.PartialObjectMetadata) []metav1.OwnerReference {
+	owner := metav1.GetControllerOfNoCopy(secret)
+	if owner == nil || !isOwnerKind(owner.Kind) {
+		return nil
+	}
+	return []metav1.OwnerReference{{
+		APIVersion: same(owner.APIVersion), Kind: same(owner.Kind), Name: owner.Name, UID: owner.UID, Controller: &yes,
+	}}
+}
+
+// ourLabels are those of every Secret of ours.
+var ourLabels = map[string]string{v1alpha1.ManagedByLabel: v1alpha1.OperatorName}
+
+// strip takes from the cache's Secrets what nothing looks at.
+func strip(object any) (any, error) {
+	secret, ok := object.(*metav1.PartialObjectMetadata)
+	if !ok {
+		return object, nil
+	}
+	kept := metav1.ObjectMeta{
+		Namespace: same(secret.Namespace), Name: secret.Name, UID: secret.UID, ResourceVersion: secret.ResourceVersion,
+		DeletionTimestamp: secret.DeletionTimestamp, OwnerReferences: controllerOnly(secret),
+	}
+	if secret.Labels[v1alpha1.ManagedByLabel] == v1alpha1.OperatorName {
+		kept.Labels = ourLabels
+		kept.Annotations = pick(secret.Annotations, v1alpha1.CredentialAnnotation, v1alpha1.TokenAnnotation, v1alpha1.SerialAnnotation)
+	}
+	secret.TypeMeta, secret.ObjectMeta = metav1.TypeMeta{}, kept // the cache's reader knows the kind
+	return secret, nil
+}
+
+// pick is nil where there is nothing to pick: an empty map is larger than all else that is kept.
+func pick(from map[string]string, keys ...string) map[string]string {
+	var picked map[string]string
+	for _, key := range keys {
+		value, ok := from[key]
+		if !ok {
+			continue
+		}
+		if picked == nil {
+			picked = make(map[string]string, len(keys))
+		}
+		picked[key] = value
+	}
+	return picked
+}
+
+// stripCredential takes from the cache's FluentCredentials what nothing looks at, and keeps the words that all have once. What is
+// written is never made of what is cached, but for the finalizers, which stay.
+func stripCredential(object any) (any, error) {
+	cred, ok := object.(*v1alpha1.FluentCredential)
+	if !ok {
+		return object, nil
+	}
+	cred.TypeMeta = metav1.TypeMeta{}
+	cred.Namespace, cred.ManagedFields, cred.Labels = same(cred.Namespace), nil, nil
+	cred.Annotations = pick(cred.Annotations, v1alpha1.RotateAnnotation)
+	for i := range cred.Finalizers {
+		cred.Finalizers[i] = same(cred.Finalizers[i])
+	}
+	status := &cred.Status
+	for i := range status.Conditions {
+		condition := &status.Conditions[i]
+		condition.Type, condition.Reason = same(condition.Type), same(condition.Reason)
+		condition.Status = metav1.ConditionStatus(same(string(condition.Status)))
+	}
+	for i := range status.History {
+		told := &status.History[i]
+		told.Grant, told.Verdict, told.Reason = same(told.Grant), same(told.Verdict), same(told.Reason)
+	}
+	if token := status.Token; token != nil {
+		token.Grant, token.Type, token.Scope = same(token.Grant), same(token.Type), same(token.Scope)
+	}
+	if summary := status.Summary; summary != nil {
+		summary.Reason, summary.Provider = same(summary.Reason), same(summary.Provider)
+	}
+	return cred, nil
+}

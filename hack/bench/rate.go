@@ -1,0 +1,134 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// rateFigures are the most that is to be had.
+type rateFigures struct {
+	Overdue  overdue `json:"overdue"`
+	Operator turn    `json:"operator"`
+	Bare     []turn  `json:"bareClientBeforeAndAfter"`
+}
+
+// turn is what one of the two did while it was counted.
+type turn struct {
+	Rotations int       `json:"rotations"`
+	Seconds   float64   `json:"seconds"`
+	Requests  *requests `json:"requests"` // known when the audit log is read
+}
+
+func turnOf(done work) turn { return turn{done.Rotations, done.Seconds, done.requests} }
+
+func (t turn) rate() float64 { return float64(t.Rotations) / t.Seconds }
+
+// ratio is the operator's share of what the bare client makes.
+func (r *rateFigures) ratio() float64 {
+	var bare turn
+	for _, window := range r.Bare {
+		bare.Rotations += window.Rotations
+		bare.Seconds += window.Seconds
+	}
+	return r.Operator.rate() / bare.rate()
+}
+
+// measureRate measures the way out of a long stop, and in it the most rotations a second, between two turns of the bare client.
+func (b *bench) measureRate(ctx context.Context) (any, error) {
+	count := b.options.saturated
+	server, err := b.startServerFor("pressing", time.Hour, count)
+	if err != nil {
+		return nil, err
+	}
+	b.pressing = server
+	m, err := b.makeMold(ctx, server, count)
+	if err != nil {
+		return nil, err
+	}
+	bare, err := b.bareOfMold(ctx, m)
+	if err != nil {
+		return nil, err
+	}
+	when := newDeadlines(count, time.Now().Add(b.preparation(count)), 90*time.Second, 25*time.Millisecond)
+	if err := b.prepareOverdue(ctx, m, when); err != nil {
+		return nil, err
+	}
+	return b.rateBetween(ctx, bare, when)
+}
+
+// rateBetween is the operator's turn, between two of the bare client.
+func (b *bench) rateBetween(ctx context.Context, bare *bareClient, when deadlines) (_ any, err error) {
+	var figures rateFigures
+	if err := b.bareTurn(ctx, bare, &figures); err != nil {
+		return nil, err
+	}
+	var counted *window
+	if figures.Overdue, counted, err = b.serveOverdue(ctx, b.pressing, when, 0); err != nil {
+		return nil, err
+	}
+	if err := b.operator.Stop(); err != nil {
+		return nil, err
+	}
+	done, err := workIn(ctx, b.pressing, counted)
+	if err != nil {
+		return nil, err
+	}
+	figures.Operator = turnOf(done)
+	return &figures, errors.Join(b.bareTurn(ctx, bare, &figures), b.tallyAudit(ctx))
+}
+
+// preparation is how long it takes at most to cast so many and to have them adopted.
+func (b *bench) preparation(count int) time.Duration {
+	return 30*time.Second + time.Duration(count)*b.pace.preparation
+}
+
+func (b *bench) bareTurn(ctx context.Context, bare *bareClient, figures *rateFigures) error {
+	b.say("saturated for %s: the bare client", b.pace.round)
+	done, err := b.bareRound(ctx, bare)
+	figures.Bare = append(figures.Bare, turnOf(done))
+	return err
+}
+
+// bareOfMold makes the bare client's own objects.
+func (b *bench) bareOfMold(ctx context.Context, m *mold) (*bareClient, error) {
+	kubernetes, err := newClient(b.bareUser)
+	if err != nil {
+		return nil, err
+	}
+	made := b.emptyBareClient(kubernetes, bareCredentials)
+	b.say("making the bare client's %d credentials", bareCredentials)
+	return made, each(ctx, bareCredentials, func(ctx context.Context, i int) error {
+		copied, err := b.copyObjects(ctx, kubernetes, keyOf(bare, i), m.cred.DeepCopy(), m.state.DeepCopy(), m.workload.DeepCopy())
+		if err == nil {
+			made.idle <- copied
+		}
+		return err
+	})
+}
+
+// bareCredentials are enough: the bare client does not know how many there are.
+const bareCredentials = 500
+
+// measureLimited is the way out of a stop where the token host is held to a rate.
+func (b *bench) measureLimited(ctx context.Context) (any, error) {
+	count := b.options.limited
+	server, err := b.startServerFor("limited", time.Hour, count)
+	if err != nil {
+		return nil, err
+	}
+	m, err := b.makeMold(ctx, server, count)
+	if err != nil {
+		return nil, err
+	}
+	each := time.Minute / time.Duration(limitedRate)
+	when := newDeadlines(count, time.Now().Add(b.preparation(count)), 10*time.Second, each+each/10)
+	if err := b.prepareOverdue(ctx, m, when); err != nil {
+		return nil, err
+	}
+	found, _, err := b.serveOverdue(ctx, server, when, limitedRate)
+	return &found, errors.Join(err, b.operator.Stop())
+}
+
+// limitedRate is --host-rate.
+const limitedRate = 600
