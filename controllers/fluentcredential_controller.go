@@ -77,14 +77,8 @@ func (r *Reconciler) Reconcile(ctx context.Context, cred *v1alpha1.FluentCredent
 	r.noticeEdit(ctx, seen)
 	step := plan.Next(seen.facts, seen.now)
 	err = r.perform(ctx, seen, step)
-	if errors.Is(err, custody.ErrGone) {
-		return unseen(err)
-	}
-	if isOthers(err) {
-		return ctrl.Result{RequeueAfter: raceWait}, nil // somebody else was faster: look again
-	}
-	if err != nil && ctx.Err() != nil {
-		return ctrl.Result{}, err // this process ends: nothing failed that people should see
+	if isOthers(err) || err != nil && ctx.Err() != nil { // or this process ends: nothing failed that people should see
+		return abandoned(err)
 	}
 	if err != nil {
 		seen.failed, seen.denied = err, custody.IsDenied(err) // people shall see it, and that a token expires meanwhile
@@ -101,9 +95,18 @@ func unseen(err error) (ctrl.Result, error) {
 	return ctrl.Result{}, err
 }
 
-// isOthers tells whether nothing is wrong with a pass that came to nothing: somebody else has changed meanwhile what it was about.
+// abandoned is the result of a pass that came to nothing.
+func abandoned(err error) (ctrl.Result, error) {
+	if isOthers(err) && !errors.Is(err, custody.ErrGone) {
+		return ctrl.Result{RequeueAfter: raceWait}, nil // somebody else was faster: look again
+	}
+	return unseen(err)
+}
+
+// isOthers tells whether nothing is wrong with a pass that came to nothing: somebody else has changed meanwhile what it was about, or
+// let it go.
 func isOthers(err error) bool {
-	return isRace(err) || errors.Is(err, custody.ErrConflict) || errors.Is(err, custody.ErrSuperseded)
+	return isRace(err) || errors.Is(err, custody.ErrConflict) || errors.Is(err, custody.ErrSuperseded) || errors.Is(err, custody.ErrGone)
 }
 
 // lagWait is how often to look whether the cache knows by now that an object is gone, or that another one has its name.
