@@ -269,10 +269,11 @@ func TestCensus(t *testing.T) {
 	var all counts
 	rules := map[string][]string{}
 	for from, end := *firstSeed, *firstSeed+uint64(*seeds); from < end; {
-		failed, _ := sweep(from, int(end-from), nil, all.add, func(int) {})
+		failed, _ := sweep(from, int(end-from), nil, all.add, progress(t))
 		if failed == nil {
 			break
 		}
+		fmt.Fprintf(os.Stderr, "seed %d: %s\n", failed.seed, failed.violation.rule)
 		rules[failed.violation.rule] = append(rules[failed.violation.rule], fmt.Sprint(failed.seed, " ", failed.violation.what))
 		from = failed.seed + 1
 	}
