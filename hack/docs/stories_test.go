@@ -19,9 +19,8 @@ var stories = map[string]story{
 		"docs/guides/fluent-commerce.md", "docs/guides/commerce-layer.md", "docs/guides/nordea.md", "docs/guides/oauth2.md", "docs/providers.md",
 		"docs/distribution.md",
 	}, eachAPI},
-	"distribution": {[]string{"docs/distribution.md"}, manyNamespaces},
-	"plugin":       {[]string{"docs/kubectl-fluent.md"}, thePlugin},
-	"operating":    {[]string{"docs/operating.md", "docs/dashboards.md", "docs/runbooks/README.md"}, theOperator},
+	"plugin":    {[]string{"docs/kubectl-fluent.md"}, thePlugin},
+	"operating": {[]string{"docs/operating.md", "docs/dashboards.md", "docs/runbooks/README.md"}, theOperator},
 	"runbooks": {[]string{
 		"docs/runbooks/FluentCredentialExpired.md", "docs/runbooks/FluentCredentialExpiresSoon.md", "docs/runbooks/FluentCredentialJournalUnwritable.md",
 		"docs/runbooks/FluentCredentialLoginLocked.md", "docs/runbooks/FluentCredentialNotReady.md", "docs/runbooks/FluentCredentialOperatorAbsent.md",
@@ -102,6 +101,7 @@ func eachAPI(s *stage) {
 		s.read("docs/guides/fluent-commerce.md").rest()
 	})
 	s.part("distribution", func(s *stage) {
+		s.sh("kubectl create namespace web")
 		s.sh("kubectl apply -f config/samples/distribution.yaml && kubectl -n web wait --for=condition=Ready ftok/catalogue --timeout=60s")
 		page := s.read("docs/distribution.md")
 		s.tells(page.to("kubectl -n web get ftok"), "catalogue", "True")
@@ -144,22 +144,6 @@ func (s *stage) nordea() {
 
 func serialOf(name string) string {
 	return "kubectl -n shop get fcred " + name + " -o jsonpath='{.status.token.serial}'"
-}
-
-// manyNamespaces has one login, and another namespace that needs its token.
-func manyNamespaces(s *stage) {
-	s.install()
-	s.sh("kubectl create namespace web")
-	api := s.net.host(sandbox, authsim.Config{
-		Account: "ACME", Clients: []authsim.Client{{ID: "fluent-catalogue", Secret: "replace-me"}},
-		Users: []authsim.User{{Username: "fluent-catalogue", Password: "replace-me"}},
-	})
-	s.sh("kubectl apply -f config/samples/distribution.yaml && kubectl -n web wait --for=condition=Ready ftok/catalogue --timeout=30s")
-	s.await("kubectl -n shop get fcred catalogue -o jsonpath='{.status.consumers.current}'", "1")
-	s.read("docs/distribution.md").rest()
-	if requests := api.Ledger().Requests; requests != 1 {
-		s.t.Errorf("%d exchanges for two namespaces, want one", requests)
-	}
 }
 
 // thePlugin has three credentials: one is fine, one has no token, and one soon has none.
