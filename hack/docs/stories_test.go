@@ -74,23 +74,11 @@ func (s *stage) theReadme() {
 func (s *stage) thePageOnInstallation() {
 	page := s.read("docs/install.md")
 	page.to("kubectl apply -k config/samples")
-	s.share("orders", "web")
+	s.sh("kubectl -n web wait --for=condition=Ready ftok/catalogue --timeout=60s")
 	s.stopOperator() // as the page says: it is gone, and something hangs
-	s.sh("kubectl -n shop delete fcred orders --wait=false && kubectl -n web delete ftok orders --wait=false")
+	s.sh("kubectl -n shop delete fcred orders --wait=false && kubectl -n web delete ftok catalogue --wait=false")
 	page.rest()
-	s.sh("kubectl -n shop wait --for=delete fcred/orders --timeout=30s && kubectl -n web wait --for=delete ftok/orders --timeout=30s")
-}
-
-// share publishes the token of a credential in another namespace.
-func (s *stage) share(name, namespace string) {
-	s.t.Helper()
-	s.write("share.yaml", strings.NewReplacer("NAMESPACE", namespace, "NAME", name).Replace(`apiVersion: auth.fluent-credential.dev/v1alpha1
-kind: FluentToken
-metadata: {name: NAME, namespace: NAMESPACE}
-spec: {credentialRef: {namespace: shop, name: NAME}}
-`))
-	s.sh("kubectl -n shop patch fcred " + name + ` --type=merge -p '{"spec":{"allowedNamespaces":{"names":["` + namespace + `"]}}}'`)
-	s.sh("kubectl apply -f share.yaml && kubectl -n " + namespace + " wait --for=condition=Ready ftok/" + name + " --timeout=60s")
+	s.sh("kubectl -n shop wait --for=delete fcred/orders --timeout=30s && kubectl -n web wait --for=delete ftok/catalogue --timeout=30s")
 }
 
 // eachAPI follows the guides, with an account at each API.
