@@ -89,7 +89,22 @@ func TestAlertsFireAndResolve(t *testing.T) {
 	s.turn("started")
 	s.startOperator()
 	s.awaitSilence()
+	s.mustAllHaveFired()
 	s.plot()
+}
+
+// mustAllHaveFired holds that there is no alert that nothing here sets off.
+func (s *stage) mustAllHaveFired() {
+	s.t.Helper()
+	fired := map[string]bool{}
+	for _, one := range since(s.t, s.prometheus, `max by (alertname) (ALERTS{alertstate="firing"})`, s.began) {
+		fired[one.Labels["alertname"]] = true
+	}
+	for _, alert := range readRules(s.t).alerts() {
+		if !fired[alert.Alert] {
+			s.t.Errorf("%s has not fired: stage what it is there for", alert.Alert)
+		}
+	}
 }
 
 // letGo deletes a credential: its series go with it.

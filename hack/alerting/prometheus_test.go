@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -77,21 +78,27 @@ func since(t *testing.T, at *localcluster.Prometheus, query string, then time.Ti
 
 func stamp(at time.Time) string { return strconv.FormatFloat(float64(at.UnixMilli())/1000, 'f', 3, 64) }
 
-// firing are the alerts that fire now, each with whom it is about.
+// active is an alert as people are told of it.
+type active struct {
+	Labels      map[string]string `json:"labels"`
+	Annotations map[string]string `json:"annotations"`
+	State       string            `json:"state"`
+}
+
+// alerts are those that fire now.
+func alerts(t *testing.T, at *localcluster.Prometheus) []active {
+	t.Helper()
+	all := ask[struct{ Alerts []active }](t, at, "alerts", nil).Alerts
+	return slices.DeleteFunc(all, func(one active) bool { return one.State != "firing" })
+}
+
+// firing are the names of the alerts that fire now, each with whom it is about.
 func firing(t *testing.T, at *localcluster.Prometheus) map[string][]string {
 	t.Helper()
-	type active struct {
-		Alerts []struct {
-			Labels map[string]string `json:"labels"`
-			State  string            `json:"state"`
-		} `json:"alerts"`
-	}
 	fires := map[string][]string{}
-	for _, alert := range ask[active](t, at, "alerts", nil).Alerts {
-		if alert.State == "firing" {
-			about := strings.Trim(alert.Labels["namespace"]+"/"+alert.Labels["name"], "/") + alert.Labels["api"] + alert.Labels["instance"]
-			fires[alert.Labels["alertname"]] = append(fires[alert.Labels["alertname"]], about)
-		}
+	for _, alert := range alerts(t, at) {
+		about := strings.Trim(alert.Labels["namespace"]+"/"+alert.Labels["name"], "/") + alert.Labels["api"] + alert.Labels["instance"]
+		fires[alert.Labels["alertname"]] = append(fires[alert.Labels["alertname"]], about)
 	}
 	return fires
 }

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -200,15 +199,9 @@ func (s *stage) advice(name string) string {
 // alertsAbout are the alerts that fire about a credential.
 func (s *stage) alertsAbout(name string) []told {
 	s.t.Helper()
-	type active struct {
-		Alerts []struct {
-			Labels, Annotations map[string]string
-			State               string
-		}
-	}
 	var about []told
-	for _, alert := range ask[active](s.t, s.prometheus, "alerts", url.Values{}).Alerts {
-		if alert.State == "firing" && alert.Labels["name"] == name {
+	for _, alert := range alerts(s.t, s.prometheus) {
+		if alert.Labels["name"] == name {
 			about = append(about, told{alert.Labels["alertname"], alert.Annotations["summary"], alert.Annotations["description"]})
 		}
 	}

@@ -144,7 +144,7 @@ scrape_configs:
 	s.prometheus = must[*localcluster.Prometheus](s.t)(s.cluster.StartPrometheus(s.t.Context(), *prometheus, path))
 }
 
-var ranges = regexp.MustCompile(`\[\d+m\]`)
+var ranges = regexp.MustCompile(`\[\d+[mh]\]`)
 
 // hastened are the same rules for people in a hurry: none waits for more than a second, and what they look back at is less than a minute.
 func hastened(t *testing.T, rules ruleFile) ruleFile {
@@ -261,6 +261,19 @@ func (s *stage) awaitFiring(alert, about string) {
 		}
 		return false, fires
 	})
+	s.mustBeWellTold()
+}
+
+// mustBeWellTold holds that what people are told by the alerts is whole.
+func (s *stage) mustBeWellTold() {
+	s.t.Helper()
+	for _, alert := range alerts(s.t, s.prometheus) {
+		for name, text := range alert.Annotations {
+			if text == "" || strings.Contains(text, "<error") || strings.Contains(text, "<no value>") {
+				s.t.Errorf("the %s of %s is %q", name, alert.Labels["alertname"], text)
+			}
+		}
+	}
 }
 
 // awaitSilence waits until no alert fires.
