@@ -91,10 +91,20 @@ func build(seed uint64, script []choice, m *mistake) *world {
 		r.skew = time.Duration(w.dice.draw("skew")*20-10) * time.Second
 		w.replicas = append(w.replicas, r)
 	}
+	w.apart = w.clocksApart()
 	for _, key := range w.setup.credentials {
 		w.found(key)
 	}
 	return w
+}
+
+// clocksApart is how much two wall clocks of the world differ at most.
+func (w *world) clocksApart() time.Duration {
+	least, most := time.Duration(0), time.Duration(0)
+	for _, r := range w.replicas {
+		least, most = min(least, r.skew), max(most, r.skew)
+	}
+	return most - least
 }
 
 // found creates a credential and its login.

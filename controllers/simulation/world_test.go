@@ -17,7 +17,8 @@ type world struct {
 	server   *tokenServer
 	oracle   *oracle
 	replicas []*replica
-	leader   *replica // nil: nobody yet
+	apart    time.Duration // how much two wall clocks differ at most, that of the calm included
+	leader   *replica      // nil: nobody yet
 	leaseEnd time.Duration
 	running  *process
 	steps    int
