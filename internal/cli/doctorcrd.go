@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"encoding/json"
 	"maps"
 	"reflect"
 	"slices"
@@ -121,8 +122,8 @@ func collectFields(found map[string]bool, path string, kind reflect.Type) {
 	for kind.Kind() == reflect.Pointer {
 		kind = kind.Elem()
 	}
-	if kind.Kind() != reflect.Struct || kind.PkgPath() != reflect.TypeFor[v1alpha1.FluentCredential]().PkgPath() {
-		return // a scalar, a list, a map, or a type of Kubernetes that is written as text
+	if kind.Kind() != reflect.Struct || kind.Implements(reflect.TypeFor[json.Marshaler]()) {
+		return // a scalar, a list, a map, or a time or duration, which is written as text
 	}
 	for i := range kind.NumField() {
 		field := kind.Field(i)
