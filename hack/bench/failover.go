@@ -74,6 +74,13 @@ func (b *bench) handOver(ctx context.Context, server *localcluster.Authsim, figu
 	if err := b.startReplica(ctx, "-0", elects...); err != nil {
 		return err
 	}
+	err := b.until(ctx, "the leader rotates", time.Minute, func() (bool, error) {
+		ledger, err := server.Ledger(ctx)
+		return ledger.RefreshGrants >= failoverRate, err
+	})
+	if err != nil {
+		return err
+	}
 	for number := range 2 * b.pace.handings {
 		leader := b.operator
 		b.say("a standby starts")
