@@ -37,6 +37,40 @@ func TestDeclinedRefreshTokenIsLeftAlone(t *testing.T) {
 	}
 }
 
+// TestDeclinedRefreshTokenStaysSo: what becomes of the login after it makes no lost reply of a refusal. Neither Retry nor the late try
+// of Auto presents the token again.
+func TestDeclinedRefreshTokenStaysSo(t *testing.T) {
+	t.Parallel()
+	answers := map[string][2]string{
+		"the login is refused":     {"400 Bad Request", `{"error":"invalid_grant"}`},
+		"the login's reply is odd": {"500 Internal Server Error", `{"error":"server_error"}`},
+		"the login is to wait":     {"429 Too Many Requests", `{"error":"slow_down"}`},
+	}
+	for name, answer := range answers {
+		for _, policy := range []v1alpha1.LostReplyPolicy{v1alpha1.LostReplyAuto, v1alpha1.LostReplyRetry} {
+			t.Run(name+", "+string(policy), func(t *testing.T) {
+				t.Parallel()
+				b := newBeset(t)
+				b.change(func(cred *v1alpha1.FluentCredential) { cred.Spec.Refresh.OnLostReply = policy })
+				b.sleep(b.settle())
+				b.rogue.manners.Store(&manners{unread: true, serve: func(t turn) {
+					if strings.Contains(t.sent, "grant_type=refresh_token") {
+						t.say(said("400 Bad Request", "application/json", `{"error":"surprise"}`))
+						return
+					}
+					t.say(said(answer[0], "application/json", answer[1]))
+				}})
+				for range 200 {
+					b.sleep(min(b.settle(), time.Hour))
+				}
+				if requests, presentations := b.rogue.seen(); presentations != 1 || requests < 3 {
+					t.Errorf("%d requests, the refresh token presented %d times; want it once, and the login tried", requests, presentations)
+				}
+			})
+		}
+	}
+}
+
 // TestDeclinedSeedWaitsForAPerson: nothing else is left, so it is kept, not insisted on, and presented once more when a person has
 // mended what was wrong with the request.
 func TestDeclinedSeedWaitsForAPerson(t *testing.T) {

@@ -75,7 +75,9 @@ func (t *TokenReconciler) supply(ctx context.Context, token *v1alpha1.FluentToke
 	defer known.leave()
 	seen, err := t.observe(ctx, token, known, record)
 	if err == nil && seen.cred != nil && seen.cred.UID == source && distribution.Next(seen.facts, seen.now).Do == distribution.Publish {
-		err = cmp.Or(t.publish(ctx, seen), seen.failed)
+		if err = t.publish(ctx, seen); err == nil {
+			err = seen.failed
+		}
 	}
 	known.failed.Store(err != nil)
 	return known.has(source, record.Serial)

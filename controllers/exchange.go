@@ -40,7 +40,7 @@ func (r *Reconciler) exchange(ctx context.Context, seen *observation, means plan
 	if err != nil {
 		return err
 	}
-	if !r.Hosts.Take(seen.api.Endpoint().Host, seen.waiter(), seen.now) {
+	if !r.Hosts.Take(hostOf(seen.api), seen.waiter(), seen.now) {
 		return nil // another credential was faster; report queues for the next turn
 	}
 	defer r.land(seen, try)
@@ -76,7 +76,7 @@ func (r *Reconciler) exchange(ctx context.Context, seen *observation, means plan
 func (r *Reconciler) land(seen *observation, try *attempt) {
 	if !try.landed {
 		try.landed = true
-		r.Hosts.Land(seen.api.Endpoint().Host, client.ObjectKeyFromObject(seen.cred), try.told, r.Clock.Now())
+		r.Hosts.Land(hostOf(seen.api), client.ObjectKeyFromObject(seen.cred), try.told, r.Clock.Now())
 	}
 }
 

@@ -59,7 +59,7 @@ func (r *Reconciler) holdBack(ctx context.Context, cred *v1alpha1.FluentCredenti
 	if err != nil {
 		return 0
 	}
-	host, who := api.Endpoint().Host, waiter{key: client.ObjectKeyFromObject(cred), lane: wants.lane, expires: wants.expires}
+	host, who := hostOf(api), waiter{key: client.ObjectKeyFromObject(cred), lane: wants.lane, expires: wants.expires}
 	who.perMinute = api.RequestsPerMinute()
 	until := r.Hosts.FreeAt(host, who, now)
 	if until.IsZero() {
@@ -123,7 +123,7 @@ func (r *Reconciler) lineUp(ctx context.Context) {
 			if now.Before(who.expires) {
 				who.lane = living
 			}
-			r.Hosts.Expect(api.Endpoint().Host, who, now)
+			r.Hosts.Expect(hostOf(api), who, now)
 		}
 	}
 	r.Hosts.Begin(now)

@@ -161,16 +161,24 @@ func (o *observation) guarded() loginguard.Login {
 // share one budget, and one cannot take what the other has.
 func oneSpelling(endpoint *url.URL) string {
 	same := *endpoint
-	host := strings.TrimSuffix(strings.ToLower(same.Hostname()), ".")
+	same.Host, same.RawPath = oneHost(endpoint), ""
+	return same.String()
+}
+
+// oneHost is the host, with its port where that is not the usual one.
+func oneHost(endpoint *url.URL) string {
+	host := strings.TrimSuffix(strings.ToLower(endpoint.Hostname()), ".")
 	if strings.Contains(host, ":") {
 		host = "[" + host + "]"
 	}
-	if port := same.Port(); port != "" && port != map[string]string{"http": "80", "https": "443"}[same.Scheme] {
+	if port := endpoint.Port(); port != "" && port != map[string]string{"http": "80", "https": "443"}[endpoint.Scheme] {
 		host += ":" + port
 	}
-	same.Host, same.RawPath = host, ""
-	return same.String()
+	return host
 }
+
+// hostOf is the token host whose requests are counted, however the URL is written.
+func hostOf(api provider.API) string { return oneHost(api.Endpoint()) }
 
 // hasLeft tells whether a FluentCredential is gone, or was given another login and holds nothing that the old one brought: what it
 // still holds it may refresh.

@@ -33,6 +33,9 @@ const (
 
 // newsOf an answer. A host that answers with something else than an answer does not work: a proxy's page, or «later».
 func newsOf(answer provider.Answer) news {
+	if answer.Problem.Code == provider.Redirect {
+		return silent
+	}
 	switch answer.Verdict {
 	case token.Granted, token.RefusedDead, token.LoginRefused, token.Declined:
 		return answered

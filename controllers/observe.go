@@ -169,12 +169,11 @@ func (r *Reconciler) refresh(seen *observation) {
 		Login:        seen.loginFact(),
 		OnLostReply:  plan.Policy(cred.Spec.Refresh.OnLostReply),
 		Failure:      failure,
-		Declined:     state.Failure != nil && state.Failure.Verdict == token.Declined,
 		Mended:       state.Failure != nil && failure == nil,
 		Revocable:    seen.isRevocable(),
 	}
 	if seen.api != nil {
-		host := seen.api.Endpoint().Host
+		host := hostOf(seen.api)
 		seen.facts.HostFree, seen.hostFails = r.Hosts.FreeAt(host, seen.waiter(), seen.now), r.Hosts.Fails(host)
 		seen.facts.Patience = seen.memory.patience(seen.facts.Revocable, seen.now)
 	}
@@ -218,7 +217,7 @@ func (o *observation) chainFact() plan.Chain {
 	if o.isRolledBack() {
 		presented = max(presented, 1)
 	}
-	return plan.Chain{Stored: true, Presented: presented}
+	return plan.Chain{Stored: true, Presented: presented, Declined: chain.Declined}
 }
 
 // isRolledBack: others have seen a higher serial than the state's.

@@ -82,7 +82,7 @@ func (r *Reconciler) queueUp(seen *observation, next plan.Step) time.Duration {
 		r.Hosts.Leave(client.ObjectKeyFromObject(seen.cred), seen.now)
 		return 0
 	}
-	since := r.Hosts.Wait(seen.api.Endpoint().Host, seen.waiter(), next.At, seen.now)
+	since := r.Hosts.Wait(hostOf(seen.api), seen.waiter(), next.At, seen.now)
 	return briefly - seen.now.Sub(since)
 }
 

@@ -82,7 +82,7 @@ func (r *Reconciler) revocation(ctx context.Context, seen *observation) (problem
 	if because := r.isShared(ctx, seen); because != "" {
 		return nil, because, nil
 	}
-	if !r.Hosts.Take(seen.api.Endpoint().Host, seen.waiter(), seen.now) {
+	if !r.Hosts.Take(hostOf(seen.api), seen.waiter(), seen.now) {
 		return nil, "the turn at the token host did not come in time (--host-rate, or the rate that its API documents)", nil
 	}
 	try := r.prepareRevocation(seen)

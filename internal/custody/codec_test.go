@@ -38,7 +38,7 @@ func fullState() State {
 			},
 			Extra: map[string]string{"Retailer_id": "5", "tenant": "ACME"},
 		},
-		Chain: &Chain{Refresh: token.NewSecret("refresh-17"), Presented: 1},
+		Chain: &Chain{Refresh: token.NewSecret("refresh-17"), Presented: 1, Declined: true},
 		Seeds: []string{"hash-of-seed-1", "hash-of-seed-2"},
 		Claim: &Claim{
 			ID: "claim-2", Grant: token.RefreshToken, Spends: "hash-of-refresh-17", Seed: true, Attempt: 2,

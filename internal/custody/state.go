@@ -56,6 +56,9 @@ type Chain struct {
 	Refresh token.Secret `json:"-"`
 	// Presented is how often it was sent with no reply, or none that says what became of it. More than zero: it may be spent.
 	Presented int `json:"presented,omitempty"`
+	// Declined: the last answer to it was a refusal that says nothing of it. Only what a person changes makes another one worth while,
+	// whatever became of other exchanges since.
+	Declined bool `json:"declined,omitempty"`
 }
 
 // Claim is written before a request is sent: whoever finds it knows that a token may be spent.

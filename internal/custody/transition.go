@@ -92,9 +92,9 @@ func (s State) Failed(claim Claim, failure Failure, sent token.Secret) State {
 		}
 	case token.Unknown:
 		s.lose(claim)
-		s.doubt(claim, sent)
+		s.doubt(claim, sent, false)
 	case token.Declined:
-		s.doubt(claim, sent)
+		s.doubt(claim, sent, true)
 	case token.Unsent, token.RefusedIntact, token.TryLater:
 		s.unspend(claim)
 	case token.Granted, token.LoginRefused:
@@ -104,14 +104,14 @@ func (s State) Failed(claim Claim, failure Failure, sent token.Secret) State {
 
 // doubt records that a refresh token may be spent. A seed becomes the chain where there is no better one: it is the only thread
 // that is left.
-func (s *State) doubt(claim Claim, sent token.Secret) {
+func (s *State) doubt(claim Claim, sent token.Secret, declined bool) {
 	if claim.Grant != token.RefreshToken || sent.IsZero() {
 		return
 	}
 	if claim.Seed && s.Chain != nil && s.Chain.Presented == 0 {
 		return
 	}
-	s.Chain = &Chain{Refresh: sent, Presented: claim.Attempt}
+	s.Chain = &Chain{Refresh: sent, Presented: claim.Attempt, Declined: declined}
 }
 
 // lose remembers a claim whose reply may still come.
@@ -131,7 +131,7 @@ func (s State) Abandoned() State {
 // stays when the Secret is written.
 func (s State) Doubted() State {
 	if s.Chain != nil {
-		s.Chain = &Chain{Refresh: s.Chain.Refresh, Presented: max(1, s.Chain.Presented)}
+		s.Chain = &Chain{Refresh: s.Chain.Refresh, Presented: max(1, s.Chain.Presented), Declined: s.Chain.Declined}
 	}
 	return s
 }

@@ -24,7 +24,7 @@ func (o Observed) untidy() bool { return o.Leftover && !o.Deleting && o.Publicat
 // hasLastTry tells whether the doubtful refresh token may be presented once more because the login, which would be better, was
 // refused and may not be tried again yet.
 func (o Observed) hasLastTry(now time.Time) bool {
-	return o.doubtful() && !o.stale() && o.Chain.Presented < maxPresentations && o.OnLostReply == Auto &&
+	return o.doubtful() && !o.Chain.Declined && !o.stale() && o.Chain.Presented < maxPresentations && o.OnLostReply == Auto &&
 		o.Failure != nil && o.Failure.Barred && now.Before(o.Failure.RetryAt)
 }
 

@@ -12,7 +12,7 @@ const (
 
 // recoverReply decides about a refresh token that may be spent already.
 func recoverReply(seen Observed, now time.Time) *Step {
-	if seen.Declined {
+	if seen.Chain.Declined {
 		return declined(seen, now)
 	}
 	switch seen.OnLostReply {

@@ -172,7 +172,7 @@ func TestDeclined(t *testing.T) {
 	declined := func(policy Policy, password bool, by func(*Observed)) func(*Observed) {
 		return func(o *Observed) {
 			lost(policy)(o)
-			o.Declined, o.Login.Password, o.Failure = true, password, &Failure{RetryAt: now}
+			o.Chain.Declined, o.Login.Password, o.Failure = true, password, &Failure{RetryAt: now}
 			if by != nil {
 				by(o)
 			}
@@ -181,6 +181,7 @@ func TestDeclined(t *testing.T) {
 	mended := func(o *Observed) { o.Mended, o.Failure = true, nil }
 	rotate := func(o *Observed) { o.Rotate = true }
 	twice := func(o *Observed) { mended(o); o.Chain.Presented = 2 }
+	barred := func(o *Observed) { o.Failure = &Failure{RetryAt: in(20 * time.Minute), Barred: true} }
 	redirected := func(o *Observed) { o.Failure.RetryAt = time.Time{} }
 	asks := Step{Do: Wait, Why: Refused, At: in(10 * time.Minute)}
 	tests := map[string]decision{
@@ -196,6 +197,7 @@ func TestDeclined(t *testing.T) {
 		"Stop, password":            {why: "a person wants to decide", seen: declined(Stop, true, nil), want: asks},
 		"Stop, password, asked for": {why: "a person has decided", seen: declined(Stop, true, rotate), want: logsIn},
 		"Stop, none, mended":        {why: "a person has decided", seen: declined(Stop, false, mended), want: presents},
+		"the login was refused":     {why: "the token was refused too, and not lost: a late try is for lost ones", seen: declined(Auto, true, barred), want: asks},
 		"a redirect, password":      {why: "it would go to the same endpoint", seen: declined(Auto, true, redirected), want: asks},
 	}
 	for name, test := range tests {

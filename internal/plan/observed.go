@@ -26,7 +26,6 @@ type Observed struct {
 	Login       Login
 	OnLostReply Policy
 	Failure     *Failure
-	Declined    bool      // the last exchange failed, and the API did not say what that means for what it was sent
 	Mended      bool      // the last exchange failed, and a person has changed the login or the spec since
 	HostFree    time.Time // when the token host may be asked again (its rate is limited); zero: now
 }
@@ -67,7 +66,8 @@ func (t Token) Life() time.Duration { return t.Expires.Sub(t.Obtained) }
 // Chain is the refresh token that came with the newest access token.
 type Chain struct {
 	Stored    bool
-	Presented int // how often it may have been presented with no reply
+	Presented int  // how often it may have been presented with no reply
+	Declined  bool // its last presentation was refused, and the API did not say what that means for it
 }
 
 // Login tells which grants the credentials Secret allows.
