@@ -289,6 +289,12 @@ func TestNothingIsToldWithoutConsent(t *testing.T) {
 		t.Errorf("whether it exists can be told (-absent +there)\n%s", diff)
 	}
 
+	// A pass over the FluentToken would take this for its own, and let it go.
+	probe := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: web, Name: "probe", OwnerReferences: []metav1.OwnerReference{
+		*metav1.NewControllerRef(before, v1alpha1.GroupVersion.WithKind("FluentToken")),
+	}}}
+	create(t, probe)
+
 	r.renew(t)
 	edit(t, cred, func(cred *v1alpha1.FluentCredential) { cred.Spec.Suspend = true })
 	edit(t, cred, func(cred *v1alpha1.FluentCredential) { cred.Spec.AllowedNamespaces = names("other") })
@@ -299,6 +305,9 @@ func TestNothingIsToldWithoutConsent(t *testing.T) {
 		if now := told(token); now.ResourceVersion != told(token).ResourceVersion || token == there && now.ResourceVersion != before.ResourceVersion {
 			t.Errorf("a change of the credential shows: version %s, then %s", before.ResourceVersion, now.ResourceVersion)
 		}
+	}
+	if now := secret(t, web, "probe"); now.UID != probe.UID {
+		t.Error("when the FluentToken was looked at tells that the credential has changed")
 	}
 	if diff := cmp.Diff(eventsOf(t, api, "absent"), eventsOf(t, web, "orders")); diff != "" {
 		t.Errorf("the events tell (-absent +there)\n%s", diff)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"slices"
 	"time"
 
 	authorizationv1 "k8s.io/api/authorization/v1"
@@ -23,6 +24,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/fluent-credential/operator/api/v1alpha1"
+	"github.com/fluent-credential/operator/internal/distribution"
 )
 
 // referenceIndex is the FluentCredential that a FluentToken refers to, as namespace/name.
@@ -126,9 +128,40 @@ func labelsChanged() predicate.Predicate {
 	}}
 }
 
+// credentialToTokens wakes the FluentTokens that a credential concerns. For others it has not changed: when a FluentToken is looked at
+// shows, by what is done about a Secret that was made to look like its own.
 func (t *TokenReconciler) credentialToTokens() handler.EventHandler {
-	return handler.EnqueueRequestsFromMapFunc(func(ctx context.Context, cred client.Object) []reconcile.Request {
-		return t.matching(ctx, client.MatchingFields{referenceIndex: client.ObjectKeyFromObject(cred).String()})
+	return handler.Funcs{
+		CreateFunc: func(ctx context.Context, e event.CreateEvent, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) {
+			t.wake(ctx, queue, e.Object)
+		},
+		UpdateFunc: func(ctx context.Context, e event.UpdateEvent, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) {
+			t.wake(ctx, queue, e.ObjectOld, e.ObjectNew)
+		},
+		DeleteFunc: func(ctx context.Context, e event.DeleteEvent, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) {
+			t.wake(ctx, queue, e.Object)
+		},
+	}
+}
+
+// wake looks at a credential as it is, and as it was.
+func (t *TokenReconciler) wake(ctx context.Context, queue workqueue.TypedRateLimitingInterface[reconcile.Request], creds ...client.Object) {
+	tokens := t.referring(ctx, client.ObjectKeyFromObject(creds[0]))
+	for i := range tokens {
+		if t.isConcerned(ctx, &tokens[i], creds) {
+			queue.Add(reconcile.Request{NamespacedName: client.ObjectKeyFromObject(&tokens[i])})
+		}
+	}
+}
+
+// isConcerned tells whether a FluentToken has a credential's token, or is or was permitted to have it.
+func (t *TokenReconciler) isConcerned(ctx context.Context, token *v1alpha1.FluentToken, creds []client.Object) bool {
+	if t.consumers.of(client.ObjectKeyFromObject(token), token.UID).holds.Load() != nil {
+		return true
+	}
+	namespace, err := t.namespaceOf(ctx, token.Namespace)
+	return err != nil || slices.ContainsFunc(creds, func(cred client.Object) bool {
+		return distribution.Allows(cred.(*v1alpha1.FluentCredential), namespace)
 	})
 }
 
