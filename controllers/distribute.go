@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -73,6 +74,10 @@ func (t *TokenReconciler) supply(ctx context.Context, token *v1alpha1.FluentToke
 		return false
 	}
 	defer known.leave()
+	token = t.still(ctx, token)
+	if token == nil {
+		return false
+	}
 	seen, err := t.observe(ctx, token, known, record)
 	if err == nil && seen.cred != nil && seen.cred.UID == source && distribution.Next(seen.facts, seen.now).Do == distribution.Publish {
 		if err = t.publish(ctx, seen); err == nil {
@@ -81,6 +86,21 @@ func (t *TokenReconciler) supply(ctx context.Context, token *v1alpha1.FluentToke
 	}
 	known.failed.Store(err != nil)
 	return known.has(source, record.Serial)
+}
+
+// still is the FluentToken as it is now, by the cache: others were supplied before it. Nil where it is gone, is going, or refers to
+// another credential.
+func (t *TokenReconciler) still(ctx context.Context, token *v1alpha1.FluentToken) *v1alpha1.FluentToken {
+	now, key := &v1alpha1.FluentToken{}, client.ObjectKeyFromObject(token)
+	err := t.Client.Get(ctx, key, now)
+	if apierrors.IsNotFound(err) || err == nil && now.UID != token.UID {
+		t.consumers.forget(key)
+		return nil
+	}
+	if err != nil || !now.DeletionTimestamp.IsZero() || now.Spec.CredentialRef != token.Spec.CredentialRef {
+		return nil
+	}
+	return now
 }
 
 // referring are the FluentTokens that refer to a credential, by the cache; those that could not be supplied last time come last. They

@@ -18,6 +18,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/fluent-credential/operator/api/v1alpha1"
+	"github.com/fluent-credential/operator/internal/custody"
 )
 
 // shared is a credential in one namespace, and another namespace that wants its token.
@@ -499,6 +500,25 @@ func TestConsumersAreCounted(t *testing.T) {
 	counted("none", 0, 0)
 	if text, err := json.Marshal(reread(t, s.cred).Status); err != nil || strings.Contains(string(text), s.web) {
 		t.Errorf("the status names a namespace: %s, %v", text, err)
+	}
+}
+
+// TestFluentTokenThatIsGoneIsSuppliedNoMore: others were supplied before it, and it was released meanwhile.
+func TestFluentTokenThatIsGoneIsSuppliedNoMore(t *testing.T) {
+	t.Parallel()
+	s := newPublished(t)
+	token, cred := get(t, &v1alpha1.FluentToken{}, s.web, "orders"), reread(t, s.cred)
+	gone(t, token.DeepCopy())
+	idle := newIdleTokens(t, testclock.NewFakePassiveClock(time.Now()), s.namespace, s.web)
+	record, err := idle.Custody.Open(t.Context(), custody.Owner{Namespace: cred.Namespace, Name: cred.Name, UID: cred.UID})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if idle.supply(t.Context(), token, cred.UID, record) {
+		t.Error("it counts as one that has the token")
+	}
+	if found := s.secretsOf(t); len(found) > 0 {
+		t.Errorf("%v belongs to nobody", found)
 	}
 }
 
