@@ -226,3 +226,22 @@ func TestUnitForgottenSeedsStaySpent(t *testing.T) {
 		t.Errorf("after the login: %+v, and the seed may have been spent long ago", next)
 	}
 }
+
+// TestUnitFailureOfAClockThatWasAheadEnds: another replica's clock is a day ahead. What it stored makes this one wait as long as it was
+// to be, however often it looks, and not until its own clock comes to that day.
+func TestUnitFailureOfAClockThatWasAheadEnds(t *testing.T) {
+	s := newScene(t)
+	last := s.now.Add(24 * time.Hour)
+	s.record.Failure = &custody.Failure{Login: s.attempted(), Last: last, RetryAt: last.Add(5 * time.Minute)}
+	ends := s.now.Add(5 * time.Minute)
+	for range 7 {
+		if at := s.failureFact().RetryAt; !at.Equal(ends) {
+			t.Fatalf("at %s it waits until %s, want %s", s.now, at, ends)
+		}
+		s.later(time.Minute)
+	}
+	s.record.Failure = &custody.Failure{Login: s.attempted(), Last: last.Add(time.Second), RetryAt: last.Add(time.Minute)}
+	if at, ends := s.failureFact().RetryAt, s.now.Add(59*time.Second); !at.Equal(ends) {
+		t.Errorf("the next failure waits until %s, want %s", at, ends)
+	}
+}

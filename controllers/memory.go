@@ -26,6 +26,7 @@ type remembered struct {
 	mark       highWater                 // the highest serial that was seen
 	edited     bool                      // the state Secret was found edited, and that was told
 	claim      sighting                  // a claim of another process
+	ahead      ahead                     // a failure that comes later than now
 	unsent     string                    // a claim of this process for which nothing was sent
 	leaving    leaving                   // what was done about a deletion
 	status     string                    // digest of the status that was written last
@@ -65,6 +66,9 @@ type sighting struct {
 	first time.Time
 }
 
+// ahead is a failure that was stored by a clock which is ahead of this process's, or was: when it was, and when it was first seen.
+type ahead struct{ last, first time.Time }
+
 func newMemory() *memory { return &memory{entries: map[types.NamespacedName]*remembered{}} }
 
 // of is the entry of one credential. One credential is worked on by one goroutine at a time, so the entry needs no lock.
@@ -97,6 +101,14 @@ func (e *remembered) firstSeen(claim string, now time.Time) time.Time {
 		e.claim = sighting{claim: claim, first: now}
 	}
 	return e.claim.first
+}
+
+// firstAhead is when a failure of a time to come was first seen.
+func (e *remembered) firstAhead(last, now time.Time) time.Time {
+	if !e.ahead.last.Equal(last) || now.Before(e.ahead.first) {
+		e.ahead = ahead{last: last, first: now}
+	}
+	return e.ahead.first
 }
 
 // isUnsent tells whether nothing was sent for the claim, although it was written down.

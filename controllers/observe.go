@@ -225,15 +225,16 @@ func (o *observation) isRolledBack() bool {
 	return max(o.workload.serial, o.witnessed()) > o.record.Serial
 }
 
-// failureFact forgets a failure that another login or spec had.
+// failureFact forgets a failure that another login or spec had. Of one that comes later than now, because a clock was ahead or was set
+// back, what counts is how long the wait was to be, from when this process saw it: counted from every new look it would not end.
 func (o *observation) failureFact() *plan.Failure {
 	failure := o.record.Failure
 	if failure == nil || failure.Login != o.attempted() {
 		return nil
 	}
 	retryAt := failure.RetryAt
-	if ahead := failure.Last.Sub(o.now); ahead > 0 && !retryAt.IsZero() {
-		retryAt = retryAt.Add(-ahead) // the clock was set back: what counts is how long the wait was to be
+	if failure.Last.After(o.now) && !retryAt.IsZero() {
+		retryAt = o.memory.firstAhead(failure.Last, o.now).Add(retryAt.Sub(failure.Last))
 	}
 	return &plan.Failure{RetryAt: retryAt, Barred: failure.Barred}
 }
