@@ -18,6 +18,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/fluent-credential/operator/api/v1alpha1"
+	"github.com/fluent-credential/operator/internal/loginguard"
 )
 
 var (
@@ -156,12 +157,23 @@ func (w *world) mustGoOn() {
 	if w.run(w.now+3*w.setup.dialect.life+time.Minute, 5000, turned) || w.oracle.violation != nil {
 		return
 	}
+	// Two logins whose end nobody heard are as good as two refused ones: who then has to log in waits until they count no more.
+	if w.isLocked() && (w.run(w.now+loginguard.Window+2*time.Minute, 5000, turned) || w.oracle.violation != nil) {
+		return
+	}
 	for _, key := range w.setup.credentials {
 		mayEnd := w.isHonest(key) && (w.oracle.about[key].mayLose != "" || w.isSpent(key)) && !w.mustRenew()
 		if !w.isInUse(key) && !mayEnd && w.serial(key) <= before[key] {
 			w.oracle.violated("it goes on", "%s: %s", key.Name, w.state(key))
 		}
 	}
+}
+
+// isLocked tells whether a credential says that it waits for the login guard.
+func (w *world) isLocked() bool {
+	return slices.ContainsFunc(w.setup.credentials, func(key types.NamespacedName) bool {
+		return strings.Contains(w.condition(key, v1alpha1.ConditionReady), v1alpha1.ReasonLoginLocked)
+	})
 }
 
 func (w *world) isWell() bool {
