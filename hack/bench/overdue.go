@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/fluent-credential/operator/api/v1alpha1"
 	"github.com/fluent-credential/operator/hack/authsim"
 	"github.com/fluent-credential/operator/hack/localcluster"
 )
@@ -49,19 +50,38 @@ func (d deadlines) span(i int) span {
 	return span{obtained: d.due.Add(-time.Hour), refresh: d.due, expires: d.expiry(i)}
 }
 
-// prepareOverdue casts credentials that will be due at one moment, has the operator adopt them, and stops it.
-func (b *bench) prepareOverdue(ctx context.Context, m *mold, when deadlines) error {
-	count := len(when.order)
-	if err := b.castAll(ctx, m, 0, count, when.span); err != nil {
+// prepareOverdue casts credentials that will be due at one moment, has the operator adopt them, and stops it. When that moment is,
+// follows from how fast this machine makes all but their states, which is the larger part of the work.
+func (b *bench) prepareOverdue(ctx context.Context, m *mold, count int, from, apart time.Duration) (deadlines, error) {
+	began, bodies := time.Now(), make([]*v1alpha1.FluentCredential, count)
+	err := b.eachTold(ctx, 0, count, func(ctx context.Context, i int) (err error) {
+		bodies[i], err = m.castBody(ctx, b, i)
 		return err
+	})
+	if err != nil {
+		return deadlines{}, err
 	}
+	when := newDeadlines(count, time.Now().Add(30*time.Second+preparations*time.Since(began)), from, apart)
+	err = each(ctx, count, func(ctx context.Context, i int) error { return m.castState(ctx, b, bodies[i], i, when.span(i)) })
+	if err != nil {
+		return deadlines{}, err
+	}
+	return when, b.adoptOverdue(ctx, when)
+}
+
+// preparations is how many times as long as to make the bodies it takes at most to make the states and to have them adopted.
+const preparations = 3
+
+// adoptOverdue lets the operator publish what was cast, and waits until all are due.
+func (b *bench) adoptOverdue(ctx context.Context, when deadlines) error {
+	b.say("they are to be adopted within %.0f s", time.Until(when.due).Seconds())
 	if err := b.startOperator(ctx, "--namespaces="+operatedNamespaces()); err != nil { // the bare client's are none of its business
 		return err
 	}
 	if _, err := b.untilSilent(ctx); err != nil {
 		return err
 	}
-	if err := errors.Join(b.mustBeReady(ctx, count), b.operator.Stop()); err != nil {
+	if err := errors.Join(b.mustBeReady(ctx, len(when.order)), b.operator.Stop()); err != nil {
 		return err
 	}
 	left := time.Until(when.due)

@@ -50,8 +50,8 @@ func (b *bench) measureRate(ctx context.Context) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	when := newDeadlines(count, time.Now().Add(b.preparation(count)), 90*time.Second, 25*time.Millisecond)
-	if err := b.prepareOverdue(ctx, m, when); err != nil {
+	when, err := b.prepareOverdue(ctx, m, count, 90*time.Second, 25*time.Millisecond)
+	if err != nil {
 		return nil, err
 	}
 	return b.rateBetween(ctx, bare, when)
@@ -76,11 +76,6 @@ func (b *bench) rateBetween(ctx context.Context, bare *bareClient, when deadline
 	}
 	figures.Operator = turnOf(done)
 	return &figures, errors.Join(b.bareTurn(ctx, bare, &figures), b.tallyAudit(ctx))
-}
-
-// preparation is how long it takes at most to cast so many and to have them adopted.
-func (b *bench) preparation(count int) time.Duration {
-	return 30*time.Second + time.Duration(count)*b.pace.preparation
 }
 
 func (b *bench) bareTurn(ctx context.Context, bare *bareClient, figures *rateFigures) error {
@@ -122,8 +117,8 @@ func (b *bench) measureLimited(ctx context.Context) (any, error) {
 		return nil, err
 	}
 	each := time.Minute / time.Duration(limitedRate)
-	when := newDeadlines(count, time.Now().Add(b.preparation(count)), 10*time.Second, each+each/10)
-	if err := b.prepareOverdue(ctx, m, when); err != nil {
+	when, err := b.prepareOverdue(ctx, m, count, 10*time.Second, each+each/10)
+	if err != nil {
 		return nil, err
 	}
 	found, _, err := b.serveOverdue(ctx, server, when, limitedRate)
