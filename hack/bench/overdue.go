@@ -97,9 +97,8 @@ func (b *bench) adoptOverdue(ctx context.Context, when deadlines) error {
 	}
 }
 
-// serveOverdue starts the operator and waits until all were served. The window is open from a half to nineteen twentieths: before that,
-// each was looked at for the first time, which is a start's cost and not a rotation's.
-func (b *bench) serveOverdue(ctx context.Context, server *localcluster.Authsim, when deadlines, limit int) (overdue, *window, error) {
+// serveOverdue starts the operator and waits until all were served.
+func (b *bench) serveOverdue(ctx context.Context, server *localcluster.Authsim, when deadlines, limit int) (overdue, error) {
 	count, began := len(when.order), time.Now()
 	found := overdue{Credentials: count, HostRate: limit}
 	args := []string{"--namespaces=" + operatedNamespaces()}
@@ -108,31 +107,23 @@ func (b *bench) serveOverdue(ctx context.Context, server *localcluster.Authsim, 
 	}
 	follower, err := b.followAudit()
 	if err != nil {
-		return found, nil, err
+		return found, err
 	}
 	defer follower.Close() //nolint:errcheck // it was only read
 	if err := b.startOperator(ctx, args...); err != nil {
-		return found, nil, err
+		return found, err
 	}
-	counted := &window{user: operatorName, requests: requests{ByKind: map[string]int{}}}
-	b.windows = append(b.windows, counted)
-	if err := b.untilServed(ctx, follower, counted, count); err != nil {
-		return found, nil, err
+	if err := b.untilServed(ctx, follower, count); err != nil {
+		return found, err
 	}
-	return found, counted, b.judgeOverdue(ctx, server, when, began, &found)
+	return found, b.judgeOverdue(ctx, server, when, began, &found)
 }
 
 // untilServed counts the statuses that were written: one for each rotation.
-func (b *bench) untilServed(ctx context.Context, follower *auditFollower, counted *window, count int) error {
+func (b *bench) untilServed(ctx context.Context, follower *auditFollower, count int) error {
 	told := time.Now()
 	return b.operator.Until(ctx, pollEvery, func() (bool, error) {
 		served, err := follower.statuses()
-		if counted.from.IsZero() && served >= count/2 {
-			counted.from = time.Now()
-		}
-		if counted.to.IsZero() && served >= count*19/20 {
-			counted.close()
-		}
 		if time.Since(told) > 15*time.Second {
 			b.say("  about %d of %d were served", served, count)
 			told = time.Now()
