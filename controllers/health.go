@@ -21,6 +21,51 @@ type health struct {
 	retryAt time.Time // of another canary
 }
 
+// host is one token host.
+type host struct {
+	health
+	queues []*turns  // one, but where one API documents a rate and another one does not
+	lately time.Time // when it was asked last
+}
+
+// queue is that of those who keep to one rate.
+func (t *host) queue(interval time.Duration) *turns {
+	for _, queue := range t.queues {
+		if queue.interval == interval {
+			return queue
+		}
+	}
+	made := &turns{interval: interval, last: lanes - 1, host: t}
+	t.queues = append(t.queues, made)
+	return made
+}
+
+// isIdle tells whether nobody waits for the host, and nobody has asked it for so long that nothing counts that is known of it.
+func (t *host) isIdle(now time.Time) bool {
+	for _, queue := range t.queues {
+		if len(queue.waiting) > 0 {
+			return false
+		}
+	}
+	return t.flying == 0 && now.Sub(t.lately) >= forgetting
+}
+
+// forgetting is after how long an idle host is forgotten: a rate has begun anew long before.
+const forgetting = time.Hour
+
+// sweep drops the hosts that nobody asks any more: their names come from FluentCredentials, and those come and go.
+func (h *Hosts) sweep(now time.Time) {
+	if since := now.Sub(h.swept); since >= 0 && since < forgetting/4 {
+		return
+	}
+	h.swept = now
+	for name, host := range h.known {
+		if host.isIdle(now) {
+			delete(h.known, name)
+		}
+	}
+}
+
 // news is what an exchange tells of the host.
 type news int
 

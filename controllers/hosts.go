@@ -13,7 +13,8 @@ import (
 )
 
 // Hosts bounds what is on its way to token hosts, holds the requests to each to a rate that all credentials share, and says whose turn
-// is next. The rate is that of --host-rate or, without it, the one that the API documents.
+// is next. The rate is that of --host-rate or, without it, the one that the API documents; that one is shared by the credentials of that
+// API, and slows nobody else who asks the same host: anybody may write any host into a FluentCredential.
 type Hosts struct {
 	interval time.Duration // between two requests to one host (--host-rate); zero: what the API documents
 	slots    int           // exchanges on their way, to all hosts (--max-concurrent-exchanges); zero: any number
@@ -22,18 +23,19 @@ type Hosts struct {
 	call func(types.NamespacedName)
 
 	mu     sync.Mutex
-	queues map[string]*turns
+	known  map[string]*host
+	swept  time.Time // when those that nobody asks any more were dropped
 	flying int
 	places map[types.NamespacedName]*turns // where somebody waits
 	busy   map[*turns]bool                 // where anybody waits
-	aloft  map[*turns]bool                 // to which something is on its way
+	aloft  map[*host]bool                  // to which something is on its way
 }
 
 // NewHosts allows so many requests a minute to one host; zero means as many as the API takes.
 func NewHosts(perMinute int) *Hosts {
 	return &Hosts{
-		interval: intervalOf(perMinute), queues: map[string]*turns{}, call: func(types.NamespacedName) {},
-		places: map[types.NamespacedName]*turns{}, busy: map[*turns]bool{}, aloft: map[*turns]bool{},
+		interval: intervalOf(perMinute), known: map[string]*host{}, call: func(types.NamespacedName) {},
+		places: map[types.NamespacedName]*turns{}, busy: map[*turns]bool{}, aloft: map[*host]bool{},
 	}
 }
 
@@ -52,10 +54,10 @@ func (h *Hosts) Bound(slots int) *Hosts {
 }
 
 // FreeAt is when it is likely to be the waiter's turn to send a request to the host; zero means now.
-func (h *Hosts) FreeAt(host string, who waiter, now time.Time) time.Time {
+func (h *Hosts) FreeAt(name string, who waiter, now time.Time) time.Time {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	queue := h.of(host, who)
+	queue := h.of(name, who)
 	if queue == nil {
 		return time.Time{}
 	}
@@ -63,18 +65,18 @@ func (h *Hosts) FreeAt(host string, who waiter, now time.Time) time.Time {
 }
 
 // Fails tells whether the host fails, so that one credential at a time asks it.
-func (h *Hosts) Fails(host string) bool {
+func (h *Hosts) Fails(name string) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	queue, known := h.queues[host]
-	return known && h.slots > 0 && queue.fails()
+	host, known := h.known[name]
+	return known && h.slots > 0 && host.fails()
 }
 
 // Take uses up the waiter's turn, if it has come. What is taken has to land.
-func (h *Hosts) Take(host string, who waiter, now time.Time) bool {
+func (h *Hosts) Take(name string, who waiter, now time.Time) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	queue := h.of(host, who)
+	queue := h.of(name, who)
 	if queue == nil {
 		return true
 	}
@@ -85,22 +87,23 @@ func (h *Hosts) Take(host string, who waiter, now time.Time) bool {
 	queue.take(who, now)
 	queue.flying++
 	h.flying++
-	h.aloft[queue] = true
+	h.aloft[queue.host] = true
+	h.sweep(now)
 	h.callNext(now)
 	return true
 }
 
 // Land ends what was begun by Take, and takes in what it tells of the host.
-func (h *Hosts) Land(host string, key types.NamespacedName, told news, now time.Time) {
+func (h *Hosts) Land(name string, key types.NamespacedName, told news, now time.Time) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	queue, known := h.queues[host]
+	host, known := h.known[name]
 	if !known {
 		return
 	}
 	h.flying = max(h.flying-1, 0)
-	if queue.landed(key, told, now); queue.flying == 0 {
-		delete(h.aloft, queue)
+	if host.landed(key, told, now); host.flying == 0 {
+		delete(h.aloft, host)
 	}
 	h.callNext(now)
 }
@@ -127,9 +130,9 @@ func share(slots, quarters int) int { return max((slots*quarters+3)/4, 1) }
 // doubtful is how much is on its way to hosts that are not known to answer.
 func (h *Hosts) doubtful() int {
 	found := 0
-	for queue := range h.aloft {
-		if !queue.answers {
-			found += queue.flying
+	for host := range h.aloft {
+		if !host.answers {
+			found += host.flying
 		}
 	}
 	return found
@@ -161,17 +164,17 @@ func (h *Hosts) callNext(now time.Time) {
 
 // Wait keeps the waiter's place until its turn, and returns since when it waits. It is to ask again at the time given; if it is late it
 // holds nobody up.
-func (h *Hosts) Wait(host string, who waiter, until, now time.Time) time.Time {
+func (h *Hosts) Wait(name string, who waiter, until, now time.Time) time.Time {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	since := h.keep(host, who, until, now)
+	since := h.keep(name, who, until, now)
 	h.callNext(now)
 	return since
 }
 
 // keep keeps a place at one host: whoever had one at another has it no more.
-func (h *Hosts) keep(host string, who waiter, until, now time.Time) time.Time {
-	queue := h.of(host, who)
+func (h *Hosts) keep(name string, who waiter, until, now time.Time) time.Time {
+	queue := h.of(name, who)
 	if h.places[who.key] != queue {
 		h.leave(who.key)
 	}
@@ -196,10 +199,10 @@ func (h *Hosts) leave(key types.NamespacedName) bool {
 }
 
 // Expect keeps a place for somebody that has not come yet, and will. Begin calls the first.
-func (h *Hosts) Expect(host string, who waiter, now time.Time) {
+func (h *Hosts) Expect(name string, who waiter, now time.Time) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.keep(host, who, now.Add(expectation), now)
+	h.keep(name, who, now.Add(expectation), now)
 }
 
 // expectation is how long an expected one may take to come. All come, in the order in which the work queue has them.
@@ -222,22 +225,21 @@ func (h *Hosts) Leave(key types.NamespacedName, now time.Time) {
 }
 
 // of lets requests through one at a time, evenly, where there is a rate: a burst would break the limit of an API that counts by the
-// minute. Without any limit there is no queue. The limit of one API holds for whoever asks its host, under the name of another API too.
-func (h *Hosts) of(host string, who waiter) *turns {
+// minute. Without any limit there is no queue.
+func (h *Hosts) of(name string, who waiter) *turns {
 	interval := h.interval
 	if interval == 0 {
 		interval = intervalOf(who.perMinute)
 	}
-	queue, ok := h.queues[host]
-	switch {
-	case ok:
-		queue.interval = max(queue.interval, interval)
-	case interval > 0, h.slots > 0:
-		queue = newTurns(interval)
-		h.queues[host] = queue
-		h.queues[host] = queue
+	if interval == 0 && h.slots == 0 {
+		return nil
 	}
-	return queue
+	found, ok := h.known[name]
+	if !ok {
+		found = &host{}
+		h.known[name] = found
+	}
+	return found.queue(interval)
 }
 
 // waiter is how this credential stands in the queue of its token host.

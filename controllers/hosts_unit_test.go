@@ -7,6 +7,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"k8s.io/apimachinery/pkg/types"
 )
 
 // nobody waits: it asks for itself alone.
@@ -145,14 +147,75 @@ func TestUnitHostsKeepToWhatTheAPIDocuments(t *testing.T) {
 	if !hosts.Take("host", documented, start) || hosts.Take("host", documented, start.Add(1999*time.Millisecond)) {
 		t.Error("thirty requests a minute are one every two seconds")
 	}
-	if hosts.Take("host", nobody, start.Add(time.Second)) {
-		t.Error("the host counts the requests of a credential that asks it under the name of another API too")
-	}
 	if !hosts.Take("host", documented, start.Add(2*time.Second)) || !hosts.Take("other", nobody, start) || !hosts.Take("other", nobody, start) {
 		t.Error("the limit of one host holds for its own requests alone")
 	}
 	told := NewHosts(60)
 	if !told.Take("host", documented, start) || !told.Take("host", documented, start.Add(time.Second)) {
 		t.Error("--host-rate is the administrator's word, who may have another contract")
+	}
+}
+
+// TestUnitTheRateOfOneAPISlowsNobodyElse: whoever writes the host of another API into a FluentCredential has its own requests held to
+// the rate, and not those of everybody who asks that host.
+func TestUnitTheRateOfOneAPISlowsNobodyElse(t *testing.T) {
+	misled := waiter{key: types.NamespacedName{Namespace: "other", Name: "misled"}, perMinute: 30}
+	hosts, taken := NewHosts(0).Bound(16), 0
+	for second := range 60 {
+		now := start.Add(time.Duration(second) * time.Second)
+		if hosts.Take("host", misled, now) {
+			taken++
+			hosts.Land("host", misled.key, answered, now)
+		}
+		for i := range 5 {
+			who := lives(fmt.Sprint(i), time.Hour)
+			if free := hosts.FreeAt("host", who, now); !free.IsZero() || !hosts.Take("host", who, now) {
+				t.Fatalf("after %d s a credential of an API without a rate waits until %s", second, free)
+			}
+			hosts.Land("host", who.key, answered, now)
+		}
+	}
+	if taken != 30 {
+		t.Errorf("%d requests in a minute of those that are held to 30", taken)
+	}
+}
+
+// TestUnitOneHostIsOneHostAtAnyRate: what is on its way, and whether it fails, counts for the host, at whatever rate it is asked.
+func TestUnitOneHostIsOneHostAtAnyRate(t *testing.T) {
+	hosts, held := NewHosts(0).Bound(4), waiter{key: types.NamespacedName{Name: "held"}, perMinute: 30}
+	hosts.Take("host", held, start)
+	hosts.Land("host", held.key, silent, start)
+	if !hosts.Fails("host") || hosts.FreeAt("host", lives("free", time.Hour), start).IsZero() {
+		t.Error("the host fails, and those who are held to no rate know nothing of it")
+	}
+	hosts = NewHosts(0).Bound(4)
+	hosts.Take("host", lives("first", time.Hour), start)
+	hosts.Land("host", types.NamespacedName{Name: "first"}, answered, start)
+	for i := range 3 {
+		hosts.Take("host", lives(fmt.Sprint(i), time.Hour), start)
+	}
+	if hosts.Take("host", held, start) {
+		t.Error("one host has all slots")
+	}
+}
+
+// TestUnitHostsThatNobodyAsksAreForgotten: FluentCredentials come and go, and so do the hosts that they name.
+func TestUnitHostsThatNobodyAsksAreForgotten(t *testing.T) {
+	hosts, now := NewHosts(0).Bound(16), start
+	hosts.waitsAt("waited-for", lives("waits", 48*time.Hour), now)
+	hosts.Take("hangs", lives("hangs", time.Hour), now)
+	for i := range 1000 {
+		who := lives(fmt.Sprint(i), time.Hour)
+		hosts.Take(fmt.Sprint("host-", i), who, now)
+		hosts.Land(fmt.Sprint("host-", i), who.key, answered, now)
+		now = now.Add(time.Minute)
+	}
+	if kept := len(hosts.known); kept > 2+75+1 {
+		t.Errorf("a thousand hosts were asked, one a minute, and %d are known", kept)
+	}
+	for _, name := range []string{"waited-for", "hangs", "host-999", "host-950"} {
+		if hosts.known[name] == nil {
+			t.Errorf("%s is forgotten", name)
+		}
 	}
 }

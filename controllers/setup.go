@@ -12,6 +12,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/util/workqueue"
 	"k8s.io/utils/clock"
@@ -160,11 +161,13 @@ const (
 )
 
 // CacheOptions say what the cache keeps: of Secrets and Namespaces their metadata, of that only what is looked at, and no managed fields.
+// Login guards are as many as logins, and are read live.
 func CacheOptions(namespaces []string) cache.Options {
+	noGuards := fields.OneTermNotEqualSelector("type", v1alpha1.GuardSecretType)
 	options := cache.Options{
 		DefaultTransform: cache.TransformStripManagedFields(),
 		ByObject: map[client.Object]cache.ByObject{
-			secretMetadata(): {Transform: strip}, namespaceMetadata(): {Transform: stripNamespace},
+			secretMetadata(): {Transform: strip, Field: noGuards}, namespaceMetadata(): {Transform: stripNamespace},
 			&v1alpha1.FluentCredential{}: {Transform: stripCredential},
 		},
 		// A read that would start a watch on whole Secrets is a mistake, not a wish.

@@ -77,6 +77,7 @@ func stripCredential(object any) (any, error) {
 		cred.Finalizers[i] = same(cred.Finalizers[i])
 	}
 	status := &cred.Status
+	status.TargetName = alike(status.TargetName, cred.TargetName())
 	for i := range status.Conditions {
 		condition := &status.Conditions[i]
 		condition.Type, condition.Reason = same(condition.Type), same(condition.Reason)
@@ -91,6 +92,27 @@ func stripCredential(object any) (any, error) {
 	}
 	if summary := status.Summary; summary != nil {
 		summary.Reason, summary.Provider = same(summary.Reason), same(summary.Provider)
+		for i := range status.Conditions {
+			summary.Message = alike(summary.Message, status.Conditions[i].Message)
+		}
 	}
+	stripSpec(&cred.Spec)
 	return cred, nil
+}
+
+// stripSpec keeps the words once that all credentials of one API have.
+func stripSpec(spec *v1alpha1.FluentCredentialSpec) {
+	spec.Scope, spec.Target.DeletionPolicy = same(spec.Scope), v1alpha1.DeletionPolicy(same(string(spec.Target.DeletionPolicy)))
+	spec.Refresh.OnLostReply = v1alpha1.LostReplyPolicy(same(string(spec.Refresh.OnLostReply)))
+	if api := spec.Provider.Fluent; api != nil {
+		api.BaseURL = v1alpha1.BaseURL(same(string(api.BaseURL)))
+	}
+}
+
+// alike is the other text where both say the same: one of them is kept.
+func alike(text, other string) string {
+	if text == other {
+		return other
+	}
+	return text
 }

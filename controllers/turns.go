@@ -8,7 +8,7 @@ import (
 	"k8s.io/utils/third_party/forked/golang/btree"
 )
 
-// turns is the queue for one token host. Each lane is ordered by itself, the earliest deadline first, and the lanes take turns as
+// turns is the queue for one token host, of all who keep to the same rate. Each lane is ordered by itself, the earliest deadline first, and the lanes take turns as
 // long as somebody waits in them: who has no token does not starve behind a fleet of refreshes, no token expires behind a thousand
 // new credentials, and a person waits for two turns at most that nobody asked for.
 type turns struct {
@@ -17,10 +17,8 @@ type turns struct {
 	last     lane      // of the request that was sent last
 	waiting  map[types.NamespacedName]place
 	lanes    [lanes]*btree.BTree[place] // the same, in order; nil: empty, because there may be as many hosts as credentials
-	health
+	*host
 }
-
-func newTurns(interval time.Duration) *turns { return &turns{interval: interval, last: lanes - 1} }
 
 // lane is a kind of waiter.
 type lane int
@@ -243,5 +241,5 @@ func (t *turns) next(most int, now time.Time) []place {
 
 func (t *turns) take(who waiter, now time.Time) {
 	t.remove(who.key)
-	t.free, t.last = now.Add(t.interval), who.lane
+	t.free, t.last, t.lately = now.Add(t.interval), who.lane, now
 }

@@ -40,6 +40,9 @@ const (
 
 	// StateSecretType is the type of the Secret that holds the refresh token, the access token and the claim.
 	StateSecretType = "auth.fluent-credential.dev/state"
+	// GuardSecretType is the type of the Secrets in the operator's namespace that count the attempts of a login. Nobody waits for their
+	// changes, so the operator does not watch them.
+	GuardSecretType = "auth.fluent-credential.dev/login-guard"
 
 	// JournalKeySecret is the Secret in the operator's namespace that holds the journal's key, so that every replica can read what
 	// another one wrote. Without it a journal is lost: it belongs into a backup.

@@ -27,10 +27,6 @@ import (
 // gracefulShutdown is how long the exchanges in flight have to finish after SIGTERM; the pod's grace period must be longer.
 const gracefulShutdown = 75 * time.Second
 
-// leaderRetry is how often a standby looks at the lease, and up to 1.2 times as long later: what the leader gave back is taken within
-// 1.6 s. The default of 2 s lets tokens wait for up to 4.4 s at each rolling update. It is the leader's rhythm of renewal too.
-const leaderRetry = 700 * time.Millisecond
-
 type flags struct {
 	leaderElect     bool
 	leaderNamespace string
@@ -116,7 +112,7 @@ func (f *flags) managerOptions() ctrl.Options {
 	if f.metricsSecure {
 		metrics.FilterProvider = filters.WithAuthenticationAndAuthorization
 	}
-	shutdown, retry := gracefulShutdown, leaderRetry
+	shutdown, duration, deadline, retry := gracefulShutdown, leaseDuration, renewDeadline, leaderRetry
 	return ctrl.Options{
 		Scheme:                        scheme,
 		Cache:                         controllers.CacheOptions(f.namespaces),
@@ -127,6 +123,8 @@ func (f *flags) managerOptions() ctrl.Options {
 		LeaderElectionID:              v1alpha1.LeaderLease,
 		LeaderElectionNamespace:       f.leaderNamespace,
 		LeaderElectionReleaseOnCancel: true,
+		LeaseDuration:                 &duration,
+		RenewDeadline:                 &deadline,
 		RetryPeriod:                   &retry,
 		GracefulShutdownTimeout:       &shutdown,
 	}

@@ -215,8 +215,13 @@ func TestManagerOptions(t *testing.T) {
 	if !options.LeaderElectionReleaseOnCancel || options.LeaderElectionID == "" {
 		t.Error("a replica that stops hands over at once")
 	}
-	if longest := *options.RetryPeriod + time.Duration(leaderelection.JitterFactor*float64(*options.RetryPeriod)); longest > 3*time.Second {
-		t.Errorf("a standby can take %s to see that the lease is free", longest)
+	longest := *options.RetryPeriod + time.Duration(leaderelection.JitterFactor*float64(*options.RetryPeriod))
+	if 2*longest >= time.Second { // to see the last renewal, and to see that it is too old
+		t.Errorf("after a leader that was killed, nobody may lead for %s beyond the lease", 2*longest)
+	}
+	if *options.RenewDeadline+renewal >= *options.LeaseDuration {
+		t.Errorf("a leader that cannot write its lease any more leads for %s, and another one after %s",
+			*options.RenewDeadline+renewal, *options.LeaseDuration)
 	}
 	if options.GracefulShutdownTimeout == nil || *options.GracefulShutdownTimeout < time.Minute {
 		t.Error("SIGTERM waits for an exchange and its commit")

@@ -34,7 +34,16 @@ func run() error {
 		return fmt.Errorf("no Kubernetes API server to talk to (see --kubeconfig): %w", err)
 	}
 	config.QPS = -1 // the Kubernetes API's own priority and fairness decides; a client's limit would delay a publication
-	mgr, err := ctrl.NewManager(config, flags.managerOptions())
+	// A watch that begins with a list is compressed for as long as it lasts, event by event: that costs both sides more than the bytes
+	// do in a cluster's own network.
+	config.DisableCompression = true
+	options := flags.managerOptions()
+	if options.LeaderElection {
+		if options.LeaderElectionResourceLockInterface, err = flags.lease(config); err != nil {
+			return err
+		}
+	}
+	mgr, err := ctrl.NewManager(config, options)
 	if err != nil {
 		return err
 	}

@@ -86,22 +86,31 @@ type span struct{ obtained, refresh, expires time.Time }
 
 // cast makes one more credential, as if the operator had made it ready: it owns a refresh token that the server knows.
 func (m *mold) cast(ctx context.Context, b *bench, i int, life span) error {
+	cred, err := m.castBody(ctx, b, i)
+	if err != nil {
+		return err
+	}
+	return m.castState(ctx, b, cred, i, life)
+}
+
+// castBody makes everything but the state.
+func (m *mold) castBody(ctx context.Context, b *bench, i int) (*v1alpha1.FluentCredential, error) {
 	key := keyOf(operated, i)
-	login := newLogin(key)
 	cred := newCredential(key, m.server.URL)
 	cred.Finalizers = m.cred.Finalizers
 	guard := &corev1.Secret{Type: m.guard.Type, Data: m.guard.Data, ObjectMeta: metav1.ObjectMeta{
 		Namespace: localcluster.OperatorNamespace, Name: fmt.Sprintf("%s-%05d", m.guard.Name, i), Labels: m.guard.Labels,
 	}}
-	if err := b.admin.Create(ctx, login); err != nil {
-		return err
+	for _, object := range []client.Object{newLogin(key), cred, guard} {
+		if err := b.admin.Create(ctx, object); err != nil {
+			return nil, err
+		}
 	}
-	if err := b.admin.Create(ctx, cred); err != nil {
-		return err
-	}
-	if err := b.admin.Create(ctx, guard); err != nil {
-		return err
-	}
+	return cred, nil
+}
+
+// castState makes the state, whose times run from then on.
+func (m *mold) castState(ctx context.Context, b *bench, cred *v1alpha1.FluentCredential, i int, life span) error {
 	state, err := m.stateOf(ctx, cred, i, life)
 	if err != nil {
 		return err

@@ -110,23 +110,22 @@ type pace struct {
 	rate                int           // rotations a second while steady
 	distributions       int           // rotations of one credential with many consumers
 
-	calm        time.Duration // window at calmRate rotations a second
-	calmRate    int
-	preparation time.Duration // of one credential that will be due
-	handings    int           // how often a leader goes, in each way
-	between     time.Duration
+	calm     time.Duration // window at calmRate rotations a second
+	calmRate int
+	handings int // how often a leader goes, in each way
+	between  time.Duration
 }
 
 func (o options) pace() pace {
 	if o.quick {
 		return pace{
 			idle: 15 * time.Second, steady: 20 * time.Second, round: 10 * time.Second, rounds: 1, timed: 100, rate: 20, distributions: 20,
-			calm: 20 * time.Second, calmRate: 10, preparation: 50 * time.Millisecond, handings: 1, between: 5 * time.Second,
+			calm: 20 * time.Second, calmRate: 10, handings: 1, between: 5 * time.Second,
 		}
 	}
 	return pace{
 		idle: 30 * time.Second, steady: time.Minute, round: 20 * time.Second, rounds: 2, timed: 500, rate: 20, distributions: 100,
-		calm: 45 * time.Second, calmRate: 10, preparation: 13 * time.Millisecond, handings: 2, between: 8 * time.Second,
+		calm: 45 * time.Second, calmRate: 10, handings: 2, between: 8 * time.Second,
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/fluent-credential/operator/api/v1alpha1"
 	"github.com/fluent-credential/operator/hack/authsim"
 	"github.com/fluent-credential/operator/hack/localcluster"
 )
@@ -49,19 +50,38 @@ func (d deadlines) span(i int) span {
 	return span{obtained: d.due.Add(-time.Hour), refresh: d.due, expires: d.expiry(i)}
 }
 
-// prepareOverdue casts credentials that will be due at one moment, has the operator adopt them, and stops it.
-func (b *bench) prepareOverdue(ctx context.Context, m *mold, when deadlines) error {
-	count := len(when.order)
-	if err := b.castAll(ctx, m, 0, count, when.span); err != nil {
+// prepareOverdue casts credentials that will be due at one moment, has the operator adopt them, and stops it. When that moment is,
+// follows from how fast this machine makes all but their states, which is the larger part of the work.
+func (b *bench) prepareOverdue(ctx context.Context, m *mold, count int, from, apart time.Duration) (deadlines, error) {
+	began, bodies := time.Now(), make([]*v1alpha1.FluentCredential, count)
+	err := b.eachTold(ctx, 0, count, func(ctx context.Context, i int) (err error) {
+		bodies[i], err = m.castBody(ctx, b, i)
 		return err
+	})
+	if err != nil {
+		return deadlines{}, err
 	}
+	when := newDeadlines(count, time.Now().Add(30*time.Second+preparations*time.Since(began)), from, apart)
+	err = each(ctx, count, func(ctx context.Context, i int) error { return m.castState(ctx, b, bodies[i], i, when.span(i)) })
+	if err != nil {
+		return deadlines{}, err
+	}
+	return when, b.adoptOverdue(ctx, when)
+}
+
+// preparations is how many times as long as to make the bodies it takes at most to make the states and to have them adopted.
+const preparations = 3
+
+// adoptOverdue lets the operator publish what was cast, and waits until all are due.
+func (b *bench) adoptOverdue(ctx context.Context, when deadlines) error {
+	b.say("they are to be adopted within %.0f s", time.Until(when.due).Seconds())
 	if err := b.startOperator(ctx, "--namespaces="+operatedNamespaces()); err != nil { // the bare client's are none of its business
 		return err
 	}
 	if _, err := b.untilSilent(ctx); err != nil {
 		return err
 	}
-	if err := errors.Join(b.mustBeReady(ctx, count), b.operator.Stop()); err != nil {
+	if err := errors.Join(b.mustBeReady(ctx, len(when.order)), b.operator.Stop()); err != nil {
 		return err
 	}
 	left := time.Until(when.due)
@@ -77,9 +97,8 @@ func (b *bench) prepareOverdue(ctx context.Context, m *mold, when deadlines) err
 	}
 }
 
-// serveOverdue starts the operator and waits until all were served. The window is open from a half to nineteen twentieths: before that,
-// each was looked at for the first time, which is a start's cost and not a rotation's.
-func (b *bench) serveOverdue(ctx context.Context, server *localcluster.Authsim, when deadlines, limit int) (overdue, *window, error) {
+// serveOverdue starts the operator and waits until all were served.
+func (b *bench) serveOverdue(ctx context.Context, server *localcluster.Authsim, when deadlines, limit int) (overdue, error) {
 	count, began := len(when.order), time.Now()
 	found := overdue{Credentials: count, HostRate: limit}
 	args := []string{"--namespaces=" + operatedNamespaces()}
@@ -88,31 +107,23 @@ func (b *bench) serveOverdue(ctx context.Context, server *localcluster.Authsim, 
 	}
 	follower, err := b.followAudit()
 	if err != nil {
-		return found, nil, err
+		return found, err
 	}
 	defer follower.Close() //nolint:errcheck // it was only read
 	if err := b.startOperator(ctx, args...); err != nil {
-		return found, nil, err
+		return found, err
 	}
-	counted := &window{user: operatorName, requests: requests{ByKind: map[string]int{}}}
-	b.windows = append(b.windows, counted)
-	if err := b.untilServed(ctx, follower, counted, count); err != nil {
-		return found, nil, err
+	if err := b.untilServed(ctx, follower, count); err != nil {
+		return found, err
 	}
-	return found, counted, b.judgeOverdue(ctx, server, when, began, &found)
+	return found, b.judgeOverdue(ctx, server, when, began, &found)
 }
 
 // untilServed counts the statuses that were written: one for each rotation.
-func (b *bench) untilServed(ctx context.Context, follower *auditFollower, counted *window, count int) error {
+func (b *bench) untilServed(ctx context.Context, follower *auditFollower, count int) error {
 	told := time.Now()
 	return b.operator.Until(ctx, pollEvery, func() (bool, error) {
 		served, err := follower.statuses()
-		if counted.from.IsZero() && served >= count/2 {
-			counted.from = time.Now()
-		}
-		if counted.to.IsZero() && served >= count*19/20 {
-			counted.close()
-		}
 		if time.Since(told) > 15*time.Second {
 			b.say("  about %d of %d were served", served, count)
 			told = time.Now()

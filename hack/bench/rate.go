@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"syscall"
 	"time"
 )
 
@@ -37,7 +38,7 @@ func (r *rateFigures) ratio() float64 {
 // measureRate measures the way out of a long stop, and in it the most rotations a second, between two turns of the bare client.
 func (b *bench) measureRate(ctx context.Context) (any, error) {
 	count := b.options.saturated
-	server, err := b.startServerFor("pressing", time.Hour, count)
+	server, err := b.startServerFor("pressing", secondLife(count), count)
 	if err != nil {
 		return nil, err
 	}
@@ -50,8 +51,8 @@ func (b *bench) measureRate(ctx context.Context) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	when := newDeadlines(count, time.Now().Add(b.preparation(count)), 90*time.Second, 25*time.Millisecond)
-	if err := b.prepareOverdue(ctx, m, when); err != nil {
+	when, err := b.prepareOverdue(ctx, m, count, 90*time.Second, 25*time.Millisecond)
+	if err != nil {
 		return nil, err
 	}
 	return b.rateBetween(ctx, bare, when)
@@ -63,24 +64,64 @@ func (b *bench) rateBetween(ctx context.Context, bare *bareClient, when deadline
 	if err := b.bareTurn(ctx, bare, &figures); err != nil {
 		return nil, err
 	}
-	var counted *window
-	if figures.Overdue, counted, err = b.serveOverdue(ctx, b.pressing, when, 0); err != nil {
+	began := time.Now()
+	if figures.Overdue, err = b.serveOverdue(ctx, b.pressing, when, 0); err != nil {
 		return nil, err
 	}
-	if err := b.operator.Stop(); err != nil {
+	if figures.Operator, err = b.operatorTurn(ctx, began, figures.Overdue); err != nil {
 		return nil, err
 	}
-	done, err := workIn(ctx, b.pressing, counted)
-	if err != nil {
-		return nil, err
-	}
-	figures.Operator = turnOf(done)
 	return &figures, errors.Join(b.bareTurn(ctx, bare, &figures), b.tallyAudit(ctx))
 }
 
-// preparation is how long it takes at most to cast so many and to have them adopted.
-func (b *bench) preparation(count int) time.Duration {
-	return 30*time.Second + time.Duration(count)*b.pace.preparation
+// secondLife is the life of the tokens that the operator obtains: they come due again when all were served, even on a machine that
+// serves a bare fifty a second.
+func secondLife(count int) time.Duration { return lifeFor(count, 50) }
+
+// operatorTurn measures the operator while more is due than it can do, and all was looked at before: the first look after a start costs
+// reads of the login and of the workload Secret, which are a start's and not a rotation's. Before the first token comes due again it is
+// held up, until most of them are.
+func (b *bench) operatorTurn(ctx context.Context, began time.Time, served overdue) (turn, error) {
+	life := secondLife(served.Credentials)
+	if err := b.pass(ctx, time.Until(began.Add(life*44/100))); err != nil {
+		return turn{}, err
+	}
+	b.say("the operator is held up until most are due again")
+	b.operator.Signal(syscall.SIGSTOP)
+	err := b.pass(ctx, life*6/100+time.Duration(0.9*served.Seconds*float64(time.Second)))
+	b.operator.Signal(syscall.SIGCONT)
+	if err != nil {
+		return turn{}, err
+	}
+	b.say("saturated for %s: the operator", b.pace.round)
+	if err := b.pass(ctx, bareWarmUp); err != nil {
+		return turn{}, err
+	}
+	counted, err := b.countTurn(ctx, served.Credentials/2)
+	if err != nil {
+		return turn{}, err
+	}
+	if err := b.operator.Stop(); err != nil {
+		return turn{}, err
+	}
+	done, err := workIn(ctx, b.pressing, counted)
+	return turnOf(done), err
+}
+
+// countTurn is the window of a turn; it is shorter where so many were served before.
+func (b *bench) countTurn(ctx context.Context, most int) (*window, error) {
+	follower, err := b.followAudit()
+	if err != nil {
+		return nil, err
+	}
+	defer follower.Close() //nolint:errcheck // it was only read
+	counted := b.open(operatorName)
+	err = b.operator.Until(ctx, pollEvery, func() (bool, error) {
+		served, err := follower.statuses()
+		return served >= most || time.Since(counted.from) >= b.pace.round, err
+	})
+	counted.close()
+	return counted, err
 }
 
 func (b *bench) bareTurn(ctx context.Context, bare *bareClient, figures *rateFigures) error {
@@ -122,11 +163,11 @@ func (b *bench) measureLimited(ctx context.Context) (any, error) {
 		return nil, err
 	}
 	each := time.Minute / time.Duration(limitedRate)
-	when := newDeadlines(count, time.Now().Add(b.preparation(count)), 10*time.Second, each+each/10)
-	if err := b.prepareOverdue(ctx, m, when); err != nil {
+	when, err := b.prepareOverdue(ctx, m, count, 10*time.Second, each+each/10)
+	if err != nil {
 		return nil, err
 	}
-	found, _, err := b.serveOverdue(ctx, server, when, limitedRate)
+	found, err := b.serveOverdue(ctx, server, when, limitedRate)
 	return &found, errors.Join(err, b.operator.Stop())
 }
 

@@ -90,14 +90,19 @@ func (b *bench) startServerFor(name string, life time.Duration, users int) (*loc
 	return b.cluster.StartAuthsim(name, append(args, "--user="+bareName, "--password="+password)...)
 }
 
-// castAll casts the credentials from one number to another, and tells how it goes.
+// castAll casts the credentials from one number to another.
 func (b *bench) castAll(ctx context.Context, m *mold, from, to int, lifeOf func(i int) span) error {
+	return b.eachTold(ctx, from, to, func(ctx context.Context, i int) error { return m.cast(ctx, b, i, lifeOf(i)) })
+}
+
+// eachTold makes the credentials from one number to another, and tells how it goes.
+func (b *bench) eachTold(ctx context.Context, from, to int, makeOne func(ctx context.Context, i int) error) error {
 	began, step := time.Now(), max((to-from)/5, 1)
 	return each(ctx, to-from, func(ctx context.Context, i int) error {
 		if i > 0 && i%step == 0 {
 			b.say("  %d of %d credentials, %.0f a second", from+i, to, float64(i)/time.Since(began).Seconds())
 		}
-		return m.cast(ctx, b, from+i, lifeOf(from+i))
+		return makeOne(ctx, from+i)
 	})
 }
 
@@ -115,7 +120,7 @@ const silence = 4 * time.Second
 func (b *bench) untilSilent(ctx context.Context) (time.Time, error) {
 	var size int64
 	last := time.Now()
-	err := b.until(ctx, "the operator is silent", 15*time.Minute, func() (bool, error) {
+	err := b.until(ctx, "the operator is silent", time.Hour, func() (bool, error) {
 		file, err := os.Stat(filepath.Join(b.cluster.Dir, auditLogFile))
 		if err != nil {
 			return false, err

@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// readyTimeout is how long a process may take to become ready.
-const readyTimeout = 30 * time.Second
+// readyTimeout is how long a process may take to become ready: an operator fills its caches first, and a bench gives it much to fill.
+const readyTimeout = 2 * time.Minute
 
 // Binary is the path of a program that "make build" makes; it is looked for beside the running one.
 func Binary(name string) (string, error) {

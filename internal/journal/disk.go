@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"strings"
+	"sync"
 )
 
 // Disk is the file system that holds the files: the operating system's, but for a simulation, which loses what was not synced. Its
@@ -58,13 +59,16 @@ func (osDisk) ReadDir(dir string) ([]fs.DirEntry, error) { return os.ReadDir(dir
 func (osDisk) Remove(path string) error { return os.Remove(path) }
 
 // BootID is Linux's own name of this boot (random(4)).
-func (osDisk) BootID() string {
+func (osDisk) BootID() string { return bootID() }
+
+// bootID is read once: no process outlives its boot.
+var bootID = sync.OnceValue(func() string {
 	id, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
 	if err != nil {
 		return ""
 	}
 	return strings.TrimSpace(string(id))
-}
+})
 
 func (osDisk) SyncDir(dir string) error {
 	handle, err := os.Open(dir)

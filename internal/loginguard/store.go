@@ -225,6 +225,7 @@ func (g *Guard) write(ctx context.Context, key types.NamespacedName, secret *cor
 	if !missing {
 		return g.Writer.Update(ctx, secret)
 	}
+	secret.Type = v1alpha1.GuardSecretType
 	secret.ObjectMeta = metav1.ObjectMeta{
 		Namespace: key.Namespace, Name: key.Name, Labels: map[string]string{v1alpha1.ManagedByLabel: v1alpha1.OperatorName},
 	}
