@@ -85,31 +85,26 @@ func (g *Guard) Take(ctx context.Context, login Login) (*Refusal, error) {
 		}
 		return claimed, nil
 	})
-	if errors.Is(err, ErrDamaged) {
-		err = nil
-	}
-	return g.forGood(ctx, login, refusal), err
-}
-
-// forGood is the refusal of a seed whose owner is gone: nobody gives it back.
-func (g *Guard) forGood(ctx context.Context, login Login, refusal *Refusal) *Refusal {
 	if refusal != nil && refusal.Why == InUse && g.HasLeft(ctx, refusal.By, login) {
 		refusal.Why = Spent
 	}
-	return refusal
+	if errors.Is(err, ErrDamaged) {
+		return refusal, nil
+	}
+	return refusal, err
 }
 
-// Retake asks for a seed that the owner took before and may have sent. In a state out of a backup it may be another's by now. What a
+// Retake asks for a seed that the owner took before and may have sent: in a state out of a backup it may be another's by now. What a
 // guard that cannot be read knew is lost, and with it a reason to refuse.
 func (g *Guard) Retake(ctx context.Context, login Login) (*Refusal, error) {
 	owner, err := g.OwnerOf(ctx, login)
 	switch {
 	case errors.Is(err, errUnreadable):
 		return nil, nil
-	case err != nil || owner == nil || owner.UID == login.Use.Owner.UID:
+	case err != nil, owner == nil, owner.UID == login.Use.Owner.UID, g.HasLeft(ctx, *owner, login):
 		return nil, err
 	}
-	return g.forGood(ctx, login, &Refusal{Why: InUse, By: *owner}), nil
+	return &Refusal{Why: InUse, By: *owner}, nil
 }
 
 // Spend records that a seed was sent.
