@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/url"
+	"runtime/debug"
 	"time"
 
 	authorizationv1 "k8s.io/api/authorization/v1"
@@ -105,8 +106,10 @@ func Setup(ctx context.Context, mgr ctrl.Manager, options Options) (*Reconciler,
 	if r.Journal != nil {
 		r.Metrics.CountJournal(r.Journal.Len)
 	}
-	if err := mgr.Add(everyReplica(r.RecoverJournal)); err != nil {
-		return nil, err
+	for _, first := range []everyReplica{giveBack, r.RecoverJournal} {
+		if err := mgr.Add(first); err != nil {
+			return nil, err
+		}
 	}
 	if err := r.addDelivery(mgr, options); err != nil {
 		return nil, err
@@ -159,6 +162,10 @@ const (
 	errorBackoff     = 50 * time.Millisecond
 	errorBackoffMost = 30 * time.Second
 )
+
+// giveBack returns to the system what the caches needed while they were filled, which is a multiple of what they keep: in a cluster with
+// many Secrets and few credentials it would be held for hours.
+func giveBack(context.Context) { debug.FreeOSMemory() }
 
 // CacheOptions say what the cache keeps: of Secrets and Namespaces their metadata, of that only what is looked at, and no managed fields.
 // Login guards are as many as logins, and are read live.

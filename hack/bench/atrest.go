@@ -61,7 +61,7 @@ func (b *bench) measureRestart(ctx context.Context) error {
 		return err
 	}
 	window := b.open(operatorName)
-	if err := b.startOperator(ctx); err != nil {
+	if err := b.startOperator(ctx, "--pprof-bind-address="+pprofAddress); err != nil { // it works on in the next phase
 		return err
 	}
 	if err := b.untilReady(ctx); err != nil {

@@ -24,18 +24,35 @@ func (b *bench) measureSteady(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	window := b.open(operatorName)
-	if err := b.pass(ctx, b.pace.steady); err != nil {
+	window, spent, err := b.steadyWindow(ctx)
+	if err != nil {
 		return err
 	}
-	window.close()
 	after, err := b.scrape(ctx)
 	if err != nil {
 		return err
 	}
-	b.results.Steady.published = histogram(before, after, "fluent_credential_reply_to_published_seconds")
-	b.results.Steady.work, err = workIn(ctx, b.steady, window)
+	steady := &b.results.Steady
+	steady.published = histogram(before, after, "fluent_credential_reply_to_published_seconds")
+	if steady.work, err = workIn(ctx, b.steady, window); err == nil {
+		steady.allocations = spent.perRotation(steady.Rotations)
+	}
 	return err
+}
+
+// steadyWindow lets the operator work, and returns what it allocated meanwhile.
+func (b *bench) steadyWindow(ctx context.Context) (*window, spending, error) {
+	before, err := b.spending(ctx)
+	if err != nil {
+		return nil, before, err
+	}
+	window := b.open(operatorName)
+	if err := b.pass(ctx, b.pace.steady); err != nil {
+		return nil, before, err
+	}
+	window.close()
+	after, err := b.spending(ctx)
+	return window, spending{after.Objects - before.Objects, after.Bytes - before.Bytes}, err
 }
 
 // untilLoggedIn waits until every credential has its first token of a server.

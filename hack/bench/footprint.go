@@ -47,6 +47,33 @@ func (b *bench) footprint(ctx context.Context) (footprint, error) {
 	return found, err
 }
 
+// spending is what the operator has allocated.
+type spending struct{ Objects, Bytes int64 }
+
+// spending is that since the operator began. Its Go runtime allocates next to nothing for the answer.
+func (b *bench) spending(ctx context.Context) (spending, error) {
+	heap, err := localcluster.Get(ctx, "http://"+pprofAddress+"/debug/pprof/heap?debug=1")
+	if err != nil {
+		return spending{}, err
+	}
+	objects, err := numberAfter(string(heap), "# Mallocs = ")
+	if err != nil {
+		return spending{}, err
+	}
+	bytes, err := numberAfter(string(heap), "# TotalAlloc = ")
+	return spending{objects, bytes}, err
+}
+
+func (s spending) perRotation(rotations int) allocations {
+	return allocations{Objects: float64(s.Objects) / float64(rotations), Bytes: float64(s.Bytes) / float64(rotations)}
+}
+
+// allocations of one rotation.
+type allocations struct {
+	Objects float64 `json:"objects"`
+	Bytes   float64 `json:"bytes"`
+}
+
 // numberAfter is the number that follows a word.
 func numberAfter(text, word string) (int64, error) {
 	_, rest, found := strings.Cut(text, word)

@@ -26,6 +26,8 @@ func (r *results) printCredentials(out io.Writer) {
 	}
 	r.printRequests(out)
 	r.printPublished(out)
+	fmt.Fprintf(out, "\nAllocations of the operator per rotation, at the same rate\n  %.0f objects, %.0f KiB\n",
+		r.Steady.allocations.Objects, r.Steady.allocations.Bytes/kibi)
 	r.printThroughput(out)
 	r.Cost.print(out)
 	r.printMemory(out)

@@ -70,7 +70,8 @@ func (w work) rate() float64 { return float64(w.Rotations) / w.Seconds }
 
 type steady struct {
 	work
-	published []bucket
+	published   []bucket
+	allocations allocations
 }
 
 // milliseconds from a reply to the published Secret; NaN where none was observed.
@@ -79,10 +80,11 @@ func (s steady) milliseconds(q float64) float64 { return 1000 * quantile(s.publi
 // MarshalJSON adds the quantiles.
 func (s steady) MarshalJSON() ([]byte, error) {
 	return json.Marshal(struct {
-		Work work     `json:"work"`
-		P50  *float64 `json:"replyToPublishedP50Milliseconds"`
-		P99  *float64 `json:"replyToPublishedP99Milliseconds"`
-	}{s.work, orNull(s.milliseconds(0.50)), orNull(s.milliseconds(0.99))})
+		Work        work        `json:"work"`
+		P50         *float64    `json:"replyToPublishedP50Milliseconds"`
+		P99         *float64    `json:"replyToPublishedP99Milliseconds"`
+		Allocations allocations `json:"allocationsPerRotation"`
+	}{s.work, orNull(s.milliseconds(0.50)), orNull(s.milliseconds(0.99)), s.allocations})
 }
 
 // orNull: JSON knows no NaN.
