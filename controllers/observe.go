@@ -125,7 +125,7 @@ func (o *observation) obstructByLogin() {
 	}
 	names := custody.Names(o.cred.Name)
 	if slices.Contains(names[:], o.cred.TargetName()) {
-		o.obstruct(v1alpha1.ReasonTargetConflict, "spec.target.name is the name of the state Secret: choose another")
+		o.obstruct(v1alpha1.ReasonTargetConflict, targetIsState)
 	}
 	if login := o.loginFact(); o.record.Damaged && !login.Renews() && !login.Seed {
 		o.obstruct(v1alpha1.ReasonStateInvalid, "the state Secret was edited, and no login is left to start anew with: "+
@@ -134,6 +134,8 @@ func (o *observation) obstructByLogin() {
 }
 
 func (o *observation) obstruct(reason, message string) {
+const targetIsState = "spec.target.name is the name of the state Secret: choose another"
+
 	if o.obstacle.reason == "" {
 		o.obstacle = obstacle{reason, message}
 	}

@@ -28,7 +28,7 @@ type tokenObservation struct {
 	cred     *v1alpha1.FluentCredential // nil: there is none, or it does not permit this namespace
 	record   *custody.Record            // of cred; as much as is remembered where nothing is new
 	held     []string                   // the Secrets of this FluentToken
-	obstacle string                     // why the Secret cannot be made
+	obstacle obstacle                   // why the Secret cannot be made
 	workload workload
 	failed   error // what the Kubernetes API said to an action
 
@@ -174,9 +174,12 @@ func (o *tokenObservation) render() {
 			o.workload.wanted.Owner, o.workload.wanted.Source = o.owner(), o.cred.UID
 		}
 	}
-	o.obstacle = ""
-	if err != nil {
-		o.obstacle = err.Error()
+	o.obstacle = obstacle{}
+	switch {
+	case custody.IsReserved(o.token.TargetName()):
+		o.obstacle = obstacle{v1alpha1.ReasonTargetConflict, targetIsState}
+	case err != nil:
+		o.obstacle = obstacle{v1alpha1.ReasonTemplateInvalid, err.Error()}
 	}
 }
 
@@ -253,7 +256,7 @@ func (t *TokenReconciler) refresh(seen *tokenObservation) {
 	if seen.cred == nil || seen.record == nil {
 		return
 	}
-	seen.facts.Obstructed = seen.obstacle != ""
+	seen.facts.Obstructed = seen.obstacle != obstacle{}
 	published := seen.workload.against(seen.record.Serial)
 	seen.facts.Taken, seen.facts.Outdated, seen.facts.Current = published == plan.Taken, published == plan.Outdated, published == plan.Current
 	seen.facts.Former = seen.workload.ours && seen.workload.source != seen.cred.UID

@@ -80,7 +80,7 @@ func tokenCause(seen *tokenObservation, next distribution.Step) cause {
 	case seen.failed != nil:
 		return cause{v1alpha1.ReasonPublishFailed, custody.Refused(seen.failed)}
 	case next.Why == distribution.Obstructed:
-		return cause{v1alpha1.ReasonTemplateInvalid, seen.obstacle}
+		return cause(seen.obstacle)
 	case next.Why == distribution.NoToken:
 		return cause{v1alpha1.ReasonCredentialNotReady, named + " has no access token yet"}
 	case next.Why == distribution.Expired:

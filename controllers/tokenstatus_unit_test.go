@@ -53,7 +53,7 @@ var tokenSituations = map[string]struct {
 	"taken": {"whose it is not", func(o *tokenObservation) {
 		o.workload, o.held, o.known = workload{found: true}, nil, &consumer{}
 	}, v1alpha1.ReasonTargetConflict, "does not belong to this FluentToken", false, true, 0},
-	"a template": {"what is wrong with it", func(o *tokenObservation) { o.obstacle = "target.data: key" }, v1alpha1.ReasonTemplateInvalid, "target.data: key", false, true, 17},
+	"a template": {"what is wrong with it", func(o *tokenObservation) { o.obstacle = obstacle{v1alpha1.ReasonTemplateInvalid, "target.data: key"} }, v1alpha1.ReasonTemplateInvalid, "target.data: key", false, true, 17},
 	"refused": {"what the Kubernetes API says; the old token is still there", func(o *tokenObservation) {
 		o.record.Serial, o.workload.current, o.failed = 18, false, errors.New("no")
 	}, v1alpha1.ReasonPublishFailed, "did not answer", false, false, 17},
