@@ -84,7 +84,7 @@ func (t *TokenReconciler) supply(ctx context.Context, token *v1alpha1.FluentToke
 			err = seen.failed
 		}
 	}
-	known.failed.Store(err != nil)
+	known.failed.Store(err != nil && !isRace(err))
 	return known.has(source, record.Serial)
 }
 
