@@ -36,6 +36,7 @@ type observation struct {
 	failed     error           // what the Kubernetes API said to a publication, or to what an exchange has to write
 	denied     bool            // it says so for good: no exchange can be made
 
+	distributed     <-chan struct{}           // closed when all consumers had their turn; nil: there is nothing new for them
 	consumers       *v1alpha1.ConsumersStatus // who else has the token; counted for the status
 	selectorIgnored bool
 
@@ -133,9 +134,9 @@ func (o *observation) obstructByLogin() {
 	}
 }
 
-func (o *observation) obstruct(reason, message string) {
 const targetIsState = "spec.target.name is the name of the state Secret: choose another"
 
+func (o *observation) obstruct(reason, message string) {
 	if o.obstacle.reason == "" {
 		o.obstacle = obstacle{reason, message}
 	}

@@ -78,7 +78,7 @@ func (t *TokenReconciler) consenting(ctx context.Context, token *v1alpha1.Fluent
 		return nil, err
 	}
 	cred := &v1alpha1.FluentCredential{}
-	err = t.Client.Get(ctx, types.NamespacedName{Namespace: reference.Namespace, Name: reference.Name}, cred)
+	err = t.Client.Get(ctx, reference.Key(), cred)
 	if err != nil || !distribution.Allows(cred, namespace) {
 		return nil, client.IgnoreNotFound(err)
 	}
@@ -118,6 +118,9 @@ func (t *TokenReconciler) observeToken(ctx context.Context, seen *tokenObservati
 		return nil
 	}
 	if stored == nil {
+		seen.record = t.consumers.distributed(seen.cred)
+	}
+	if seen.record == nil {
 		if err := t.observeState(ctx, seen); err != nil {
 			return err
 		}
@@ -186,6 +189,9 @@ func (o *tokenObservation) render() {
 func (t *TokenReconciler) readWorkload(ctx context.Context, seen *tokenObservation) error {
 	found := &seen.workload
 	secret, err := t.publisher().read(ctx, found, seen.targetKey(), seen.owner())
+	if err == nil && secret == nil {
+		seen.known.lacks(seen.cred.UID)
+	}
 	if secret == nil || err != nil {
 		return err
 	}
@@ -195,8 +201,13 @@ func (t *TokenReconciler) readWorkload(ctx context.Context, seen *tokenObservati
 		}
 	}
 	found.compare(secret, &publication{})
-	if found.current {
+	switch {
+	case found.current:
 		seen.remember(publicationOf(found.wanted, secret.ResourceVersion, found.content.Shared))
+	case found.source == seen.cred.UID && found.serial > seen.record.Serial:
+		seen.known.holds.Store(&holding{source: found.source, serial: found.serial}) // by another replica
+	default:
+		seen.known.lacks(seen.cred.UID) // it is an older one, or was edited: until it is written again
 	}
 	seen.sortOut()
 	return nil
