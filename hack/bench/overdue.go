@@ -78,7 +78,7 @@ func (b *bench) adoptOverdue(ctx context.Context, when deadlines) error {
 	if err := b.startOperator(ctx, "--namespaces="+operatedNamespaces()); err != nil { // the bare client's are none of its business
 		return err
 	}
-	if _, err := b.untilSilent(ctx); err != nil {
+	if _, err := b.untilSilent(ctx, len(when.order)); err != nil {
 		return err
 	}
 	if err := errors.Join(b.mustBeReady(ctx, len(when.order)), b.operator.Stop()); err != nil {

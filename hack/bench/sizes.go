@@ -89,7 +89,7 @@ func (b *bench) measureAlone(ctx context.Context) (footprint, error) {
 	if err := b.startOperator(ctx, "--pprof-bind-address="+pprofAddress); err != nil {
 		return footprint{}, err
 	}
-	if _, err := b.untilSilent(ctx); err != nil {
+	if _, err := b.untilSilent(ctx, 1); err != nil {
 		return footprint{}, err
 	}
 	empty, err := b.footprint(ctx)
@@ -102,7 +102,7 @@ func (b *bench) measureSize(ctx context.Context, server *localcluster.Authsim, c
 	if err := b.startOperator(ctx); err != nil {
 		return nil, err
 	}
-	last, err := b.untilSilent(ctx)
+	last, err := b.untilSilent(ctx, count)
 	if err != nil {
 		return nil, err
 	}
@@ -131,7 +131,7 @@ func (b *bench) measureSizeAgain(ctx context.Context, server *localcluster.Auths
 		return err
 	}
 	measured.Synced = time.Since(restart.from).Seconds()
-	last, err := b.untilSilent(ctx)
+	last, err := b.untilSilent(ctx, measured.Credentials)
 	if err != nil {
 		return err
 	}
