@@ -18,7 +18,8 @@ import (
 type consumers struct {
 	mu      sync.Mutex
 	entries map[types.NamespacedName]*consumer
-	records map[types.UID]*custody.Record // by credential: what is being distributed
+
+	distributions map[types.UID]*underway // by credential
 }
 
 // consumer is one FluentToken. Two work on it: its own passes, and those of its credential; who has the turn may touch the fields.
@@ -45,33 +46,49 @@ type holding struct {
 	serial int64
 }
 
-func newConsumers() *consumers {
-	return &consumers{entries: map[types.NamespacedName]*consumer{}, records: map[types.UID]*custody.Record{}}
+// underway is a token on its way to its consumers.
+type underway struct {
+	record *custody.Record
+	begun  atomic.Bool // the last of them has its place, so that nobody waits for one any more
 }
 
-// underway keeps what is being distributed, until what it returns is called: who is looked at meanwhile needs no read of the state.
-func (c *consumers) underway(source types.UID, record *custody.Record) (over func()) {
+func newConsumers() *consumers {
+	return &consumers{entries: map[types.NamespacedName]*consumer{}, distributions: map[types.UID]*underway{}}
+}
+
+// begin keeps what is being distributed, until over is called.
+func (c *consumers) begin(source types.UID, record *custody.Record) (begun *underway, over func()) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.records[source] = record
-	return func() {
+	begun = &underway{record: record}
+	c.distributions[source] = begun
+	return begun, func() {
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		if c.records[source] == record {
-			delete(c.records, source)
+		if c.distributions[source] == begun {
+			delete(c.distributions, source)
 		}
 	}
 }
 
-// distributed is what is being distributed of a credential, where that is no older than what its status shows; else nil.
+// distributed is what is being distributed of a credential, where that is no older than what its status shows; else nil. Who is looked at
+// meanwhile needs no read of the state.
 func (c *consumers) distributed(cred *v1alpha1.FluentCredential) *custody.Record {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	record := c.records[cred.UID]
-	if shown := cred.Status.Token; record == nil || shown != nil && shown.Serial > record.Serial {
+	found, shown := c.distributions[cred.UID], cred.Status.Token
+	if found == nil || shown != nil && shown.Serial > found.record.Serial {
 		return nil
 	}
-	return record
+	return found.record
+}
+
+// isCrowded tells whether consumers of a credential wait for a place.
+func (c *consumers) isCrowded(source types.UID) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	found := c.distributions[source]
+	return found != nil && !found.begun.Load()
 }
 
 // of is the entry of one FluentToken.

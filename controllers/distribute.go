@@ -67,7 +67,8 @@ func (o *observation) untilDistributed(ctx context.Context) {
 func (t *TokenReconciler) supplyAll(ctx context.Context, cred *v1alpha1.FluentCredential, record *custody.Record) int {
 	ctx, cancel := context.WithTimeout(ctx, distributionPatience)
 	defer cancel()
-	defer t.consumers.underway(cred.UID, record)()
+	rush, over := t.consumers.begin(cred.UID, record)
+	defer over()
 	list := t.permitted(ctx, cred)
 	var writing errgroup.Group
 	writing.SetLimit(distributionWidth)
@@ -80,6 +81,7 @@ func (t *TokenReconciler) supplyAll(ctx context.Context, cred *v1alpha1.FluentCr
 			return nil
 		})
 	}
+	rush.begun.Store(true)
 	_ = writing.Wait()
 	return int(supplied.Load())
 }

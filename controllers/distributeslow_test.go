@@ -192,3 +192,38 @@ func TestTokensWithoutConsentTakeNoPlace(t *testing.T) {
 		t.Error("the distribution waits for some that are not permitted")
 	}
 }
+
+// TestStatusOfAConsumerWaitsForTheSecretsOfOthers: it is a view. What a person does in the meantime acts at once.
+func TestStatusOfAConsumerWaitsForTheSecretsOfOthers(t *testing.T) {
+	t.Parallel()
+	a := newApart(t)
+	serial := a.renew(t)
+	cred := reread(t, a.cred)
+	a.untilSeen(t, cred)
+	record, err := a.Custody.Open(t.Context(), custody.Owner{Namespace: cred.Namespace, Name: cred.Name, UID: cred.UID})
+	if err != nil {
+		t.Fatal(err)
+	}
+	rush, over := a.consumers.begin(cred.UID, record)
+	told := func() int64 { return serialIn(get(t, &v1alpha1.FluentToken{}, a.web, "orders")) }
+	if result, err := a.pass(t); err != nil || result.RequeueAfter != viewWait || told() == serial {
+		t.Errorf("%+v, %v, and the status tells serial %d: it can wait", result, err, told())
+	}
+	if now := serialOf(secret(t, a.web, "orders-token")); now != serial {
+		t.Errorf("serial %d in the Secret, want %d: that cannot wait", now, serial)
+	}
+	rush.begun.Store(true)
+	a.settle(t)
+	if told() != serial {
+		t.Errorf("the status tells serial %d, want %d: all have their place", told(), serial)
+	}
+	over()
+	_, over = a.consumers.begin(cred.UID, record)
+	defer over()
+	a.allow(t, names("other"))
+	a.untilSeen(t, reread(t, a.cred))
+	if _, err := a.pass(t); err != nil {
+		t.Fatal(err)
+	}
+	a.mustWithhold(t)
+}

@@ -48,7 +48,8 @@
 //
 // A FluentToken publishes the credential's token in its own namespace, where spec.allowedNamespaces permits it. Its passes have the
 // same form, with a plan of their own (internal/distribution), and spend nothing: the token comes out of the state Secret. The pass
-// of the credential that obtains a token publishes it for all consumers beside its own publication (distribute.go).
+// of the credential that obtains a token publishes it for all consumers beside its own publication (distribute.go); only the count in
+// its status waits for them, and not for long.
 //
 //	FluentToken  ──▶ tokenobserve.go: consent, state, Secret ──▶ distribution.Next ──▶ publish, withdraw, release … ──▶ tokenreport.go
 //	Exchange ──▶ commit ──▶ publish  ∥  distribute: the same observe and publish for every consumer

@@ -179,7 +179,7 @@ func (o *tokenObservation) render() {
 	}
 	o.obstacle = obstacle{}
 	switch {
-	case custody.IsReserved(o.token.TargetName()):
+	case v1alpha1.IsStateName(o.token.TargetName()):
 		o.obstacle = obstacle{v1alpha1.ReasonTargetConflict, targetIsState}
 	case err != nil:
 		o.obstacle = obstacle{v1alpha1.ReasonTemplateInvalid, err.Error()}

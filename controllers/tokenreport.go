@@ -32,6 +32,9 @@ func (t *TokenReconciler) report(ctx context.Context, seen *tokenObservation, do
 	if !isSilent && !comesAtOnce {
 		status := tokenStatusOf(seen, next)
 		t.Metrics.ObserveConsumer(key, meta.IsStatusConditionTrue(status.Conditions, v1alpha1.ConditionReady))
+		if t.canWait(seen, status) {
+			return ctrl.Result{RequeueAfter: viewWait}, nil
+		}
 		if err := t.apply(ctx, seen, status); err != nil {
 			return ctrl.Result{}, err
 		}
@@ -40,6 +43,18 @@ func (t *TokenReconciler) report(ctx context.Context, seen *tokenObservation, do
 		return ctrl.Result{}, errors.New(custody.Refused(seen.failed)) // the workqueue backs off
 	}
 	return ctrl.Result{RequeueAfter: untilNextOf(next, seen)}, nil
+}
+
+// viewWait is how long a status waits while Secrets are being written.
+const viewWait = time.Second
+
+// canWait: the status tells of a newer token and of nothing else, and others wait for a place to be given theirs.
+func (t *TokenReconciler) canWait(seen *tokenObservation, status v1alpha1.FluentTokenStatus) bool {
+	return seen.cred != nil && seen.failed == nil && t.consumers.isCrowded(seen.cred.UID) &&
+		status.ObservedGeneration == seen.token.Status.ObservedGeneration && status.TargetName == seen.token.Status.TargetName &&
+		cmp.Or(seen.known.status, digestOf(seen.token.Status)) != digestOf(status) && // there is something to write
+		meta.IsStatusConditionTrue(seen.knownConditions(), v1alpha1.ConditionReady) &&
+		meta.IsStatusConditionTrue(status.Conditions, v1alpha1.ConditionReady)
 }
 
 func untilNextOf(next distribution.Step, seen *tokenObservation) (wait time.Duration) {

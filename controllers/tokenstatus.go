@@ -62,7 +62,7 @@ func tokenConditions(seen *tokenObservation, next distribution.Step) []metav1.Co
 		set(v1alpha1.ConditionReady, metav1.ConditionFalse, because)
 	}
 	setOnlyTrue(v1alpha1.ConditionStalled, stalled, because)
-	if ready && seen.failed != nil { // the Secret is there; a former one does not go
+	if seen.failed != nil { // also where Ready says something else: a Secret that is to go is still there
 		because = seen.refused()
 	}
 	setOnlyTrue(v1alpha1.ConditionReconciling, !stalled && (!ready || seen.failed != nil), because)

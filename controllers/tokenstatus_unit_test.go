@@ -98,6 +98,20 @@ func TestUnitTokenStatus(t *testing.T) {
 	}
 }
 
+// TestUnitSecretThatDoesNotGoIsTold: Ready tells of the token, and Reconciling of what is refused.
+func TestUnitSecretThatDoesNotGoIsTold(t *testing.T) {
+	for name, spoil := range map[string]func(*tokenObservation){
+		v1alpha1.ReasonNotAllowed:     func(o *tokenObservation) { o.cred, o.record, o.failed = nil, nil, errors.New("no") },
+		v1alpha1.ReasonTokenPublished: func(o *tokenObservation) { o.held, o.failed = append(o.held, "former"), errors.New("no") },
+	} {
+		conditions := statusOfToken(spoil).Conditions
+		ready, reconciling := meta.FindStatusCondition(conditions, v1alpha1.ConditionReady), meta.FindStatusCondition(conditions, v1alpha1.ConditionReconciling)
+		if ready.Reason != name || reconciling == nil || reconciling.Reason != v1alpha1.ReasonPublishFailed {
+			t.Errorf("%s: %+v", name, conditions)
+		}
+	}
+}
+
 // TestUnitPublicationAgainstASerial: what is compared is the serial first, then the content.
 func TestUnitPublicationAgainstASerial(t *testing.T) {
 	for name, test := range map[string]struct {

@@ -1,5 +1,7 @@
 package v1alpha1
 
+import "strings"
+
 // Every label, annotation, finalizer and type that the world may depend on.
 const (
 	// ManagedByLabel is on every object the operator writes; its value is OperatorName.
@@ -69,3 +71,14 @@ const (
 	CodeKey         = "code"
 	RedirectURIKey  = "redirect_uri"
 )
+
+// The endings of the names of state Secrets, the usual one first.
+const (
+	StateSuffix          = "-fluent-state"
+	AlternateStateSuffix = "-fluent-state-2"
+)
+
+// IsStateName tells whether the state Secret of some FluentCredential may have that name, be it of one that is still to come.
+func IsStateName(name string) bool {
+	return strings.HasSuffix(name, StateSuffix) || strings.HasSuffix(name, AlternateStateSuffix)
+}

@@ -81,6 +81,11 @@ func TestCheckOfAFluentToken(t *testing.T) {
 		t.Fatal(err)
 	}
 	contains(t, must(t, 0, "", "check", file).out, "allows "+web)
+	reserved := strings.Replace(manifest, `"spec":{`, `"spec":{"target":{"name":"stock-fluent-state"},`, 1)
+	if err := os.WriteFile(file, []byte(reserved), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	contains(t, must(t, exitAttention, "", "check", file).out, "kept for the operator's state")
 	stageToken(t, web, "orders", v1alpha1.ReasonTokenPublished)
 	contains(t, must(t, exitAttention, "", "check", "ftok/orders", "-n", web).out, "FluentCredential shop/orders")
 }

@@ -18,8 +18,8 @@ import (
 
 // The names of state Secrets end like this. There are two, so that a copy can be written while the first is being deleted.
 const (
-	suffix          = "-fluent-state"
-	alternateSuffix = "-fluent-state-2"
+	suffix          = v1alpha1.StateSuffix
+	alternateSuffix = v1alpha1.AlternateStateSuffix
 	maxName         = 253 // RFC 1123 subdomain
 )
 
@@ -31,11 +31,6 @@ func Names(credential string) [2]string {
 		stem = strings.TrimRight(stem[:maxName-len(alternateSuffix)-17], ".") + "-" + hex.EncodeToString(sum[:8])
 	}
 	return [2]string{stem + suffix, stem + alternateSuffix}
-}
-
-// IsReserved tells whether the state Secret of some FluentCredential may have that name, be it one that is still to come.
-func IsReserved(name string) bool {
-	return strings.HasSuffix(name, suffix) || strings.HasSuffix(name, alternateSuffix)
 }
 
 func otherName(credential, name string) string {

@@ -15,13 +15,13 @@ import (
 func TestEveryStatesNameIsReserved(t *testing.T) {
 	for _, credential := range []string{"orders", strings.Repeat("a", maxName), "a.b"} {
 		for _, name := range Names(credential) {
-			if !IsReserved(name) {
+			if !v1alpha1.IsStateName(name) {
 				t.Errorf("%s can be the name of a state, and somebody else may take it", name)
 			}
 		}
 	}
 	for _, name := range []string{"orders-token", "fluent-state", "orders-fluent-state-3", "orders-fluent-state-2-token"} {
-		if IsReserved(name) {
+		if v1alpha1.IsStateName(name) {
 			t.Errorf("%s is no state's name", name)
 		}
 	}
