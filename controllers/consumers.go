@@ -8,6 +8,9 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/fluent-credential/operator/api/v1alpha1"
+	"github.com/fluent-credential/operator/internal/custody"
 )
 
 // consumers is what this process remembers of each FluentToken, to spare reads and writes. All of it can be lost: it is rebuilt from
@@ -15,6 +18,7 @@ import (
 type consumers struct {
 	mu      sync.Mutex
 	entries map[types.NamespacedName]*consumer
+	records map[types.UID]*custody.Record // by credential: what is being distributed
 }
 
 // consumer is one FluentToken. Two work on it: its own passes, and those of its credential; who has the turn may touch the fields.
@@ -41,7 +45,34 @@ type holding struct {
 	serial int64
 }
 
-func newConsumers() *consumers { return &consumers{entries: map[types.NamespacedName]*consumer{}} }
+func newConsumers() *consumers {
+	return &consumers{entries: map[types.NamespacedName]*consumer{}, records: map[types.UID]*custody.Record{}}
+}
+
+// underway keeps what is being distributed, until what it returns is called: who is looked at meanwhile needs no read of the state.
+func (c *consumers) underway(source types.UID, record *custody.Record) (over func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.records[source] = record
+	return func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if c.records[source] == record {
+			delete(c.records, source)
+		}
+	}
+}
+
+// distributed is what is being distributed of a credential, where that is no older than what its status shows; else nil.
+func (c *consumers) distributed(cred *v1alpha1.FluentCredential) *custody.Record {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	record := c.records[cred.UID]
+	if shown := cred.Status.Token; record == nil || shown != nil && shown.Serial > record.Serial {
+		return nil
+	}
+	return record
+}
 
 // of is the entry of one FluentToken.
 func (c *consumers) of(key types.NamespacedName, uid types.UID) *consumer {
@@ -79,6 +110,9 @@ func (c *consumer) has(source types.UID, serial int64) bool {
 	held := c.holds.Load()
 	return held != nil && held.source == source && held.serial >= serial
 }
+
+// lacks notes that the Secret does not hold a token of this credential as it should.
+func (c *consumer) lacks(source types.UID) { c.holds.Store(&holding{source: source}) }
 
 func (c *consumer) forgetPublication() {
 	c.published, c.source = publication{}, ""

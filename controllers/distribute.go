@@ -25,37 +25,56 @@ const (
 	distributionWidth = 16
 	// consumerPatience bounds the write for one consumer: one whose namespace does not answer delays the others no longer.
 	consumerPatience = 5 * time.Second
-	// distributionPatience bounds all of them, so that a pass ends within the time that a pod has to stop.
+	// distributionPatience bounds all of them, so that they end within the time that a pod has to stop.
 	distributionPatience = 30 * time.Second
+	// countPatience bounds how long the credential's status waits for them, to be written once in most rotations: who has the token later
+	// is counted later.
+	countPatience = time.Second
 )
 
-// distribute begins to publish the token that was stored a moment ago for all consumers, beside the credential's own publication. What
-// it returns waits until that is done.
-func (r *Reconciler) distribute(ctx context.Context, seen *observation, replied time.Time) (wait func()) {
+// distribute begins to publish the token that was stored a moment ago for all consumers, beside the credential's own publication. Nothing
+// that is the credential's own waits for the end of it, but for the count in its status, and that not for long.
+func (r *Reconciler) distribute(ctx context.Context, seen *observation, replied time.Time) {
 	if r.Tokens == nil || seen.cred.Spec.AllowedNamespaces == nil {
-		return func() {}
+		return
 	}
-	of, record, done := seen.owner(), seen.record, make(chan struct{})
+	cred, record, done := seen.cred, *seen.record, make(chan struct{})
+	seen.distributed = done
+	r.pending.Add(1) // who ends, ends after that
 	go func() {
+		defer r.pending.Done()
 		defer close(done)
-		if r.Tokens.supplyAll(ctx, of, record) > 0 {
+		if r.Tokens.supplyAll(context.WithoutCancel(ctx), cred, &record) > 0 { // the pass may be over by then
 			r.Metrics.AllDistributed(r.Clock.Now().Sub(replied))
 		}
 	}()
-	return func() { <-done }
+}
+
+// untilDistributed waits a moment for the consumers, so that the status counts them with the serial that it tells.
+func (o *observation) untilDistributed(ctx context.Context) {
+	if o.distributed == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, countPatience)
+	defer cancel()
+	select {
+	case <-o.distributed:
+	case <-ctx.Done():
+	}
 }
 
 // supplyAll returns how many have the token then.
-func (t *TokenReconciler) supplyAll(ctx context.Context, of custody.Owner, record *custody.Record) int {
+func (t *TokenReconciler) supplyAll(ctx context.Context, cred *v1alpha1.FluentCredential, record *custody.Record) int {
 	ctx, cancel := context.WithTimeout(ctx, distributionPatience)
 	defer cancel()
-	list := t.referring(ctx, types.NamespacedName{Namespace: of.Namespace, Name: of.Name})
+	defer t.consumers.underway(cred.UID, record)()
+	list := t.permitted(ctx, cred)
 	var writing errgroup.Group
 	writing.SetLimit(distributionWidth)
 	var supplied atomic.Int64
 	for i := range list {
 		writing.Go(func() error {
-			if t.supply(ctx, &list[i], of.UID, record) {
+			if t.supply(ctx, &list[i], cred.UID, record) {
 				supplied.Add(1)
 			}
 			return nil
@@ -84,7 +103,7 @@ func (t *TokenReconciler) supply(ctx context.Context, token *v1alpha1.FluentToke
 			err = seen.failed
 		}
 	}
-	known.failed.Store(err != nil)
+	known.failed.Store(err != nil && !isRace(err))
 	return known.has(source, record.Serial)
 }
 
@@ -120,17 +139,22 @@ func (t *TokenReconciler) referring(ctx context.Context, cred types.NamespacedNa
 	return list.Items
 }
 
+// permitted are those of them that the credential permits. Others take no place: anybody can make them, in any number.
+func (t *TokenReconciler) permitted(ctx context.Context, cred *v1alpha1.FluentCredential) []v1alpha1.FluentToken {
+	return slices.DeleteFunc(t.referring(ctx, client.ObjectKeyFromObject(cred)), func(token v1alpha1.FluentToken) bool {
+		namespace, err := t.namespaceOf(ctx, token.Namespace)
+		return err != nil || !token.DeletionTimestamp.IsZero() || !distribution.Allows(cred, namespace)
+	})
+}
+
 // consumersOf counts the consumers that a credential permits, and those that have its newest token; nil where it permits none.
 func (r *Reconciler) consumersOf(ctx context.Context, seen *observation) *v1alpha1.ConsumersStatus {
 	if r.Tokens == nil || seen.cred.Spec.AllowedNamespaces == nil {
 		return nil
 	}
+	seen.untilDistributed(ctx)
 	count := &v1alpha1.ConsumersStatus{}
-	for _, token := range r.Tokens.referring(ctx, client.ObjectKeyFromObject(seen.cred)) {
-		namespace, err := r.Tokens.namespaceOf(ctx, token.Namespace)
-		if err != nil || !token.DeletionTimestamp.IsZero() || !distribution.Allows(seen.cred, namespace) {
-			continue
-		}
+	for _, token := range r.Tokens.permitted(ctx, seen.cred) {
 		count.Total++
 		if r.Tokens.isSupplied(&token, seen.cred.UID, seen.record.Serial) {
 			count.Current++

@@ -1,13 +1,9 @@
 package controllers
 
 import (
-	"context"
-	"encoding/pem"
 	"fmt"
-	"net/http"
-	"net/http/httptest"
+	"slices"
 	"testing"
-	"time"
 
 	admissionv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -68,13 +64,19 @@ var secretWrites = admissionv1.RuleWithOperations{
 // refuseIn makes a namespace refuse every Secret, until what is returned is called.
 func refuseIn(t *testing.T, namespace string) (relent func()) {
 	t.Helper()
+	return denyIn(t, namespace, secretWrites, "false")
+}
+
+// denyIn makes a namespace refuse what a rule matches, but where an expression holds.
+func denyIn(t *testing.T, namespace string, what admissionv1.RuleWithOperations, unless string) (relent func()) {
+	t.Helper()
 	policy := &admissionv1.ValidatingAdmissionPolicy{
 		ObjectMeta: metav1.ObjectMeta{Name: "refusal-" + namespace},
 		Spec: admissionv1.ValidatingAdmissionPolicySpec{
 			MatchConstraints: &admissionv1.MatchResources{
-				NamespaceSelector: inNamespace(namespace), ResourceRules: []admissionv1.NamedRuleWithOperations{{RuleWithOperations: secretWrites}},
+				NamespaceSelector: inNamespace(namespace), ResourceRules: []admissionv1.NamedRuleWithOperations{{RuleWithOperations: what}},
 			},
-			Validations: []admissionv1.Validation{{Expression: "false", Message: "no Secrets here"}},
+			Validations: []admissionv1.Validation{{Expression: unless, Message: "no Secrets here"}},
 		},
 	}
 	binding := &admissionv1.ValidatingAdmissionPolicyBinding{
@@ -91,8 +93,13 @@ func refuseIn(t *testing.T, namespace string) (relent func()) {
 	}
 	t.Cleanup(relent)
 	probe := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "probe"}}
+	try := func() error { return live.Create(t.Context(), probe.DeepCopy(), client.DryRunAll) }
+	if slices.Contains(what.Operations, admissionv1.Delete) {
+		create(t, probe)
+		try = func() error { return live.Delete(t.Context(), probe.DeepCopy(), client.DryRunAll) }
+	}
 	eventually(t, "the namespace refuses", func() (bool, any) {
-		err := live.Create(t.Context(), probe.DeepCopy(), client.DryRunAll)
+		err := try()
 		return err != nil, err
 	})
 	return relent
@@ -135,62 +142,6 @@ func TestOneNamespaceRefusesAndTheOthersFollow(t *testing.T) {
 	if requests := m.server.Ledger().Requests; requests != 3 {
 		t.Errorf("%d exchanges for 3 tokens and 6 consumers", requests)
 	}
-}
-
-// TestNamespaceThatDoesNotAnswer: every write of a Secret there hangs in a webhook, and nobody else waits for it.
-func TestNamespaceThatDoesNotAnswer(t *testing.T) {
-	t.Parallel()
-	m := newMany(t, 4)
-	released := make(chan struct{})
-	webhook := httptest.NewTLSServer(http.HandlerFunc(func(_ http.ResponseWriter, request *http.Request) {
-		select {
-		case <-released:
-		case <-request.Context().Done():
-		}
-	}))
-	defer webhook.Close()
-	url, patience, never, fail := webhook.URL+"/", int32(30), admissionv1.SideEffectClassNone, admissionv1.Fail
-	configuration := &admissionv1.ValidatingWebhookConfiguration{
-		ObjectMeta: metav1.ObjectMeta{Name: "silence-" + m.webs[0]},
-		Webhooks: []admissionv1.ValidatingWebhook{{
-			Name: "silence.example.com", AdmissionReviewVersions: []string{"v1"}, SideEffects: &never, TimeoutSeconds: &patience, FailurePolicy: &fail,
-			NamespaceSelector: inNamespace(m.webs[0]), Rules: []admissionv1.RuleWithOperations{secretWrites},
-			ClientConfig: admissionv1.WebhookClientConfig{
-				URL: &url, CABundle: pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: webhook.Certificate().Raw}),
-			},
-		}},
-	}
-	create(t, configuration)
-	probe := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: m.webs[0], Name: "probe"}}
-	eventually(t, "the webhook is asked", func() (bool, any) {
-		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-		defer cancel()
-		err := live.Create(ctx, probe.DeepCopy())
-		if err == nil {
-			remove(t, probe.DeepCopy())
-		}
-		return err != nil, err
-	})
-
-	serial := m.renew(t) // it waits for the credential's own Secret
-	for _, web := range m.webs[1:] {
-		m.mustFollow(t, web, serial)
-	}
-	if now := serialOf(secret(t, m.webs[0], "orders-token")); now != 1 {
-		t.Fatalf("serial %d in the namespace that does not answer", now)
-	}
-	eventuallyIn(t, 2*consumerPatience, "the credential's pass ends", func() (bool, any) {
-		status := reread(t, m.cred).Status
-		return status.Token.Serial == serial, status.Token.Serial
-	})
-	if err := live.Delete(t.Context(), configuration); err != nil {
-		t.Fatal(err)
-	}
-	close(released)
-	eventuallyIn(t, 2*errorBackoffMost, "it follows by itself", func() (bool, any) {
-		now := serialOf(secret(t, m.webs[0], "orders-token"))
-		return now == serial, now
-	})
 }
 
 // TestSelectorNeedsTheRightToReadNamespaces: an operator with Roles only says that it cannot see labels, and takes names.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/client-go/rest"
 	testclock "k8s.io/utils/clock/testing"
 	ctrl "sigs.k8s.io/controller-runtime"
 
@@ -61,7 +62,12 @@ func newDrivenWith(t *testing.T, change func(*authsim.Config), login func(*corev
 // newIdleManager has a running cache, and no controller.
 func newIdleManager(t *testing.T, namespaces ...string) ctrl.Manager {
 	t.Helper()
-	mgr := newManagerAs(t, cluster, namespaces...)
+	return newIdleManagerAs(t, cluster, namespaces...)
+}
+
+func newIdleManagerAs(t *testing.T, who *rest.Config, namespaces ...string) ctrl.Manager {
+	t.Helper()
+	mgr := newManagerAs(t, who, namespaces...)
 	if err := addIndexes(t.Context(), mgr.GetFieldIndexer()); err != nil {
 		t.Fatal(err)
 	}

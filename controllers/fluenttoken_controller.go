@@ -130,10 +130,13 @@ func (t *TokenReconciler) release(ctx context.Context, seen *tokenObservation) e
 // withdraw lets the published Secrets go, because nobody permits them any more.
 func (t *TokenReconciler) withdraw(ctx context.Context, seen *tokenObservation) error {
 	policy := seen.token.Spec.Target.DeletionPolicy
-	if err := t.publisher().withdraw(ctx, seen.token.Namespace, seen.owner(), policy, seen.held...); err != nil {
+	gone, err := t.publisher().withdraw(ctx, seen.token.Namespace, seen.owner(), policy, seen.held...)
+	if gone > 0 {
+		t.sayWithdrawn(seen)
+	}
+	if err != nil {
 		return err
 	}
-	t.sayWithdrawn(seen)
 	seen.held, seen.workload = nil, workload{}
 	seen.known.forgetPublication()
 	t.refresh(seen)
@@ -154,7 +157,7 @@ func (t *TokenReconciler) discard(ctx context.Context, seen *tokenObservation) e
 // tidy removes the workload Secrets under former names.
 func (t *TokenReconciler) tidy(ctx context.Context, seen *tokenObservation) error {
 	leftovers := seen.leftovers()
-	if err := t.publisher().withdraw(ctx, seen.token.Namespace, seen.owner(), v1alpha1.DeletionDelete, leftovers...); err != nil {
+	if _, err := t.publisher().withdraw(ctx, seen.token.Namespace, seen.owner(), v1alpha1.DeletionDelete, leftovers...); err != nil {
 		return err
 	}
 	seen.held = []string{seen.token.TargetName()}
@@ -162,21 +165,25 @@ func (t *TokenReconciler) tidy(ctx context.Context, seen *tokenObservation) erro
 	return nil
 }
 
-// publish writes the workload Secret. What the Kubernetes API says against it is kept in the observation, for the status.
+// publish writes the workload Secret. What the Kubernetes API says against it is kept in the observation, for the status; a race is
+// returned, and is nothing to tell people.
 func (t *TokenReconciler) publish(ctx context.Context, seen *tokenObservation) error {
 	before := seen.workload.serial
 	written, err := t.publisher().put(ctx, &seen.workload, func() (bool, error) { return t.lookAgain(ctx, seen) })
-	seen.failed = err
-	if written != nil {
+	switch {
+	case written != nil:
+		t.Metrics.Distributed(true)
 		t.deliver(seen, before)
 		t.sayPublished(seen, before)
 		seen.remember(*written)
 		seen.workload.recall(*written, seen.record.Serial)
-	}
-	if err != nil && !isRace(err) {
+	case isRace(err):
+		return err
+	case err != nil:
+		t.Metrics.Distributed(false)
 		ctrl.LoggerFrom(ctx).Info("The workload Secret could not be written", "because", custody.Refused(err))
 	}
-	t.Metrics.Distributed(err == nil)
+	seen.failed = err
 	t.refresh(seen)
 	return nil
 }

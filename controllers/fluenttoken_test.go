@@ -2,6 +2,7 @@ package controllers
 
 import (
 	"encoding/json"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -86,6 +87,9 @@ func (s *shared) mustPublish(t *testing.T) *corev1.Secret {
 		now := get(t, &v1alpha1.FluentToken{}, s.token.Namespace, s.token.Name)
 		return isTokenReady(now) && now.Status.ObservedGeneration == now.Generation, now.Status
 	})
+	if left := time.Until(get(t, &v1alpha1.FluentToken{}, s.web, "orders").Status.Token.ExpirationTime.Time); left < 2*atOnce {
+		t.Errorf("the token ends in %s: its timer could do what is to be done at once", left)
+	}
 	own, published := s.workload(t), secret(t, s.web, "orders-token")
 	if string(own.Data["access_token"]) != string(published.Data["access_token"]) || serialOf(own) != serialOf(published) {
 		t.Errorf("serial %d there and %d here: they do not hold the same token", serialOf(own), serialOf(published))
@@ -93,15 +97,18 @@ func (s *shared) mustPublish(t *testing.T) *corev1.Secret {
 	return published
 }
 
-// mustWithhold waits until the FluentToken says NotAllowed, and nothing is published.
+// atOnce is how soon a Secret has to be gone that nobody permits any more. The first timer that could make it go is its token's end.
+const atOnce = 10 * time.Second
+
+// mustWithhold waits until nothing is published, which has to be soon, and the FluentToken says NotAllowed.
 func (s *shared) mustWithhold(t *testing.T) {
 	t.Helper()
+	eventuallyIn(t, atOnce, "nothing is published", func() (bool, any) { found := s.secretsOf(t); return len(found) == 0, found })
 	eventually(t, "not allowed", func() (bool, any) {
 		status := get(t, &v1alpha1.FluentToken{}, s.token.Namespace, s.token.Name).Status
 		condition := meta.FindStatusCondition(status.Conditions, v1alpha1.ConditionReady)
 		return condition != nil && condition.Reason == v1alpha1.ReasonNotAllowed && condition.Status == metav1.ConditionFalse, status
 	})
-	eventually(t, "nothing is published", func() (bool, any) { found := s.secretsOf(t); return len(found) == 0, found })
 	if status := get(t, &v1alpha1.FluentToken{}, s.token.Namespace, s.token.Name).Status; status.Token != nil || status.TargetName != "" {
 		t.Errorf("the status tells of a token that is not permitted: %+v", status)
 	}
@@ -269,8 +276,8 @@ func TestTheOwnerAlonePublishesNothing(t *testing.T) {
 func TestNothingIsToldWithoutConsent(t *testing.T) {
 	t.Parallel()
 	sim, shop, web, api := newServer(t, longLived), newNamespace(t), newNamespace(t), newNamespace(t)
-	cred := credential(shop, "orders", sim)
-	r := &running{server: sim, operator: startOperatorAs(t, cluster, shop, web, api), namespace: shop, cred: cred}
+	cred, asked := credential(shop, "orders", sim), &recorder{}
+	r := &running{server: sim, operator: startOperatorAs(t, asked.of(cluster), shop, web, api), namespace: shop, cred: cred}
 	create(t, loginSecret(shop, "orders-login"))
 	create(t, cred)
 	eventually(t, "Ready", ready(t, cred))
@@ -315,6 +322,9 @@ func TestNothingIsToldWithoutConsent(t *testing.T) {
 	}
 	if diff := cmp.Diff(r.operator.seriesOf(t, api), r.operator.seriesOf(t, web)); diff != "" {
 		t.Errorf("the metrics tell (-absent +there)\n%s", diff)
+	}
+	if diff := cmp.Diff(slices.Sorted(slices.Values(asked.in(api))), slices.Sorted(slices.Values(asked.in(web)))); diff != "" {
+		t.Errorf("what the operator asks the API server for tells (-absent +there)\n%s", diff)
 	}
 }
 

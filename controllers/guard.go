@@ -55,6 +55,8 @@ func (r *Reconciler) askGuard(ctx context.Context, seen *observation, try *attem
 		return r.Guard.Reserve(ctx, seen.guarded(), try.claim.ID, r.Clock.Now())
 	case try.claim.Seed:
 		return r.takeSeed(ctx, seen, try)
+	case try.claim.Attempt > 1: // it may be a seed
+		return r.Guard.Retake(ctx, seen.seeded(try))
 	}
 	return nil, nil
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/fluent-credential/operator/hack/authsim"
 	"github.com/fluent-credential/operator/internal/custody"
 	"github.com/fluent-credential/operator/internal/loginguard"
+	"github.com/fluent-credential/operator/internal/token"
 )
 
 const wrongPassword = "another-wrong-password-that-is-long-enough"
@@ -195,6 +196,44 @@ func TestSeedGivenToTwoIsSpentByOne(t *testing.T) {
 	}
 	if requests := d.server.Ledger().Requests; requests != 1 {
 		t.Errorf("%d requests, want one: a seed works once", requests)
+	}
+}
+
+// TestRestoredStatePresentsNoSeedOfAnother: a backup shows a seed as sent, with no reply, that was given back and taken by another since.
+func TestRestoredStatePresentsNoSeedOfAnother(t *testing.T) {
+	t.Parallel()
+	d := newDrivenWith(t, nil, func(login *corev1.Secret) {
+		delete(login.StringData, "username")
+		delete(login.StringData, "password")
+	}, nil)
+	d.Guard = &loginguard.Guard{Reader: live, Writer: live, Namespace: d.cred.Namespace, Salt: custody.NewID, HasLeft: d.hasLeft}
+	seed := token.NewSecret(d.server.Seed(user, clientID))
+	edit(t, secret(t, d.cred.Namespace, "orders-login"), func(login *corev1.Secret) {
+		login.Data["refresh_token"] = []byte(seed.Reveal())
+	})
+	d.settle()
+	second := credential(d.cred.Namespace, "second", d.server)
+	second.Spec.Refresh.OnLostReply = v1alpha1.LostReplyRetry
+	create(t, second)
+	d.cred = second
+	d.settle()
+
+	owner := custody.Owner{Namespace: second.Namespace, Name: second.Name, UID: d.cred.UID}
+	record, err := d.Custody.Open(t.Context(), owner)
+	if err != nil {
+		t.Fatal(err)
+	}
+	claim := custody.Claim{ID: "restored", Grant: token.RefreshToken, Spends: seed.Hash(record.Salt), Seed: true, Attempt: 1}
+	lost := custody.Failure{Verdict: token.Unknown, Reason: v1alpha1.ReasonReplyLost, Last: d.clock.Now(), RetryAt: d.clock.Now()}
+	if _, err := d.Custody.Put(t.Context(), owner, record, record.Claimed(claim, "").Settled(claim, lost, seed)); err != nil {
+		t.Fatal(err)
+	}
+	d.runFor(time.Minute)
+	if got := d.status().Summary; got.Reason != v1alpha1.ReasonLoginInUse {
+		t.Errorf("the second says %s: %s, want LoginInUse", got.Reason, got.Message)
+	}
+	if requests := d.server.Ledger().Requests; requests != 1 {
+		t.Errorf("%d requests, want one: the seed is another's", requests)
 	}
 }
 

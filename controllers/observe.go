@@ -36,6 +36,7 @@ type observation struct {
 	failed     error           // what the Kubernetes API said to a publication, or to what an exchange has to write
 	denied     bool            // it says so for good: no exchange can be made
 
+	distributed     <-chan struct{}           // closed when all consumers had their turn; nil: there is nothing new for them
 	consumers       *v1alpha1.ConsumersStatus // who else has the token; counted for the status
 	selectorIgnored bool
 
@@ -125,13 +126,15 @@ func (o *observation) obstructByLogin() {
 	}
 	names := custody.Names(o.cred.Name)
 	if slices.Contains(names[:], o.cred.TargetName()) {
-		o.obstruct(v1alpha1.ReasonTargetConflict, "spec.target.name is the name of the state Secret: choose another")
+		o.obstruct(v1alpha1.ReasonTargetConflict, targetIsState)
 	}
 	if login := o.loginFact(); o.record.Damaged && !login.Renews() && !login.Seed {
 		o.obstruct(v1alpha1.ReasonStateInvalid, "the state Secret was edited, and no login is left to start anew with: "+
 			"undo the edit and set the rotate annotation, or put a new refresh_token into the credentials Secret"+o.andForget())
 	}
 }
+
+const targetIsState = "spec.target.name is the name of the state Secret: choose another"
 
 func (o *observation) obstruct(reason, message string) {
 	if o.obstacle.reason == "" {

@@ -122,7 +122,7 @@ func (r *Reconciler) failure(seen *observation, try *attempt) custody.Failure {
 	switch answer.Verdict {
 	case token.RefusedIntact: // only a change of input helps
 	case token.LoginRefused:
-		failure.RetryAt, failure.Barred = try.retryAt, true
+		failure.RetryAt, failure.Barred = try.retryAt, try.claim.Attempt == 1 // the second time it is a token that is another's, and no login
 		if failure.RetryAt.IsZero() {
 			failure.RetryAt = now.Add(plan.LoginBar)
 		}

@@ -62,7 +62,7 @@ func (r *Reconciler) publishReply(ctx context.Context, seen *observation, try *a
 	if try.answer.Verdict != token.Granted || seen.record.Token == nil {
 		return
 	}
-	defer r.distribute(ctx, seen, try.replied)()
+	r.distribute(ctx, seen, try.replied)
 	seen.render()
 	seen.workload.current = false
 	if seen.publication() != plan.Outdated || !seen.now.Before(seen.record.Token.Expires) {

@@ -121,21 +121,25 @@ func (p publisher) owned(ctx context.Context, namespace string, owner projection
 	return names, nil
 }
 
-// withdraw removes Secrets of an owner by name; one that is not its own, or not any more, is left alone.
-func (p publisher) withdraw(ctx context.Context, namespace string, owner projection.Owner, policy v1alpha1.DeletionPolicy, names ...string) error {
+// withdraw removes Secrets of an owner by name, and returns how many; one that is not its own, or not any more, is left alone.
+func (p publisher) withdraw(
+	ctx context.Context, namespace string, owner projection.Owner, policy v1alpha1.DeletionPolicy, names ...string,
+) (gone int, err error) {
 	for _, name := range names {
 		secret := &corev1.Secret{}
 		err := p.live.Get(ctx, types.NamespacedName{Namespace: namespace, Name: name}, secret)
 		if client.IgnoreNotFound(err) != nil {
-			return err
+			return gone, err
 		}
-		if err == nil && isControlledBy(secret, owner) {
-			if err := p.letGo(ctx, secret, owner, policy); err != nil {
-				return fmt.Errorf("former workload Secret %s: %w", name, err)
-			}
+		if err != nil || !isControlledBy(secret, owner) {
+			continue
 		}
+		if err := p.letGo(ctx, secret, owner, policy); err != nil {
+			return gone, fmt.Errorf("former workload Secret %s: %w", name, err)
+		}
+		gone++
 	}
-	return nil
+	return gone, nil
 }
 
 // release lets all Secrets of an owner go that is going itself.

@@ -43,7 +43,7 @@ func (r *Reconciler) isGone(ctx context.Context, seen *observation) (bool, error
 
 // withdraw removes the workload Secrets under former names.
 func (r *Reconciler) withdraw(ctx context.Context, seen *observation) error {
-	err := r.publisher().withdraw(ctx, seen.cred.Namespace, seen.beneficiary(), v1alpha1.DeletionDelete, seen.workload.leftovers...)
+	_, err := r.publisher().withdraw(ctx, seen.cred.Namespace, seen.beneficiary(), v1alpha1.DeletionDelete, seen.workload.leftovers...)
 	if err == nil {
 		seen.workload.leftovers = nil
 	}

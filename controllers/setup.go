@@ -125,7 +125,7 @@ func (r *Reconciler) addTo(mgr ctrl.Manager, options Options) error {
 		Named("fluentcredential").
 		For(&v1alpha1.FluentCredential{}, builder.WithPredicates(credentialChanged())).
 		WatchesRawSource(r.turns()).
-		Watches(&v1alpha1.FluentToken{}, tokenToCredential()).
+		Watches(&v1alpha1.FluentToken{}, tokenToCredential(mgr.GetClient())).
 		WatchesMetadata(secretMetadata(), secretToCredentials(mgr.GetClient()), builder.WithPredicates(secretChanged())).
 		WithOptions(controller.Options{
 			MaxConcurrentReconciles: options.MaxConcurrentExchanges + spareWorkers,

@@ -40,7 +40,8 @@ func strip(object any) (any, error) {
 	}
 	if secret.Labels[v1alpha1.ManagedByLabel] == v1alpha1.OperatorName {
 		kept.Labels = ourLabels
-		kept.Annotations = pick(secret.Annotations, v1alpha1.CredentialAnnotation, v1alpha1.TokenAnnotation, v1alpha1.SerialAnnotation)
+		kept.Annotations = pick(secret.Annotations, v1alpha1.CredentialAnnotation, v1alpha1.TokenAnnotation, v1alpha1.SerialAnnotation,
+			v1alpha1.LateReplyAnnotation)
 	}
 	secret.TypeMeta, secret.ObjectMeta = metav1.TypeMeta{}, kept // the cache's reader knows the kind
 	return secret, nil

@@ -28,7 +28,7 @@ type tokenObservation struct {
 	cred     *v1alpha1.FluentCredential // nil: there is none, or it does not permit this namespace
 	record   *custody.Record            // of cred; as much as is remembered where nothing is new
 	held     []string                   // the Secrets of this FluentToken
-	obstacle string                     // why the Secret cannot be made
+	obstacle obstacle                   // why the Secret cannot be made
 	workload workload
 	failed   error // what the Kubernetes API said to an action
 
@@ -78,7 +78,7 @@ func (t *TokenReconciler) consenting(ctx context.Context, token *v1alpha1.Fluent
 		return nil, err
 	}
 	cred := &v1alpha1.FluentCredential{}
-	err = t.Client.Get(ctx, types.NamespacedName{Namespace: reference.Namespace, Name: reference.Name}, cred)
+	err = t.Client.Get(ctx, reference.Key(), cred)
 	if err != nil || !distribution.Allows(cred, namespace) {
 		return nil, client.IgnoreNotFound(err)
 	}
@@ -118,6 +118,9 @@ func (t *TokenReconciler) observeToken(ctx context.Context, seen *tokenObservati
 		return nil
 	}
 	if stored == nil {
+		seen.record = t.consumers.distributed(seen.cred)
+	}
+	if seen.record == nil {
 		if err := t.observeState(ctx, seen); err != nil {
 			return err
 		}
@@ -174,15 +177,21 @@ func (o *tokenObservation) render() {
 			o.workload.wanted.Owner, o.workload.wanted.Source = o.owner(), o.cred.UID
 		}
 	}
-	o.obstacle = ""
-	if err != nil {
-		o.obstacle = err.Error()
+	o.obstacle = obstacle{}
+	switch {
+	case custody.IsReserved(o.token.TargetName()):
+		o.obstacle = obstacle{v1alpha1.ReasonTargetConflict, targetIsState}
+	case err != nil:
+		o.obstacle = obstacle{v1alpha1.ReasonTemplateInvalid, err.Error()}
 	}
 }
 
 func (t *TokenReconciler) readWorkload(ctx context.Context, seen *tokenObservation) error {
 	found := &seen.workload
 	secret, err := t.publisher().read(ctx, found, seen.targetKey(), seen.owner())
+	if err == nil && secret == nil {
+		seen.known.lacks(seen.cred.UID)
+	}
 	if secret == nil || err != nil {
 		return err
 	}
@@ -192,8 +201,13 @@ func (t *TokenReconciler) readWorkload(ctx context.Context, seen *tokenObservati
 		}
 	}
 	found.compare(secret, &publication{})
-	if found.current {
+	switch {
+	case found.current:
 		seen.remember(publicationOf(found.wanted, secret.ResourceVersion, found.content.Shared))
+	case found.source == seen.cred.UID && found.serial > seen.record.Serial:
+		seen.known.holds.Store(&holding{source: found.source, serial: found.serial}) // by another replica
+	default:
+		seen.known.lacks(seen.cred.UID) // it is an older one, or was edited: until it is written again
 	}
 	seen.sortOut()
 	return nil
@@ -253,7 +267,7 @@ func (t *TokenReconciler) refresh(seen *tokenObservation) {
 	if seen.cred == nil || seen.record == nil {
 		return
 	}
-	seen.facts.Obstructed = seen.obstacle != ""
+	seen.facts.Obstructed = seen.obstacle != obstacle{}
 	published := seen.workload.against(seen.record.Serial)
 	seen.facts.Taken, seen.facts.Outdated, seen.facts.Current = published == plan.Taken, published == plan.Outdated, published == plan.Current
 	seen.facts.Former = seen.workload.ours && seen.workload.source != seen.cred.UID

@@ -28,7 +28,8 @@ func (t *TokenReconciler) report(ctx context.Context, seen *tokenObservation, do
 	}
 	next := distribution.Next(seen.facts, seen.now)
 	comesAtOnce := done.Do == distribution.Register && next.Do != distribution.Wait // and has more to say
-	if next.Why != distribution.Deleted && !comesAtOnce {
+	isSilent := next.Why == distribution.Deleted && seen.failed == nil              // it goes, or waits for the finalizers of others
+	if !isSilent && !comesAtOnce {
 		status := tokenStatusOf(seen, next)
 		t.Metrics.ObserveConsumer(key, meta.IsStatusConditionTrue(status.Conditions, v1alpha1.ConditionReady))
 		if err := t.apply(ctx, seen, status); err != nil {

@@ -42,27 +42,30 @@ func publishedStatus(serial int64, expires time.Time) *v1alpha1.PublishedTokenSt
 func tokenConditions(seen *tokenObservation, next distribution.Step) []metav1.Condition {
 	because := tokenCause(seen, next)
 	conditions := seen.knownConditions()
-	set := func(kind string, status metav1.ConditionStatus) {
+	set := func(kind string, status metav1.ConditionStatus, because cause) {
 		meta.SetStatusCondition(&conditions, metav1.Condition{
 			Type: kind, Status: status, Reason: because.reason, Message: because.message,
 			ObservedGeneration: seen.token.Generation, LastTransitionTime: metav1.NewTime(seen.now),
 		})
 	}
-	setOnlyTrue := func(kind string, is bool) {
+	setOnlyTrue := func(kind string, is bool, because cause) {
 		if is {
-			set(kind, metav1.ConditionTrue)
+			set(kind, metav1.ConditionTrue, because)
 		} else {
 			meta.RemoveStatusCondition(&conditions, kind)
 		}
 	}
 	ready, stalled := because.reason == v1alpha1.ReasonTokenPublished, isTokenStalled(next)
 	if ready {
-		set(v1alpha1.ConditionReady, metav1.ConditionTrue)
+		set(v1alpha1.ConditionReady, metav1.ConditionTrue, because)
 	} else {
-		set(v1alpha1.ConditionReady, metav1.ConditionFalse)
+		set(v1alpha1.ConditionReady, metav1.ConditionFalse, because)
 	}
-	setOnlyTrue(v1alpha1.ConditionStalled, stalled)
-	setOnlyTrue(v1alpha1.ConditionReconciling, !ready && !stalled)
+	setOnlyTrue(v1alpha1.ConditionStalled, stalled, because)
+	if ready && seen.failed != nil { // the Secret is there; a former one does not go
+		because = seen.refused()
+	}
+	setOnlyTrue(v1alpha1.ConditionReconciling, !stalled && (!ready || seen.failed != nil), because)
 	return conditions
 }
 
@@ -77,10 +80,12 @@ func tokenCause(seen *tokenObservation, next distribution.Step) cause {
 	switch {
 	case next.Why == distribution.NotAllowed:
 		return cause{v1alpha1.ReasonNotAllowed, named + " does not exist, or its spec.allowedNamespaces does not name or select this namespace"}
+	case next.Why == distribution.Published, next.Why == distribution.Renamed:
+		return cause{v1alpha1.ReasonTokenPublished, fmt.Sprintf("Secret %s holds a valid access token", seen.token.TargetName())}
 	case seen.failed != nil:
-		return cause{v1alpha1.ReasonPublishFailed, custody.Refused(seen.failed)}
+		return seen.refused()
 	case next.Why == distribution.Obstructed:
-		return cause{v1alpha1.ReasonTemplateInvalid, seen.obstacle}
+		return cause(seen.obstacle)
 	case next.Why == distribution.NoToken:
 		return cause{v1alpha1.ReasonCredentialNotReady, named + " has no access token yet"}
 	case next.Why == distribution.Expired:
@@ -89,10 +94,13 @@ func tokenCause(seen *tokenObservation, next distribution.Step) cause {
 	case next.Why == distribution.TargetTaken:
 		return cause{v1alpha1.ReasonTargetConflict,
 			fmt.Sprintf("Secret %s exists and does not belong to this FluentToken; it is left alone", seen.token.TargetName())}
-	case next.Why == distribution.Published, next.Why == distribution.Renamed:
-		return cause{v1alpha1.ReasonTokenPublished, fmt.Sprintf("Secret %s holds a valid access token", seen.token.TargetName())}
 	}
 	return cause{v1alpha1.ReasonProgressing, "the access token is being published"}
+}
+
+// refused is what the Kubernetes API said.
+func (o *tokenObservation) refused() cause {
+	return cause{v1alpha1.ReasonPublishFailed, custody.Refused(o.failed)}
 }
 
 // knownConditions are the conditions that this process wrote last; after a start, those that the cache shows.

@@ -13,6 +13,7 @@ import (
 	"github.com/fluent-credential/operator/internal/custody"
 	"github.com/fluent-credential/operator/internal/distribution"
 	"github.com/fluent-credential/operator/internal/plan"
+	"github.com/fluent-credential/operator/internal/projection"
 )
 
 // tokenScene is a FluentToken with everything in order, to be spoiled by a test.
@@ -53,9 +54,10 @@ var tokenSituations = map[string]struct {
 	"taken": {"whose it is not", func(o *tokenObservation) {
 		o.workload, o.held, o.known = workload{found: true}, nil, &consumer{}
 	}, v1alpha1.ReasonTargetConflict, "does not belong to this FluentToken", false, true, 0},
-	"a template": {"what is wrong with it", func(o *tokenObservation) { o.obstacle = "target.data: key" }, v1alpha1.ReasonTemplateInvalid, "target.data: key", false, true, 17},
+	"a template": {"what is wrong with it", func(o *tokenObservation) { o.obstacle = obstacle{v1alpha1.ReasonTemplateInvalid, "target.data: key"} }, v1alpha1.ReasonTemplateInvalid, "target.data: key", false, true, 17},
 	"refused": {"what the Kubernetes API says; the old token is still there", func(o *tokenObservation) {
-		o.record.Serial, o.workload.current, o.failed = 18, false, errors.New("no")
+		o.record.Serial, o.failed = 18, errors.New("no")
+		o.workload.current, o.workload.wanted = false, &projection.Workload{Serial: 18}
 	}, v1alpha1.ReasonPublishFailed, "did not answer", false, false, 17},
 	"another replica is ahead": {"its token is valid", func(o *tokenObservation) {
 		o.workload.serial, o.workload.current, o.known = 18, false, &consumer{}

@@ -197,11 +197,10 @@ func (t *TokenReconciler) matching(ctx context.Context, options ...client.ListOp
 // countPause is how long a credential waits until it counts its consumers again: many that change at a time are counted once.
 const countPause = 5 * time.Second
 
-// tokenToCredential wakes the credential of a FluentToken that came, went or failed, a little later.
-func tokenToCredential() handler.EventHandler {
+// tokenToCredential wakes the credential of a FluentToken that came, went, failed or got another token, a little later.
+func tokenToCredential(reader client.Reader) handler.EventHandler {
 	wake := func(queue workqueue.TypedRateLimitingInterface[reconcile.Request], object client.Object) {
-		reference := object.(*v1alpha1.FluentToken).Spec.CredentialRef
-		queue.AddAfter(reconcile.Request{NamespacedName: types.NamespacedName{Namespace: reference.Namespace, Name: reference.Name}}, countPause)
+		queue.AddAfter(reconcile.Request{NamespacedName: object.(*v1alpha1.FluentToken).Spec.CredentialRef.Key()}, countPause)
 	}
 	return handler.Funcs{
 		CreateFunc: func(_ context.Context, e event.CreateEvent, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) {
@@ -212,9 +211,10 @@ func tokenToCredential() handler.EventHandler {
 		DeleteFunc: func(_ context.Context, e event.DeleteEvent, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) {
 			wake(queue, e.Object)
 		},
-		UpdateFunc: func(_ context.Context, e event.UpdateEvent, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) {
+		UpdateFunc: func(ctx context.Context, e event.UpdateEvent, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) {
 			before, now := e.ObjectOld.(*v1alpha1.FluentToken), e.ObjectNew.(*v1alpha1.FluentToken)
-			if isTokenReady(before) != isTokenReady(now) || before.Spec.CredentialRef != now.Spec.CredentialRef {
+			if isTokenReady(before) != isTokenReady(now) || before.Spec.CredentialRef != now.Spec.CredentialRef ||
+				serialIn(before) != serialIn(now) && !isCounted(ctx, reader, now) {
 				wake(queue, before)
 				wake(queue, now)
 			}
@@ -222,12 +222,29 @@ func tokenToCredential() handler.EventHandler {
 	}
 }
 
+// serialIn is the serial that a FluentToken tells; zero: none.
+func serialIn(token *v1alpha1.FluentToken) int64 {
+	if token.Status.Token == nil {
+		return 0
+	}
+	return token.Status.Token.Serial
+}
+
+// isCounted tells whether the credential says already that all its consumers have that token: as it does after most rotations.
+func isCounted(ctx context.Context, reader client.Reader, token *v1alpha1.FluentToken) bool {
+	cred := &v1alpha1.FluentCredential{}
+	if err := reader.Get(ctx, token.Spec.CredentialRef.Key(), cred, client.UnsafeDisableDeepCopy); err != nil {
+		return false
+	}
+	counted, newest := cred.Status.Consumers, cred.Status.Token
+	return counted != nil && counted.Current == counted.Total && newest != nil && newest.Serial == serialIn(token)
+}
+
 // addTokenIndexes makes the look-ups of consumers cheap.
 func addTokenIndexes(ctx context.Context, indexer client.FieldIndexer) error {
 	token := &v1alpha1.FluentToken{}
 	err := indexer.IndexField(ctx, token, referenceIndex, func(object client.Object) []string {
-		reference := object.(*v1alpha1.FluentToken).Spec.CredentialRef
-		return []string{types.NamespacedName{Namespace: reference.Namespace, Name: reference.Name}.String()}
+		return []string{object.(*v1alpha1.FluentToken).Spec.CredentialRef.Key().String()}
 	})
 	if err != nil {
 		return err

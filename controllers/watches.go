@@ -29,7 +29,8 @@ func credentialChanged() predicate.Predicate {
 }
 
 // secretChanged lets through what somebody else did to a Secret. The operator's own writes are known by what they change: a
-// publication raises the serial, a rotation touches nothing of the state Secret but its data.
+// publication raises the serial, a rotation touches nothing of the state Secret but its data. A reply that was stored late is news,
+// whoever stored it.
 func secretChanged() predicate.Predicate {
 	return predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
 		before, after := e.ObjectOld, e.ObjectNew
@@ -39,8 +40,16 @@ func secretChanged() predicate.Predicate {
 		if before.GetDeletionTimestamp().IsZero() != after.GetDeletionTimestamp().IsZero() {
 			return true
 		}
-		return !isState(after) && !isPublication(before, after)
+		if isState(after) {
+			return isLateReply(before, after)
+		}
+		return !isPublication(before, after)
 	}}
+}
+
+func isLateReply(before, after client.Object) bool {
+	late := after.GetAnnotations()[v1alpha1.LateReplyAnnotation]
+	return late != "" && late != before.GetAnnotations()[v1alpha1.LateReplyAnnotation]
 }
 
 func isPublication(before, after client.Object) bool {

@@ -70,9 +70,18 @@ func TestUnitSecretChanged(t *testing.T) {
 				s.Annotations = map[string]string{v1alpha1.SerialAnnotation: "9"}
 			}, true,
 		},
-		"a workload Secret that is going":        {"it is made again", publishedAt("3"), deleted, true},
-		"our rotation":                           {"the operator knows what it wrote", state, nil, false},
-		"our rotation under the other name":      {"the operator knows what it wrote", state2, nil, false},
+		"a workload Secret that is going":   {"it is made again", publishedAt("3"), deleted, true},
+		"our rotation":                      {"the operator knows what it wrote", state, nil, false},
+		"our rotation under the other name": {"the operator knows what it wrote", state2, nil, false},
+		"a reply that was stored late": {
+			"whoever gave it up waits for nothing", state, func(s *metav1.PartialObjectMetadata) { s.Annotations[v1alpha1.LateReplyAnnotation] = "claim-2" }, true,
+		},
+		"our rotation, after a reply that was stored late": {
+			"it was told then", cachedSecret(custody.Names("orders")[0], func(s *metav1.PartialObjectMetadata) {
+				ours(s)
+				s.Annotations[v1alpha1.LateReplyAnnotation] = "claim-2"
+			}), nil, false,
+		},
 		"a state Secret that is going":           {"its content is brought to safety", state, deleted, true},
 		"a state Secret whose labels were taken": {"they are put on again", state, func(s *metav1.PartialObjectMetadata) { s.Labels = nil }, true},
 		"a Secret that is named like a state Secret": {

@@ -47,7 +47,8 @@ const (
 	ReasonReplyLost = "ReplyLost"
 	// ReasonReauthorizationRequired surfaces when no stored token and no login is left that could obtain a new one.
 	ReasonReauthorizationRequired = "ReauthorizationRequired"
-	// ReasonTargetConflict surfaces when the target is a Secret that belongs to somebody else, or the credentials Secret itself.
+	// ReasonTargetConflict surfaces when the target is a Secret that belongs to somebody else, the credentials Secret itself, or one of
+	// those names that are kept for state Secrets.
 	ReasonTargetConflict = "TargetConflict"
 	// ReasonTemplateInvalid surfaces when an entry of target.data is not a valid template, or cannot be rendered with the token.
 	ReasonTemplateInvalid = "TemplateInvalid"
@@ -55,7 +56,8 @@ const (
 	ReasonEndpointNotAllowed = "EndpointNotAllowed"
 	// ReasonInvalidReply surfaces when the API's reply cannot be understood.
 	ReasonInvalidReply = "InvalidReply"
-	// ReasonPublishFailed surfaces when the Kubernetes API refuses the workload Secret, or what has to be written before a refresh.
+	// ReasonPublishFailed surfaces when the Kubernetes API refuses the workload Secret, does not let one go, or refuses what has to be
+	// written before a refresh.
 	ReasonPublishFailed = "PublishFailed"
 	// ReasonJournalUnwritable surfaces when a reply could not be written to the journal, so nothing is spent.
 	ReasonJournalUnwritable = "JournalUnwritable"

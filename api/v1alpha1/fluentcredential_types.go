@@ -169,13 +169,14 @@ type TargetSpec struct {
 	// +kubebuilder:default=Opaque
 	// +kubebuilder:validation:MaxLength=253
 	// +kubebuilder:validation:XValidation:rule="self != 'auth.fluent-credential.dev/state'",message="this type is kept for the operator's own state"
+	// +kubebuilder:validation:XValidation:rule="self != 'kubernetes.io/service-account-token'",message="Kubernetes would put a service account's token into a Secret of this type"
 	// +optional
 	Type string `json:"type,omitempty"`
-	// labels to put on the workload Secret.
+	// labels to put on the workload Secret, but those that begin with auth.fluent-credential.dev/: they are the operator's own.
 	// +kubebuilder:validation:MaxProperties=64
 	// +optional
 	Labels map[string]string `json:"labels,omitempty"`
-	// annotations to put on the workload Secret.
+	// annotations to put on the workload Secret, but those that begin with auth.fluent-credential.dev/: they are the operator's own.
 	// +kubebuilder:validation:MaxProperties=64
 	// +optional
 	Annotations map[string]string `json:"annotations,omitempty"`

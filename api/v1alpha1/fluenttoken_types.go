@@ -2,6 +2,7 @@ package v1alpha1
 
 import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 )
 
 // FluentToken publishes the current access token of a FluentCredential in another namespace. The token is obtained once, by the
@@ -64,6 +65,11 @@ type CredentialReference struct {
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
 	Name string `json:"name"`
+}
+
+// Key is the FluentCredential's.
+func (r CredentialReference) Key() types.NamespacedName {
+	return types.NamespacedName{Namespace: r.Namespace, Name: r.Name}
 }
 
 // FluentTokenStatus is what the operator last saw and did. It holds no secret, and nothing of a FluentCredential that does not permit

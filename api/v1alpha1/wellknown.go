@@ -18,6 +18,8 @@ const (
 	// SourceAnnotation is on the Secrets the operator writes for a FluentToken; its value is the UID of the FluentCredential whose
 	// token is in it.
 	SourceAnnotation = "auth.fluent-credential.dev/source-uid"
+	// LateReplyAnnotation is on a state Secret that took in a reply after its claim had been given up. Its value names the claim.
+	LateReplyAnnotation = "auth.fluent-credential.dev/late-reply"
 	// RotateAnnotation on a FluentCredential asks for a new token whenever its value changes. It goes past a back-off, never past a
 	// refused login.
 	RotateAnnotation = "auth.fluent-credential.dev/rotate"

@@ -265,20 +265,27 @@ func (w *world) recreate() {
 	}
 }
 
-// becalm ends everything that goes wrong, and lets people put right what they put wrong.
+// calmWait is the longest that a queue waits once it is calm.
+const calmWait = 5 * time.Minute
+
+// becalm ends everything that goes wrong.
 func (w *world) becalm() {
 	w.dice.calm = true
 	w.tell("-- calm --")
 	for _, r := range w.replicas {
 		r.skew, r.frozenUntil, r.cutOffUntil, r.watchUntil = 0, min(r.frozenUntil, w.now), 0, 0
 		for _, it := range r.queue {
-			it.due = min(it.due, w.now+time.Hour)
+			it.due = min(it.due, w.now+calmWait)
 		}
 	}
 	for i := range w.server.late {
 		w.server.late[i].at = w.now
 	}
 	w.server.deliver()
+}
+
+// putRight lets people put right what they put wrong.
+func (w *world) putRight() {
 	w.recreate()
 	for _, key := range w.setup.credentials {
 		w.setPassword(key, w.server.password)
@@ -292,5 +299,6 @@ func (w *world) reseed(key types.NamespacedName) {
 		w.tell("-- people: give %s a new refresh token", key.Name)
 		secret.Data["refresh_token"] = []byte(w.server.seed())
 		w.put(secret)
+		w.oracle.disturb(key)
 	}
 }

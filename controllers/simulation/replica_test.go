@@ -205,12 +205,13 @@ func (r *replica) watch() {
 	}
 }
 
-// isNews: the operator's own writes wake nobody, but a deletion does.
+// isNews: the operator's own writes wake nobody, but a deletion does, and a reply that was stored late.
 func isNews(event version, before client.Object) bool {
 	if event.by == people || event.object == nil || before == nil {
 		return true
 	}
-	return before.GetDeletionTimestamp().IsZero() != event.object.GetDeletionTimestamp().IsZero()
+	return before.GetDeletionTimestamp().IsZero() != event.object.GetDeletionTimestamp().IsZero() ||
+		before.GetAnnotations()[v1alpha1.LateReplyAnnotation] != event.object.GetAnnotations()[v1alpha1.LateReplyAnnotation]
 }
 
 func (r *replica) cachedCredentials() []v1alpha1.FluentCredential {

@@ -68,6 +68,10 @@ func simulate(seed uint64, o options) *world {
 	never := func() bool { return false }
 	w.run(w.setup.storm, 3000, never)
 	if w.oracle.violation == nil {
+		w.becalm()
+		w.mustPublish()
+	}
+	if w.oracle.violation == nil {
 		w.end()
 	}
 	for _, r := range w.replicas {
@@ -82,9 +86,41 @@ func simulate(seed uint64, o options) *world {
 	return w
 }
 
-// end lets the storm pass and looks whether everything comes to rest, and goes on from there.
+// mustPublish: before a person does anything, workloads get every good token that is stored.
+func (w *world) mustPublish() {
+	stored := map[types.NamespacedName]int64{}
+	for _, key := range w.setup.credentials {
+		if state := w.truth(key); state != nil && state.Token != nil && start.Add(w.now+2*calmWait).Before(state.Token.Expires) {
+			stored[key] = state.Serial
+		}
+	}
+	missing := func() int {
+		return slices.IndexFunc(w.setup.credentials, func(key types.NamespacedName) bool {
+			serial, isStored := stored[key]
+			return isStored && !w.isPublished(key, serial)
+		})
+	}
+	w.run(w.now+calmWait+time.Minute, 5000, func() bool { return missing() < 0 })
+	at := missing()
+	if at < 0 || w.oracle.violation != nil || w.oracle.clockJumped {
+		return
+	}
+	key := w.setup.credentials[at]
+	w.oracle.violated("what is stored is published", "%s, serial %d: %s", key.Name, stored[key], w.state(key))
+}
+
+// isPublished tells whether workloads have a token of that serial or a newer one, or will get one when an exchange has ended.
+func (w *world) isPublished(key types.NamespacedName, serial int64) bool {
+	state, workload := w.truth(key), w.secret(targetOf(key))
+	if w.isGoing(key) || state == nil || state.Claim != nil || state.Serial != serial {
+		return true
+	}
+	return workload != nil && serialOf(workload) >= serial
+}
+
+// end lets people put right what they put wrong, looks whether everything comes to rest, and goes on from there.
 func (w *world) end() {
-	w.becalm()
+	w.putRight()
 	until := w.now + w.patience()
 	if !w.run(until, 20000, w.isWellOrHonest) && w.oracle.violation == nil {
 		if w.now < until || w.oracle.clockJumped {

@@ -37,11 +37,14 @@ func TestAlertsFireAndResolve(t *testing.T) {
 		s.apply(name, user, password, dead)
 	}
 	s.apply("gone", "five", password, fluent(healthy))
+	s.kubectl("patch", "fcred", "orders", "--type=merge", "-p", `{"spec":{"allowedNamespaces":{"names":["`+consumer+`"]}}}`)
+	s.consume("orders")
 	s.kubectl("wait", "--for=condition=Ready", "--timeout=120s", "fcred", "--all")
 	s.awaitSilence()
 	s.letGo("gone")
 	s.turn("trouble begins")
 
+	s.kubectl("patch", "fcred", "orders", "--type=merge", "-p", `{"spec":{"allowedNamespaces":null}}`)
 	s.kubectl("patch", "fcred", "paused", "--type=merge", "-p", `{"spec":{"suspend":true}}`)
 	s.apply("mistyped", "three", "a-wrong-password", fluent(healthy))
 	for range 5 {
@@ -57,6 +60,7 @@ func TestAlertsFireAndResolve(t *testing.T) {
 		"FluentCredentialExpiresSoon": "shop/paused", "FluentCredentialStalled": "shop/mistyped", "FluentCredentialNotReady": "shop/mistyped",
 		"FluentCredentialLoginLocked": "shop/locked", "FluentCredentialReplyLost": "shop/lost",
 		"FluentCredentialRefreshFailing": "shop/carts", "FluentCredentialProviderFailing": "oauth2", "FluentCredentialExpired": "shop/carts",
+		"FluentTokenNotReady": consumer + "/orders",
 	} {
 		s.awaitFiring(alert, about)
 	}
@@ -75,6 +79,7 @@ func TestAlertsFireAndResolve(t *testing.T) {
 	}
 
 	s.turn("put right")
+	s.kubectl("patch", "fcred", "orders", "--type=merge", "-p", `{"spec":{"allowedNamespaces":{"names":["`+consumer+`"]}}}`)
 	s.kubectl("patch", "fcred", "paused", "--type=merge", "-p", `{"spec":{"suspend":false}}`)
 	s.login("mistyped", v1alpha1.PasswordKey, password)
 	s.login("locked", v1alpha1.UsernameKey, "two")

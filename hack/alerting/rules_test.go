@@ -119,7 +119,7 @@ func TestRulesWithPromtool(t *testing.T) {
 var sections = []string{"\n## What it means\n", "\n## How to look\n", "\n## What to do\n", "\n## How it ends\n"}
 
 func TestEachAlertHasARunbookAndEachRunbookAnAlert(t *testing.T) {
-	pages, err := filepath.Glob(runbooks + "/FluentCredential*.md")
+	pages, err := filepath.Glob(runbooks + "/Fluent*.md")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -23,6 +23,7 @@ import (
 
 const (
 	namespace    = "shop"
+	consumer     = "web"                        // the namespace of the FluentTokens
 	operatorName = "fluent-credential-operator" // of the user that the operator is, and of its role
 	password     = "the-right-password"
 	clientSecret = "a-client-secret"
@@ -75,7 +76,8 @@ func newStage(t *testing.T) *stage {
 		"create clusterrolebinding " + operatorName + " --clusterrole=" + operatorName + " --user=" + operatorName,
 		"create namespace " + localcluster.OperatorNamespace,
 		"create namespace " + namespace,
-		"wait --for=condition=Established crd/fluentcredentials.auth.fluent-credential.dev",
+		"create namespace " + consumer,
+		"wait --for=condition=Established crd/fluentcredentials.auth.fluent-credential.dev crd/fluenttokens.auth.fluent-credential.dev",
 	} {
 		s.kubectl(strings.Fields(command)...)
 	}
@@ -197,6 +199,18 @@ func (s *stage) apply(name, user, secret string, provider v1alpha1.ProviderSpec)
 		if err := s.admin.Create(s.t.Context(), object); err != nil {
 			s.t.Fatal(err)
 		}
+	}
+}
+
+// consume creates a FluentToken for a credential, of the same name.
+func (s *stage) consume(name string) {
+	s.t.Helper()
+	err := s.admin.Create(s.t.Context(), &v1alpha1.FluentToken{
+		ObjectMeta: metav1.ObjectMeta{Namespace: consumer, Name: name},
+		Spec:       v1alpha1.FluentTokenSpec{CredentialRef: v1alpha1.CredentialReference{Namespace: namespace, Name: name}},
+	})
+	if err != nil {
+		s.t.Fatal(err)
 	}
 }
 

@@ -31,6 +31,25 @@ func TestOptions(t *testing.T) {
 	}
 }
 
+func TestLevels(t *testing.T) {
+	of := func(writes, refused int) *window {
+		return &window{requests: requests{ByKind: map[string]int{"update secrets": writes}, Watches: 1, Refused: refused}}
+	}
+	without := level{Consumers: 4, Seconds: []float64{1, 2, 3, 10}, windows: []*window{of(3, 0), of(4, 1)}}
+	with := level{Consumers: 4, Refusing: 1, Seconds: []float64{1, 3, 3, 5}}
+	want := &requests{ByKind: map[string]int{"update secrets": 7}, Watches: 2, Refused: 1}
+	if diff := cmp.Diff(want, without.allTurns()); diff != "" {
+		t.Errorf("the turns add up wrongly (-want +got)\n%s", diff)
+	}
+	found := &distribution{Levels: []level{without, with, {Consumers: 9, Seconds: []float64{90}}}}
+	if p50, p99 := found.refusal(0.50), found.refusal(0.99); p50 != 1.5 || p99 != 0.5 {
+		t.Errorf("with one that refuses p50 x %.2f and p99 x %.2f, want 1.5 and 0.5", p50, p99)
+	}
+	if ratio := (&distribution{Levels: []level{without}}).refusal(0.50); ratio != 0 {
+		t.Errorf("%.2f was never measured", ratio)
+	}
+}
+
 func TestLifeFor(t *testing.T) {
 	for why, test := range map[string]struct {
 		credentials, rate int

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"time"
@@ -47,7 +45,7 @@ func measureDistribution(ctx context.Context, options options) (_ *distribution,
 		}
 	}
 	for i := range found.Levels {
-		found.Levels[i].requests = &found.Levels[i].window.requests
+		found.Levels[i].requests = found.Levels[i].allTurns()
 	}
 	return found, nil
 }
@@ -106,7 +104,7 @@ func (b *bench) createShared(ctx context.Context) error {
 	return b.admin.Create(ctx, cred)
 }
 
-// measureLevels grows the number of consumers; in between, one namespace refuses every write.
+// measureLevels grows the number of consumers; at the first, one namespace refuses every write now and then.
 func (b *bench) measureLevels(ctx context.Context, found *distribution) (err error) {
 	few := min(fewConsumers, b.options.consumers)
 	if found.Memory.Without, err = b.settledMemory(ctx); err != nil {
@@ -115,30 +113,20 @@ func (b *bench) measureLevels(ctx context.Context, found *distribution) (err err
 	if err := b.addConsumers(ctx, 0, few); err != nil {
 		return err
 	}
-	if err := b.measureLevel(ctx, found, level{Consumers: few, Rotations: b.pace.distributions}); err != nil {
-		return err
-	}
-	if err := b.kubectl(ctx, "label namespace "+consumerNamespace(0)+" refuses=tokens"); err != nil {
-		return err
-	}
-	if err := b.refuse(ctx); err != nil {
-		return err
-	}
-	if err := b.measureLevel(ctx, found, level{Consumers: few, Refusing: 1, Rotations: b.pace.distributions}); err != nil {
+	if err := b.measureRefusal(ctx, found, few); err != nil {
 		return err
 	}
 	if b.options.consumers == few {
 		return nil
 	}
-	if err := b.kubectl(ctx, "label namespace "+consumerNamespace(0)+" refuses-"); err != nil {
-		return err
-	}
 	if err := b.addConsumers(ctx, few, b.options.consumers); err != nil {
 		return err
 	}
-	if err := b.measureLevel(ctx, found, level{Consumers: b.options.consumers, Rotations: b.pace.distributions / 4}); err != nil {
+	all := level{Consumers: b.options.consumers}
+	if err := b.measureTurn(ctx, &all, b.pace.distributions/4); err != nil {
 		return err
 	}
+	found.Levels = append(found.Levels, all)
 	found.Memory.With, err = b.settledMemory(ctx)
 	return err
 }
@@ -167,35 +155,9 @@ func (b *bench) addConsumers(ctx context.Context, from, to int) error {
 	})
 }
 
-// refusal denies the operator every Secret in namespaces with a label.
-const refusal = `{"apiVersion":"admissionregistration.k8s.io/v1","kind":"ValidatingAdmissionPolicy","metadata":{"name":"refusal"},"spec":{
-	"matchConstraints":{"namespaceSelector":{"matchLabels":{"refuses":"tokens"}},"resourceRules":[
-		{"apiGroups":[""],"apiVersions":["v1"],"resources":["secrets"],"operations":["CREATE","UPDATE"]}]},
-	"validations":[{"expression":"false"}]}}`
-
-const refusalBinding = `{"apiVersion":"admissionregistration.k8s.io/v1","kind":"ValidatingAdmissionPolicyBinding","metadata":{"name":"refusal"},
-	"spec":{"policyName":"refusal","validationActions":["Deny"]}}`
-
-// refuse installs the policy and waits until it is enforced.
-func (b *bench) refuse(ctx context.Context) error {
-	for name, manifest := range map[string]string{"refusal.json": refusal, "binding.json": refusalBinding} {
-		path := filepath.Join(b.cluster.Dir, name)
-		if err := os.WriteFile(path, []byte(manifest), 0o600); err != nil {
-			return err
-		}
-		if err := b.kubectl(ctx, "apply -f "+path); err != nil {
-			return err
-		}
-	}
-	probe := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: consumerNamespace(0), Name: "probe"}}
-	return b.until(ctx, "a namespace refuses", time.Minute, func() (bool, error) {
-		return b.admin.Create(ctx, probe.DeepCopy(), client.DryRunAll) != nil, nil
-	})
-}
-
-// measureLevel rotates so many times, one after another, and looks in the end who has the newest token.
-func (b *bench) measureLevel(ctx context.Context, found *distribution, at level) error {
-	b.say("distribution: %d rotations for %d consumers, %d of which refuse", at.Rotations, at.Consumers, at.Refusing)
+// measureTurn rotates so many times, one after another, and looks in the end who has the newest token.
+func (b *bench) measureTurn(ctx context.Context, at *level, rotations int) error {
+	b.say("distribution: %d rotations for %d consumers, %d of which refuse", rotations, at.Consumers, at.Refusing)
 	if err := b.untilStill(ctx); err != nil {
 		return err
 	}
@@ -203,26 +165,24 @@ func (b *bench) measureLevel(ctx context.Context, found *distribution, at level)
 	if err != nil {
 		return err
 	}
-	at.window = b.open(operatorName)
-	for range at.Rotations {
+	turn := b.open(operatorName)
+	for range rotations {
 		took, err := b.rotateShared(ctx)
 		if err != nil {
 			return err
 		}
 		at.Seconds = append(at.Seconds, took)
 	}
-	at.window.close()
+	turn.close()
 	slices.Sort(at.Seconds)
 	after, err := b.restful.Ledger(ctx)
 	if err != nil {
 		return err
 	}
-	at.Exchanges = after.Requests - before.Requests
-	if at.Behind, err = b.behind(ctx); err != nil {
-		return err
-	}
-	found.Levels = append(found.Levels, at)
-	return nil
+	behind, err := b.behind(ctx)
+	at.Rotations, at.Exchanges, at.windows = at.Rotations+rotations, at.Exchanges+after.Requests-before.Requests, append(at.windows, turn)
+	at.Behind = max(at.Behind, behind)
+	return err
 }
 
 const (

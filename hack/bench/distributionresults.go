@@ -26,7 +26,29 @@ type level struct {
 	Behind    int       `json:"secretsWithoutTheNewestToken"`
 	*requests `json:"requests"`
 
-	window *window
+	windows []*window
+}
+
+// allTurns are the requests of all turns together.
+func (l level) allTurns() *requests {
+	total := &requests{ByKind: map[string]int{}}
+	for _, turn := range l.windows {
+		total.Watches, total.Refused = total.Watches+turn.requests.Watches, total.Refused+turn.requests.Refused
+		for kind, count := range turn.requests.ByKind {
+			total.ByKind[kind] += count
+		}
+	}
+	return total
+}
+
+// refusal is how many times as long the others wait when one of the namespaces refuses; zero where that was not measured.
+func (d *distribution) refusal(q float64) float64 {
+	for i := 1; i < len(d.Levels); i++ {
+		if without, with := d.Levels[i-1], d.Levels[i]; with.Refusing > 0 && without.Refusing == 0 && with.Consumers == without.Consumers {
+			return with.quantile(q) / without.quantile(q)
+		}
+	}
+	return 0
 }
 
 // perConsumer is how much each consumer adds.
@@ -48,6 +70,10 @@ func (d *distribution) print(out io.Writer) {
 	}
 	fmt.Fprintln(out, "  p50, p99: from the reply to the last Secret; requests: to the Kubernetes API per rotation, statuses included;")
 	fmt.Fprintln(out, "  behind: Secrets of consumers that lack the newest token in the end")
+	if ratio := d.refusal(0.50); ratio > 0 {
+		fmt.Fprintf(out, "  with a namespace that refuses, against without, %d rotations of the one and the other in turn: p50 x %.2f, p99 x %.2f\n",
+			turnLength, ratio, d.refusal(0.99))
+	}
 	if d.Memory.With.Live > 0 {
 		fmt.Fprintf(out, "  memory per consumer: %.1f KiB resident, %.1f KiB of live heap\n",
 			d.perConsumer(func(m memory) int64 { return m.Resident })/1024, d.perConsumer(func(m memory) int64 { return m.Live })/1024)

@@ -17,7 +17,7 @@ var stories = map[string]story{
 	"beginning": {[]string{"docs/quickstart.md", "README.md", "docs/install.md"}, fromNothing},
 	"apis": {[]string{
 		"docs/guides/fluent-commerce.md", "docs/guides/commerce-layer.md", "docs/guides/nordea.md", "docs/guides/oauth2.md", "docs/providers.md",
-		"docs/distribution.md",
+		"docs/distribution.md", "docs/runbooks/FluentTokenNotReady.md",
 	}, eachAPI},
 	"plugin":    {[]string{"docs/kubectl-fluent.md"}, thePlugin},
 	"operating": {[]string{"docs/operating.md", "docs/dashboards.md", "docs/runbooks/README.md"}, theOperator},
@@ -93,6 +93,13 @@ func eachAPI(s *stage) {
 		s.sh("kubectl apply -f config/samples/distribution.yaml && kubectl -n web wait --for=condition=Ready ftok/catalogue --timeout=60s")
 		page := s.read("docs/distribution.md")
 		s.tells(page.to("kubectl -n web get ftok"), "catalogue", "True")
+		page.rest()
+		s.sh(`kubectl -n shop patch fcred catalogue --type=merge -p '{"spec":{"allowedNamespaces":{"names":["other"]}}}'`)
+		s.sh("kubectl -n web wait --for=condition=Ready=false ftok/catalogue --timeout=60s")
+		page = s.read("docs/runbooks/FluentTokenNotReady.md", "NAMESPACE", "web", "NAME", "catalogue", "OWNER", "shop", "CREDENTIAL", "catalogue")
+		s.tells(page.to("kubectl -n NAMESPACE get ftok"), "NotAllowed", "shop")
+		s.tells(page.to("kubectl -n NAMESPACE describe"), "NotAllowed")
+		s.tells(page.to("kubectl -n OWNER get fcred"), "other")
 		page.rest()
 	})
 	s.part("commerce layer", func(s *stage) {

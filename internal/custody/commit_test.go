@@ -227,6 +227,39 @@ func TestCommit(t *testing.T) {
 	}
 }
 
+// TestALateReplyIsTold: whoever gave its claim up waits for nothing, and has to look again.
+func TestALateReplyIsTold(t *testing.T) {
+	tests := map[string]struct {
+		why       string
+		meanwhile func(*api)
+		want      bool
+	}{
+		"at once":             {"the process that stored it knows", func(*api) {}, false},
+		"touched by somebody": {"the claim is still waited for", touched, false},
+		"settled as lost":     {"another process has said that the reply is lost", settledAsLost, true},
+		"another login under way, whose process is gone": {"another process waits for that one", loggingInAnew, true},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				a := newAPI(t)
+				claim, from := refreshing(1), a.born(first)
+				claimed := a.put(from, from.Claimed(claim, ""))
+				test.meanwhile(a)
+				got, err := a.store().Commit(t.Context(), owner, claimed, patiently(a, claim), func(error) {})
+				if err != nil {
+					t.Fatal(err)
+				}
+				told := ""
+				if test.want {
+					told = claim.ID
+				}
+				mustBe(t, test.why, told, got.secret.Annotations[v1alpha1.LateReplyAnnotation])
+			})
+		})
+	}
+}
+
 // TestNothingIsWrittenForAnOwnerThatIsNoMore: a cache that is behind shows a FluentCredential whose name another one has by now, with
 // a state of its own.
 func TestNothingIsWrittenForAnOwnerThatIsNoMore(t *testing.T) {

@@ -33,6 +33,11 @@ func Names(credential string) [2]string {
 	return [2]string{stem + suffix, stem + alternateSuffix}
 }
 
+// IsReserved tells whether the state Secret of some FluentCredential may have that name, be it one that is still to come.
+func IsReserved(name string) bool {
+	return strings.HasSuffix(name, suffix) || strings.HasSuffix(name, alternateSuffix)
+}
+
 func otherName(credential, name string) string {
 	names := Names(credential)
 	if name == names[0] {

@@ -12,6 +12,21 @@ import (
 	"github.com/fluent-credential/operator/api/v1alpha1"
 )
 
+func TestEveryStatesNameIsReserved(t *testing.T) {
+	for _, credential := range []string{"orders", strings.Repeat("a", maxName), "a.b"} {
+		for _, name := range Names(credential) {
+			if !IsReserved(name) {
+				t.Errorf("%s can be the name of a state, and somebody else may take it", name)
+			}
+		}
+	}
+	for _, name := range []string{"orders-token", "fluent-state", "orders-fluent-state-3", "orders-fluent-state-2-token"} {
+		if IsReserved(name) {
+			t.Errorf("%s is no state's name", name)
+		}
+	}
+}
+
 func TestNames(t *testing.T) {
 	credentials := map[string]string{
 		"short":                        "orders",

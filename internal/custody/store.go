@@ -133,6 +133,9 @@ func (s *Store) Put(ctx context.Context, owner Owner, from *Record, next State) 
 	}
 	secret.Data, secret.ManagedFields = data, nil // of an update without them, the API server keeps those that are there
 	dress(secret, owner)
+	if next.isLate(from.State) {
+		secret.Annotations[v1alpha1.LateReplyAnnotation] = next.LastClaim
+	}
 	if err := s.Writer.Update(ctx, secret); err != nil {
 		return nil, writeError(err)
 	}

@@ -171,6 +171,12 @@ func (s State) Outran(claim Claim, refresh token.Secret) bool {
 
 func (s State) lost(claim Claim) bool { return slices.Contains(s.Lost, claim.ID) }
 
+// isLate tells whether the state has the result of a claim that the former one did not wait for any more. Whoever gave it up is told by
+// an annotation: it may be another process, and wait for nothing.
+func (s State) isLate(former State) bool {
+	return former.Claim == nil && s.LastClaim != former.LastClaim
+}
+
 // Settled is the state after a claim whose process is gone: its reply is lost, and no result of it was stored.
 func (s State) Settled(claim Claim, failure Failure, sent token.Secret) State {
 	last := s.LastClaim

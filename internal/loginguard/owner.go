@@ -20,7 +20,7 @@ type Use struct {
 	Scope  string `json:"scope,omitempty"`
 	Owner  Owner  `json:"owner"`
 	Spent  bool   `json:"spent,omitempty"` // it is a seed, and was sent
-	Claim  string `json:"claim,omitempty"` // of a seed: the exchange that took it last
+	Claim  string `json:"claim,omitempty"` // of a seed: the exchange that took it; none where several did
 }
 
 // Claimed is the state in which the owner uses the login, unless another one has it. The first to log in keeps it for as long as it
@@ -32,7 +32,9 @@ func (s State) Claimed(use Use, left func(Owner) bool) (State, *Refusal) {
 	case at < 0:
 		s.Uses = append(s.Uses, use)
 	case s.Uses[at].Owner.UID == use.Owner.UID:
-		s.Uses[at].Claim = use.Claim
+		if s.Uses[at].Claim != use.Claim {
+			s.Uses[at].Claim = "" // what became of the former exchange was never written down: it may have sent the seed
+		}
 	case !left(s.Uses[at].Owner):
 		return s, &Refusal{Why: InUse, By: s.Uses[at].Owner}
 	default:
@@ -41,8 +43,8 @@ func (s State) Claimed(use Use, left func(Owner) bool) (State, *Refusal) {
 	return s, nil
 }
 
-// Unclaimed is the state in which the owner uses the login no more. A seed stays taken that was sent before, or that another exchange
-// of the same owner has taken since.
+// Unclaimed is the state in which the owner uses the login no more. A seed stays taken that was sent before, or that more than one
+// exchange of the same owner has taken: one of them knows of itself only that it did not send it.
 func (s State) Unclaimed(use Use) State {
 	s.Uses = slices.DeleteFunc(slices.Clone(s.Uses), func(u Use) bool { return u.is(use) && !u.Spent && u.Claim == use.Claim })
 	return s

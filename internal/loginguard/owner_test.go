@@ -48,15 +48,24 @@ func TestUnclaimedIsFreeForOthers(t *testing.T) {
 	}
 }
 
-func TestSeedThatAnotherExchangeTookIsNotGivenBack(t *testing.T) {
+func TestSeedThatTwoExchangesTookIsNotGivenBack(t *testing.T) {
 	use := func(claim string) Use { return Use{Client: "client", Owner: Owner{UID: "1"}, Claim: claim} }
-	state, _ := State{}.Claimed(use("first"), nil)
-	state, _ = state.Claimed(use("second"), nil)
-	if len(state.Unclaimed(use("first")).Uses) != 1 {
-		t.Error("an exchange that was held up gave away what the next one is about to spend")
+	once, _ := State{}.Claimed(use("first"), nil)
+	again, _ := once.Claimed(use("first"), nil)
+	if len(again.Unclaimed(use("first")).Uses) != 0 {
+		t.Error("the only exchange that took it cannot give it back")
 	}
-	if len(state.Unclaimed(use("second")).Uses) != 0 {
-		t.Error("who took it last cannot give it back")
+	twice, _ := once.Claimed(use("second"), nil)
+	for name, why := range map[string]string{
+		"first":  "an exchange that was held up gave away what the next one is about to spend",
+		"second": "an exchange that did not send it gave away what the one before may have sent: the end of that was never written down",
+	} {
+		if len(twice.Unclaimed(use(name)).Uses) != 1 {
+			t.Error(why)
+		}
+	}
+	if _, refusal := twice.Claimed(use("third"), nil); refusal != nil {
+		t.Errorf("its owner is refused what it has: %+v", refusal)
 	}
 }
 

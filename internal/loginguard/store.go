@@ -94,6 +94,19 @@ func (g *Guard) Take(ctx context.Context, login Login) (*Refusal, error) {
 	return refusal, err
 }
 
+// Retake asks for a seed that the owner took before and may have sent: in a state out of a backup it may be another's by now. What a
+// guard that cannot be read knew is lost, and with it a reason to refuse.
+func (g *Guard) Retake(ctx context.Context, login Login) (*Refusal, error) {
+	owner, err := g.OwnerOf(ctx, login)
+	switch {
+	case errors.Is(err, errUnreadable):
+		return nil, nil
+	case err != nil, owner == nil, owner.UID == login.Use.Owner.UID, g.HasLeft(ctx, *owner, login):
+		return nil, err
+	}
+	return &Refusal{Why: InUse, By: *owner}, nil
+}
+
 // Spend records that a seed was sent.
 func (g *Guard) Spend(ctx context.Context, login Login) error {
 	return g.change(ctx, login, time.Time{}, func(state State) (State, error) { return state.Spending(login.Use), nil })

@@ -86,13 +86,16 @@ func (o Owner) Label() string { return marks[o.Kind].label }
 // Annotation is the annotation of the owner's Secrets; its value is the owner's name.
 func (o Owner) Annotation() string { return marks[o.Kind].annotation }
 
-// metadata adds what every workload Secret carries to what the user wants; ours wins.
+// metadata adds what every workload Secret carries to what the user wants. Ours wins, and what is called like ours is ours alone: by
+// those keys the operator knows its Secrets.
 func (w Workload) metadata() (labels, annotations map[string]string) {
 	labels, annotations = map[string]string{}, map[string]string{}
 	maps.Copy(labels, w.Labels)
+	maps.DeleteFunc(labels, isKept)
 	labels[v1alpha1.ManagedByLabel] = v1alpha1.OperatorName
 	labels[w.Owner.Label()] = string(w.Owner.UID)
 	maps.Copy(annotations, w.Annotations)
+	maps.DeleteFunc(annotations, isKept)
 	annotations[w.Owner.Annotation()] = w.Owner.Name
 	if w.Source != "" {
 		annotations[v1alpha1.SourceAnnotation] = string(w.Source)
@@ -100,6 +103,8 @@ func (w Workload) metadata() (labels, annotations map[string]string) {
 	annotations[v1alpha1.SerialAnnotation] = strconv.FormatInt(w.Serial, 10)
 	return labels, annotations
 }
+
+func isKept(key, _ string) bool { return strings.HasPrefix(key, v1alpha1.GroupVersion.Group+"/") }
 
 // Secret is the whole object; with a resourceVersion it replaces exactly that version.
 func (w Workload) Secret(resourceVersion string) *corev1.Secret {

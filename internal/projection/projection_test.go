@@ -86,6 +86,27 @@ func TestOursWinsOverTheUsers(t *testing.T) {
 	}
 }
 
+func TestWhatIsCalledLikeOursIsOursAlone(t *testing.T) {
+	w := orders()
+	w.Labels = map[string]string{"auth.fluent-credential.dev/token-uid": "1c6d", "auth.fluent-credential.dev": "theirs"}
+	w.Annotations = map[string]string{"auth.fluent-credential.dev/token": "orders", "auth.fluent-credential.dev/source-uid": "2d7e", "note": "theirs"}
+	secret := w.Secret("")
+	wanted := map[string]string{
+		"app.kubernetes.io/managed-by": "fluent-credential-operator", "auth.fluent-credential.dev/credential-uid": "0b5c",
+		"auth.fluent-credential.dev": "theirs",
+	}
+	if diff := cmp.Diff(wanted, secret.Labels); diff != "" {
+		t.Errorf("by its labels it is another's (-want +got)\n%s", diff)
+	}
+	wanted = map[string]string{"auth.fluent-credential.dev/credential": "orders", "auth.fluent-credential.dev/serial": "17", "note": "theirs"}
+	if diff := cmp.Diff(wanted, secret.Annotations); diff != "" {
+		t.Errorf("by its annotations it is another's (-want +got)\n%s", diff)
+	}
+	if !w.Matches(secret) {
+		t.Error("what was written is not what is wanted: it would be written again and again")
+	}
+}
+
 func TestMatches(t *testing.T) {
 	cases := map[string]struct {
 		change func(*corev1.Secret)

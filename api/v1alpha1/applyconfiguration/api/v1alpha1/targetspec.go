@@ -19,9 +19,9 @@ type TargetSpecApplyConfiguration struct {
 	Name *string `json:"name,omitempty"`
 	// type of the workload Secret. It cannot change once the Secret exists (Kubernetes forbids it).
 	Type *string `json:"type,omitempty"`
-	// labels to put on the workload Secret.
+	// labels to put on the workload Secret, but those that begin with auth.fluent-credential.dev/: they are the operator's own.
 	Labels map[string]string `json:"labels,omitempty"`
-	// annotations to put on the workload Secret.
+	// annotations to put on the workload Secret, but those that begin with auth.fluent-credential.dev/: they are the operator's own.
 	Annotations map[string]string `json:"annotations,omitempty"`
 	// data maps a key of the workload Secret to a Go template and replaces the default keys. Values: .AccessToken .TokenType
 	// .Authorization .ExpiresAt .Scope .Account .RetailerID .Roles .Extra; functions: b64enc, toJson.
