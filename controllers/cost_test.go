@@ -2,13 +2,16 @@ package controllers
 
 import (
 	"context"
+	"slices"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/fluent-credential/operator/api/v1alpha1"
 	"github.com/fluent-credential/operator/hack/authsim"
 )
 
@@ -93,5 +96,28 @@ func TestCostOfARotation(t *testing.T) {
 	}
 }
 
-// mostAllocations is half as many again as there were when this was written.
-const mostAllocations = 9000
+// mostAllocations is half as many again as there were when they were counted here: 3,400.
+const mostAllocations = 5100
+
+// TestLoginGuardsCostTheCacheNothing: there are as many as logins, and they are read live.
+func TestLoginGuardsCostTheCacheNothing(t *testing.T) {
+	d := newGuarded(t, nil, true)
+	d.settle()
+	guard := d.guardSecret()
+	if guard.Type != v1alpha1.GuardSecretType {
+		t.Errorf("a login guard is of the type %s", guard.Type)
+	}
+	var cached []string
+	eventually(t, "the cache has the workload Secret, which came after the guard", func() (bool, any) {
+		list := &metav1.PartialObjectMetadataList{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "SecretList"}}
+		err := d.Client.List(t.Context(), list, client.InNamespace(d.cred.Namespace))
+		cached = nil
+		for i := range list.Items {
+			cached = append(cached, list.Items[i].Name)
+		}
+		return err == nil && slices.Contains(cached, d.cred.TargetName()), cached
+	})
+	if slices.Contains(cached, guard.Name) {
+		t.Errorf("the cache has the login guard: %v", cached)
+	}
+}

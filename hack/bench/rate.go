@@ -80,15 +80,15 @@ func secondLife(count int) time.Duration { return lifeFor(count, 50) }
 
 // operatorTurn measures the operator while more is due than it can do, and all was looked at before: the first look after a start costs
 // reads of the login and of the workload Secret, which are a start's and not a rotation's. Before the first token comes due again it is
-// held up, until most of them are.
+// held up, until there are thousands.
 func (b *bench) operatorTurn(ctx context.Context, began time.Time, served overdue) (turn, error) {
 	life := secondLife(served.Credentials)
 	if err := b.pass(ctx, time.Until(began.Add(life*44/100))); err != nil {
 		return turn{}, err
 	}
-	b.say("the operator is held up until most are due again")
+	b.say("the operator is held up until many are due again")
 	b.operator.Signal(syscall.SIGSTOP)
-	err := b.pass(ctx, life*6/100+time.Duration(0.9*served.Seconds*float64(time.Second)))
+	err := b.pass(ctx, life*6/100+min(time.Duration(0.9*served.Seconds*float64(time.Second)), 2*b.pace.round))
 	b.operator.Signal(syscall.SIGCONT)
 	if err != nil {
 		return turn{}, err
