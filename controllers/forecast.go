@@ -101,7 +101,7 @@ func (r *Reconciler) isUnchanged(ctx context.Context, cred *v1alpha1.FluentCrede
 }
 
 func held(wait time.Duration) ctrl.Result {
-	return ctrl.Result{RequeueAfter: wait, Priority: ptr.To(routine)}
+	return ctrl.Result{RequeueAfter: wait, Priority: ptr.To(inLine)}
 }
 
 // lineUp puts all that are due into the lines of their hosts before the first of them has its turn: after a long stop thousands are,

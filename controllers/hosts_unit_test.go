@@ -219,3 +219,28 @@ func TestUnitHostsThatNobodyAsksAreForgotten(t *testing.T) {
 		}
 	}
 }
+
+// TestUnitFarBehindIsAGuess: who has thousands before it is told about how long they take, without their being counted one by one.
+func TestUnitFarBehindIsAGuess(t *testing.T) {
+	hosts, count := NewHosts(0).Bound(4), 5000
+	hosts.Take("host", lives("first", time.Hour), start)
+	hosts.Land("host", types.NamespacedName{Name: "first"}, answered, start)
+	for i := range 3 {
+		hosts.Take("host", lives(fmt.Sprint("flies-", i), time.Hour), start)
+	}
+	at := func(place int) waiter {
+		return lives(fmt.Sprintf("%04d", place), time.Hour+time.Duration(place)*time.Second)
+	}
+	for place := range count {
+		hosts.waitsAt("host", at(place), start)
+	}
+	for place, want := range map[int]time.Duration{
+		0: glance, 100: glance, nearby - 1: 511 * swiftness, nearby + 1: 513 * swiftness, 2500: 2500 * swiftness, 4000: 4000 * swiftness,
+		count - 1: farthest * swiftness,
+	} {
+		told := hosts.FreeAt("host", at(place), start).Sub(start)
+		if told < want*9/10 || told > want*11/10 {
+			t.Errorf("place %d is told to come after %s, want about %s", place, told, want)
+		}
+	}
+}

@@ -39,7 +39,7 @@ func (r *Reconciler) report(ctx context.Context, seen *observation, done plan.St
 	seen.expect(next, !isBrief)
 	r.Metrics.Observe(client.ObjectKeyFromObject(seen.cred), measured(seen, status))
 	if isBrief {
-		return ctrl.Result{RequeueAfter: min(untilNext(next, seen.now), waits), Priority: ptr.To(routine)}, nil
+		return ctrl.Result{RequeueAfter: min(untilNext(next, seen.now), waits), Priority: ptr.To(inLine)}, nil
 	}
 	if err := r.apply(ctx, seen, status); err != nil {
 		return ctrl.Result{}, err
@@ -53,6 +53,10 @@ func (r *Reconciler) report(ctx context.Context, seen *observation, done plan.St
 // routine is the priority of what comes due by itself: that of the initial list, so that after a start neither starves the other.
 // What a person changes comes before both.
 const routine = handler.LowPriority
+
+// inLine is that of who waits for a turn: it comes when it said, and seldom reads anything. Behind ten thousand that were not looked at
+// since the start it would be late, and its turn would pass to others.
+const inLine = routine + 1
 
 // reportTimeout bounds the status of an exchange that was finished after SIGTERM.
 const reportTimeout = 10 * time.Second

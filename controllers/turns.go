@@ -121,14 +121,20 @@ func (t *turns) ahead(who waiter, now time.Time) int {
 // farthest is how far somebody looks ahead: who is farther behind knows well enough.
 const farthest = 4096
 
+// nearby is how far somebody looks ahead where no rate tells when its turn comes: who is farther behind is called when it does.
+const nearby = 512
+
 // count is how many wait in a lane, in time, so many at most; in the waiter's own only those before it.
 func (t *turns) count(of lane, mine place, most int, now time.Time) int {
-	found := 0
+	found, sight, last := 0, most, place{}
+	if t.interval == 0 {
+		sight = min(most, nearby)
+	}
 	look := func(other place) bool {
-		if other.key != mine.key && !other.isLate(now) && found < most {
-			found++
+		if other.key != mine.key && !other.isLate(now) && found < sight {
+			found, last = found+1, other
 		}
-		return found < most
+		return found < sight
 	}
 	switch {
 	case most == 0, t.lanes[of] == nil:
@@ -137,7 +143,22 @@ func (t *turns) count(of lane, mine place, most int, now time.Time) int {
 	default:
 		t.lanes[of].Ascend(look)
 	}
-	return found
+	if found < sight || sight == most {
+		return found
+	}
+	return min(t.guess(of, last, mine, found), most)
+}
+
+// guess is how many are likely to come before somebody who is farther behind than the last that was looked at: as if the deadlines that
+// follow were evenly spread.
+func (t *turns) guess(of lane, last, mine place, found int) int {
+	final, _ := t.lanes[of].Max()
+	all, before := final.deadline.Sub(last.deadline), mine.deadline.Sub(last.deadline)
+	rest := float64(t.lanes[of].Len() - found)
+	if of != mine.lane || before >= all {
+		return found + int(rest)
+	}
+	return found + int(rest*before.Seconds()/all.Seconds())
 }
 
 // distance is how many lanes come before this one, from the one that had the last turn.

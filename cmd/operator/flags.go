@@ -116,6 +116,7 @@ func (f *flags) managerOptions() ctrl.Options {
 	return ctrl.Options{
 		Scheme:                        scheme,
 		Cache:                         controllers.CacheOptions(f.namespaces),
+		MapperProvider:                newMapper,
 		Metrics:                       metrics,
 		HealthProbeBindAddress:        f.probeAddress,
 		PprofBindAddress:              f.pprofAddress,
