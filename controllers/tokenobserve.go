@@ -179,7 +179,7 @@ func (o *tokenObservation) render() {
 	}
 	o.obstacle = obstacle{}
 	switch {
-	case v1alpha1.IsStateName(o.token.TargetName()):
+	case projection.IsStateName(o.token.TargetName()):
 		o.obstacle = obstacle{v1alpha1.ReasonTargetConflict, targetIsState}
 	case err != nil:
 		o.obstacle = obstacle{v1alpha1.ReasonTemplateInvalid, err.Error()}

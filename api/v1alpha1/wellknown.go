@@ -1,7 +1,5 @@
 package v1alpha1
 
-import "strings"
-
 // Every label, annotation, finalizer and type that the world may depend on.
 const (
 	// ManagedByLabel is on every object the operator writes; its value is OperatorName.
@@ -77,8 +75,3 @@ const (
 	StateSuffix          = "-fluent-state"
 	AlternateStateSuffix = "-fluent-state-2"
 )
-
-// IsStateName tells whether the state Secret of some FluentCredential may have that name, be it of one that is still to come.
-func IsStateName(name string) bool {
-	return strings.HasSuffix(name, StateSuffix) || strings.HasSuffix(name, AlternateStateSuffix)
-}

@@ -91,7 +91,7 @@ func (i *tokenInspection) checkTarget(ctx context.Context) {
 	name, found := i.token.TargetName(), secretMetadata()
 	err := i.cluster.Get(ctx, key{Namespace: i.token.Namespace, Name: name}, found)
 	switch {
-	case v1alpha1.IsStateName(name):
+	case projection.IsStateName(name):
 		i.fail("Choose another spec.target.name.", "%s is a name that is kept for the operator's state Secrets", name)
 	case apierrors.IsNotFound(err):
 		i.ok("Secret %s will be made", name)

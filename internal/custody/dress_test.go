@@ -10,18 +10,19 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/fluent-credential/operator/api/v1alpha1"
+	"github.com/fluent-credential/operator/internal/projection"
 )
 
 func TestEveryStatesNameIsReserved(t *testing.T) {
 	for _, credential := range []string{"orders", strings.Repeat("a", maxName), "a.b"} {
 		for _, name := range Names(credential) {
-			if !v1alpha1.IsStateName(name) {
+			if !projection.IsStateName(name) {
 				t.Errorf("%s can be the name of a state, and somebody else may take it", name)
 			}
 		}
 	}
 	for _, name := range []string{"orders-token", "fluent-state", "orders-fluent-state-3", "orders-fluent-state-2-token"} {
-		if v1alpha1.IsStateName(name) {
+		if projection.IsStateName(name) {
 			t.Errorf("%s is no state's name", name)
 		}
 	}
