@@ -112,17 +112,16 @@ func resting(int) span {
 	return span{obtained: now, refresh: now.Add(24 * time.Hour), expires: now.Add(48 * time.Hour)}
 }
 
-// silence is how long the audit log has to be still for the operator to count as done. Between filling its caches and the first pass
-// it asks for nothing while it queues what it found.
-func silence(credentials int) time.Duration {
-	return 4*time.Second + time.Duration(credentials)*time.Millisecond
-}
+// silence is how long the audit log has to be still before the operator is asked whether it is done.
+const silence = 4 * time.Second
 
-// untilSilent waits until the API server hears no more of the operator, and returns when it last did. It asks the operator nothing,
-// so it costs it nothing.
-func (b *bench) untilSilent(ctx context.Context, credentials int) (time.Time, error) {
+// untilSilent waits until the API server hears no more of the operator and so many credentials are ready, and returns when it was heard
+// last. Between filling its caches and the first pass it asks for nothing while it queues what it found. It is asked itself only when it is
+// silent: to answer is work for it.
+func (b *bench) untilSilent(ctx context.Context, ready int) (time.Time, error) {
 	var size int64
 	last := time.Now()
+	asked := last
 	err := b.until(ctx, "the operator is silent", time.Hour, func() (bool, error) {
 		file, err := os.Stat(filepath.Join(b.cluster.Dir, auditLogFile))
 		if err != nil {
@@ -131,7 +130,12 @@ func (b *bench) untilSilent(ctx context.Context, credentials int) (time.Time, er
 		if file.Size() != size {
 			size, last = file.Size(), time.Now()
 		}
-		return time.Since(last) > silence(credentials), nil
+		if time.Since(last) <= silence || time.Since(asked) <= silence {
+			return false, nil
+		}
+		asked = time.Now()
+		seen, err := b.scrape(ctx)
+		return int(seen.sum("fluent_credential_ready")) == ready, err
 	})
 	return last, err
 }

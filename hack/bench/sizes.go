@@ -102,7 +102,7 @@ func (b *bench) measureSize(ctx context.Context, server *localcluster.Authsim, c
 	if err := b.startOperator(ctx); err != nil {
 		return nil, err
 	}
-	last, err := b.untilSilent(ctx, count)
+	last, err := b.untilSilent(ctx, count+1)
 	if err != nil {
 		return nil, err
 	}
@@ -131,7 +131,7 @@ func (b *bench) measureSizeAgain(ctx context.Context, server *localcluster.Auths
 		return err
 	}
 	measured.Synced = time.Since(restart.from).Seconds()
-	last, err := b.untilSilent(ctx, measured.Credentials)
+	last, err := b.untilSilent(ctx, measured.Credentials+1)
 	if err != nil {
 		return err
 	}
