@@ -29,6 +29,21 @@ func newGuarded(t *testing.T, change func(*authsim.Config), right bool) *driven 
 	return d
 }
 
+// newSeeded is guarded, and has a seed and no password.
+func newSeeded(t *testing.T) (*driven, token.Secret) {
+	t.Helper()
+	d := newDrivenWith(t, nil, func(login *corev1.Secret) {
+		delete(login.StringData, "username")
+		delete(login.StringData, "password")
+	}, nil)
+	d.Guard = &loginguard.Guard{Reader: live, Writer: live, Namespace: d.cred.Namespace, Salt: custody.NewID, HasLeft: d.hasLeft}
+	seed := token.NewSecret(d.server.Seed(user, clientID))
+	edit(t, secret(t, d.cred.Namespace, "orders-login"), func(login *corev1.Secret) {
+		login.Data["refresh_token"] = []byte(seed.Reveal())
+	})
+	return d, seed
+}
+
 // mostRefusedWithin is the most refused logins that the server counted in any window.
 func mostRefusedWithin(ledger authsim.Ledger, window time.Duration) int {
 	var refused []time.Time
@@ -167,16 +182,7 @@ func TestSharedLoginIsFreeWhenItsOwnerWasGivenAnother(t *testing.T) {
 
 func TestSeedGivenToTwoIsSpentByOne(t *testing.T) {
 	t.Parallel()
-	var seed string
-	d := newDrivenWith(t, nil, func(login *corev1.Secret) {
-		delete(login.StringData, "username")
-		delete(login.StringData, "password")
-	}, nil)
-	d.Guard = &loginguard.Guard{Reader: live, Writer: live, Namespace: d.cred.Namespace, Salt: custody.NewID, HasLeft: d.hasLeft}
-	seed = d.server.Seed(user, clientID)
-	edit(t, secret(t, d.cred.Namespace, "orders-login"), func(login *corev1.Secret) {
-		login.Data["refresh_token"] = []byte(seed)
-	})
+	d, _ := newSeeded(t)
 	d.settle()
 	second := credential(d.cred.Namespace, "second", d.server)
 	create(t, second)
@@ -202,15 +208,7 @@ func TestSeedGivenToTwoIsSpentByOne(t *testing.T) {
 // TestRestoredStatePresentsNoSeedOfAnother: a backup shows a seed as sent, with no reply, that was given back and taken by another since.
 func TestRestoredStatePresentsNoSeedOfAnother(t *testing.T) {
 	t.Parallel()
-	d := newDrivenWith(t, nil, func(login *corev1.Secret) {
-		delete(login.StringData, "username")
-		delete(login.StringData, "password")
-	}, nil)
-	d.Guard = &loginguard.Guard{Reader: live, Writer: live, Namespace: d.cred.Namespace, Salt: custody.NewID, HasLeft: d.hasLeft}
-	seed := token.NewSecret(d.server.Seed(user, clientID))
-	edit(t, secret(t, d.cred.Namespace, "orders-login"), func(login *corev1.Secret) {
-		login.Data["refresh_token"] = []byte(seed.Reveal())
-	})
+	d, seed := newSeeded(t)
 	d.settle()
 	second := credential(d.cred.Namespace, "second", d.server)
 	second.Spec.Refresh.OnLostReply = v1alpha1.LostReplyRetry
