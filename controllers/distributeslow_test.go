@@ -199,7 +199,6 @@ func TestStatusOfAConsumerWaitsForTheSecretsOfOthers(t *testing.T) {
 	a := newApart(t)
 	serial := a.renew(t)
 	cred := reread(t, a.cred)
-	a.untilSeen(t, cred)
 	record, err := a.Custody.Open(t.Context(), custody.Owner{Namespace: cred.Namespace, Name: cred.Name, UID: cred.UID})
 	if err != nil {
 		t.Fatal(err)
