@@ -1,6 +1,7 @@
 package alerting
 
 import (
+	"maps"
 	"net/http"
 	"net/url"
 	"os"
@@ -33,7 +34,8 @@ func TestAlertsFireAndResolve(t *testing.T) {
 	s.apply("lost", "one", password, fluent(lossy))
 	s.apply("paused", "one", password, fluent(lasting))
 	dead := v1alpha1.ProviderSpec{OAuth2: &v1alpha1.OAuth2Provider{TokenURL: v1alpha1.TokenURL(dying.URL + "/oauth/token")}}
-	for name, user := range map[string]string{"carts": "one", "parcels": "two", "refunds": "three"} {
+	doomed := map[string]string{"carts": "one", "parcels": "two", "refunds": "three"}
+	for name, user := range doomed {
 		s.apply(name, user, password, dead)
 	}
 	s.apply("gone", "five", password, fluent(healthy))
@@ -53,6 +55,7 @@ func TestAlertsFireAndResolve(t *testing.T) {
 	s.apply("locked", "one", password, fluent(locking))
 	s.kubectl("create", "secret", "generic", "foreign-token", "--from-literal=made-by=somebody-else")
 	s.apply("foreign", "four", password, fluent(healthy))
+	s.awaitRest(slices.Collect(maps.Keys(doomed))...)
 	if err := dying.Stop(); err != nil {
 		t.Fatal(err)
 	}

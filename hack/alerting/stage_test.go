@@ -148,7 +148,7 @@ scrape_configs:
 
 var ranges = regexp.MustCompile(`\[\d+[mh]\]`)
 
-// hastened are the same rules for people in a hurry: none waits for more than a second, and what they look back at is less than a minute.
+// hastened are the same rules for people in a hurry: none waits for more than a second, and none looks back for more than a minute.
 func hastened(t *testing.T, rules ruleFile) ruleFile {
 	t.Helper()
 	const hour = "< 3600"
@@ -160,7 +160,7 @@ func hastened(t *testing.T, rules ruleFile) ruleFile {
 				alert.For = "1s"
 			}
 			found = found || strings.Contains(alert.Expr, hour)
-			alert.Expr = strings.ReplaceAll(ranges.ReplaceAllString(alert.Expr, "[40s]"), hour, "< 40")
+			alert.Expr = strings.ReplaceAll(ranges.ReplaceAllString(alert.Expr, "[40s]"), hour, "< 60")
 		}
 	}
 	if !found {
@@ -288,6 +288,24 @@ func (s *stage) mustBeWellTold() {
 			}
 		}
 	}
+}
+
+// awaitRest waits until nothing is about to be sent for these credentials: a server that stops then leaves no reply in doubt.
+func (s *stage) awaitRest(names ...string) {
+	s.t.Helper()
+	const margin = 3 * time.Second
+	s.await("no refresh is near", func() (bool, any) {
+		cred := &v1alpha1.FluentCredential{}
+		for _, name := range names {
+			if err := s.admin.Get(s.t.Context(), client.ObjectKey{Namespace: namespace, Name: name}, cred); err != nil {
+				return false, err
+			}
+			if next := cred.Status.NextRefreshTime; next == nil || time.Until(next.Time) < margin {
+				return false, name
+			}
+		}
+		return true, names
+	})
 }
 
 // awaitSilence waits until no alert fires.
