@@ -1,6 +1,7 @@
 package controllers
 
 import (
+	"slices"
 	"unique"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -83,6 +84,7 @@ func stripCredential(object any) (any, error) {
 		condition.Type, condition.Reason = same(condition.Type), same(condition.Reason)
 		condition.Status = metav1.ConditionStatus(same(string(condition.Status)))
 	}
+	status.History = slices.Clone(status.History) // the decoder leaves room for more
 	for i := range status.History {
 		told := &status.History[i]
 		told.Grant, told.Verdict, told.Reason = same(told.Grant), same(told.Verdict), same(told.Reason)

@@ -208,11 +208,13 @@ func publish(ctx context.Context, kubernetes client.Client, secret *corev1.Secre
 	return kubernetes.Update(ctx, secret)
 }
 
-// tell replaces the status: another serial, other times, all else as it was.
+// tell replaces the status: another serial, other times, one more exchange in the history, all else as it was.
 func (c *bareClient) tell(ctx context.Context, cred *bareCredential) error {
 	now := metav1.Now()
 	cred.status.Token.ObtainedTime, cred.status.Token.ExpirationTime = now, now
 	cred.status.NextRefreshTime = &metav1.Time{Time: now.Add(time.Second)}
+	history := append([]v1alpha1.ExchangeStatus{refreshedAt(now.Time)}, cred.status.History...)
+	cred.status.History = history[:min(len(history), historyLength)]
 	patch, err := json.Marshal([]map[string]any{{"op": "add", "path": "/status", "value": cred.status}})
 	if err != nil {
 		return err

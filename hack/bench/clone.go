@@ -20,6 +20,7 @@ import (
 	"github.com/fluent-credential/operator/api/v1alpha1"
 	"github.com/fluent-credential/operator/hack/localcluster"
 	"github.com/fluent-credential/operator/internal/custody"
+	"github.com/fluent-credential/operator/internal/token"
 )
 
 // mold is a credential that the operator has made ready, of which many more are cast: ten thousand logins, one after the other,
@@ -106,7 +107,28 @@ func (m *mold) castBody(ctx context.Context, b *bench, i int) (*v1alpha1.FluentC
 			return nil, err
 		}
 	}
-	return cred, nil
+	cred.Status.History = oldHistory()
+	return cred, b.admin.Status().Update(ctx, cred)
+}
+
+// historyLength is how many exchanges a status tells of after as many rotations.
+const historyLength = 10
+
+// oldHistory is that of a credential which has been at work for long: its status is as large as it gets on good days.
+func oldHistory() []v1alpha1.ExchangeStatus {
+	history := make([]v1alpha1.ExchangeStatus, historyLength)
+	for i := range history {
+		history[i] = refreshedAt(time.Now().Add(-time.Duration(i+2) * time.Hour))
+	}
+	return history
+}
+
+// refreshedAt tells of a refresh.
+func refreshedAt(when time.Time) v1alpha1.ExchangeStatus {
+	return v1alpha1.ExchangeStatus{
+		Time: metav1.NewTime(when), Grant: string(token.RefreshToken), Verdict: string(token.Granted), Serial: 1,
+		Duration: &metav1.Duration{Duration: 2 * time.Millisecond},
+	}
 }
 
 // castState makes the state, whose times run from then on.

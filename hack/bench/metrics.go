@@ -63,6 +63,17 @@ func (m metrics) sum(name string, labels ...string) float64 {
 	return total
 }
 
+// values are those of the samples of a name.
+func (m metrics) values(name string) []float64 {
+	var all []float64
+	for _, sample := range m {
+		if sample.name == name {
+			all = append(all, sample.value)
+		}
+	}
+	return all
+}
+
 func (s sample) has(labels []string) bool {
 	for _, label := range labels {
 		if !strings.Contains(s.labels, label) {

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"slices"
 	"syscall"
 	"time"
 )
@@ -61,11 +62,10 @@ func (b *bench) measureRate(ctx context.Context) (any, error) {
 // rateBetween is the operator's turn, between two of the bare client.
 func (b *bench) rateBetween(ctx context.Context, bare *bareClient, when deadlines) (_ any, err error) {
 	var figures rateFigures
-	began := time.Now()
 	if figures.Overdue, err = b.serveOverdue(ctx, b.pressing, when, 0); err != nil {
 		return nil, err
 	}
-	if err := b.operatorTurn(ctx, bare, began, &figures); err != nil {
+	if err := b.operatorTurn(ctx, bare, &figures); err != nil {
 		return nil, err
 	}
 	return &figures, errors.Join(b.bareTurn(ctx, bare, &figures), b.tallyAudit(ctx))
@@ -76,18 +76,26 @@ func (b *bench) rateBetween(ctx context.Context, bare *bareClient, when deadline
 func secondLife(count int) time.Duration { return lifeFor(count, 50) }
 
 // operatorTurn measures the operator while more is due than it can do, and all was looked at before: the first look after a start costs
-// reads of the login and of the workload Secret, which are a start's and not a rotation's. Before the first token comes due again it is
-// held up, until there are thousands. Meanwhile the bare client has its turn: what the machine does changes within minutes.
-func (b *bench) operatorTurn(ctx context.Context, bare *bareClient, began time.Time, figures *rateFigures) error {
-	life := secondLife(figures.Overdue.Credentials)
-	if err := b.pass(ctx, time.Until(began.Add(life*44/100))); err != nil {
+// reads of the login and of the workload Secret, which are a start's and not a rotation's. From the moment at which the first token
+// comes due again it is held up, until a quarter are. Meanwhile the bare client has its turn: what the machine does changes within
+// minutes.
+func (b *bench) operatorTurn(ctx context.Context, bare *bareClient, figures *rateFigures) error {
+	due, err := b.dueTimes(ctx)
+	if err != nil {
 		return err
 	}
-	b.say("the operator is held up until many are due again")
+	if err := b.pass(ctx, time.Until(due[0])); err != nil {
+		return err
+	}
+	many := due[len(due)/4]
+	b.say("the operator is held up for %.0f s, until many are due again", time.Until(many).Seconds())
 	b.operator.Signal(syscall.SIGSTOP)
-	err := b.pass(ctx, life*6/100+b.pace.round)
+	err = b.pass(ctx, time.Until(many)-bareWarmUp-b.pace.round)
 	if err == nil {
 		err = b.bareTurn(ctx, bare, figures)
+	}
+	if err == nil {
+		err = b.pass(ctx, time.Until(many))
 	}
 	b.operator.Signal(syscall.SIGCONT)
 	if err != nil {
@@ -107,6 +115,23 @@ func (b *bench) operatorTurn(ctx context.Context, bare *bareClient, began time.T
 	done, err := workIn(ctx, b.pressing, counted)
 	figures.Operator = turnOf(done)
 	return err
+}
+
+// dueTimes are when the operator will refresh, the earliest first.
+func (b *bench) dueTimes(ctx context.Context) ([]time.Time, error) {
+	seen, err := b.scrape(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var due []time.Time
+	for _, seconds := range seen.values("fluent_credential_token_next_refresh_timestamp_seconds") {
+		due = append(due, time.UnixMilli(int64(seconds*1000)))
+	}
+	if len(due) == 0 {
+		return nil, errors.New("the operator tells of no refresh to come")
+	}
+	slices.SortFunc(due, time.Time.Compare)
+	return due, nil
 }
 
 // countTurn is the window of a turn; it is shorter where so many were served before.
@@ -141,7 +166,9 @@ func (b *bench) bareOfMold(ctx context.Context, m *mold) (*bareClient, error) {
 	made := b.emptyBareClient(kubernetes, bareCredentials)
 	b.say("making the bare client's %d credentials", bareCredentials)
 	return made, each(ctx, bareCredentials, func(ctx context.Context, i int) error {
-		copied, err := b.copyObjects(ctx, kubernetes, keyOf(bare, i), m.cred.DeepCopy(), m.state.DeepCopy(), m.workload.DeepCopy())
+		cred := m.cred.DeepCopy()
+		cred.Status.History = oldHistory()
+		copied, err := b.copyObjects(ctx, kubernetes, keyOf(bare, i), cred, m.state.DeepCopy(), m.workload.DeepCopy())
 		if err == nil {
 			made.idle <- copied
 		}
