@@ -98,7 +98,7 @@ func unseen(err error) (ctrl.Result, error) {
 // abandoned is the result of a pass that came to nothing.
 func abandoned(err error) (ctrl.Result, error) {
 	if isOthers(err) && !errors.Is(err, custody.ErrGone) {
-		return ctrl.Result{RequeueAfter: raceWait}, nil // somebody else was faster: look again
+		return held(raceWait), nil // somebody else was faster: look again
 	}
 	return unseen(err)
 }

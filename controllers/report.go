@@ -47,7 +47,17 @@ func (r *Reconciler) report(ctx context.Context, seen *observation, done plan.St
 	if seen.failed != nil {
 		return ctrl.Result{}, errors.New(custody.Refused(seen.failed)) // the workqueue backs off
 	}
-	return ctrl.Result{RequeueAfter: untilNext(next, seen.now), Priority: ptr.To(routine)}, nil
+	return again(next, seen.now), nil
+}
+
+// again is the next pass. What was begun goes on before what comes due by itself: behind ten thousand that were not looked at since the
+// start, a credential whose turn has come would be the last.
+func again(next plan.Step, now time.Time) ctrl.Result {
+	priority := routine
+	if next.Do != plan.Wait {
+		priority = inLine
+	}
+	return ctrl.Result{RequeueAfter: untilNext(next, now), Priority: ptr.To(priority)}
 }
 
 // routine is the priority of what comes due by itself: that of the initial list, so that after a start neither starves the other.

@@ -13,6 +13,9 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/util/workqueue"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/fluent-credential/operator/internal/custody"
+	"github.com/fluent-credential/operator/internal/plan"
 )
 
 // A line is a queue of which a test is the work queue: it calls everybody when they wanted to be called, on a clock of its own.
@@ -295,5 +298,28 @@ func TestUnitATurnWakesThePass(t *testing.T) {
 	r.Hosts.Leave(first.key, start)
 	if request, _ := queue.Get(); request.NamespacedName != second.key {
 		t.Errorf("%s is called, want %s", request, second.key)
+	}
+}
+
+// TestUnitWhatWasBegunGoesOnFirst: after a start thousands wait for their first look, in the order in which they came. A credential whose
+// exchange is next has its turn now, and is not put behind them.
+func TestUnitWhatWasBegunGoesOnFirst(t *testing.T) {
+	later := start.Add(time.Minute)
+	for _, test := range []struct {
+		next plan.Step
+		wait time.Duration
+		want int
+	}{
+		{plan.Step{Do: plan.Exchange, Means: plan.ByRefresh}, soon, inLine},
+		{plan.Step{Do: plan.Publish}, soon, inLine},
+		{plan.Step{Do: plan.Wait, Why: plan.NotDue, At: later}, time.Minute, routine},
+		{plan.Step{Do: plan.Wait, Why: plan.HostBusy, At: later}, time.Minute, routine},
+	} {
+		if result := again(test.next, start); result.RequeueAfter != test.wait || *result.Priority != test.want {
+			t.Errorf("%+v: in %s with priority %d, want %s and %d", test.next, result.RequeueAfter, *result.Priority, test.wait, test.want)
+		}
+	}
+	if result, err := abandoned(custody.ErrConflict); err != nil || *result.Priority != inLine {
+		t.Errorf("after a race: %+v, %v", result, err)
 	}
 }

@@ -143,6 +143,8 @@ func (b *bench) judgeOverdue(ctx context.Context, server *localcluster.Authsim, 
 		places = append(places, float64(when.order[request.credential]))
 		if request.at.After(when.expiry(request.credential)) {
 			found.Expired++
+			b.say("  the one with deadline %d was served as number %d, %.1f s after the start and %.1f s too late", when.order[request.credential],
+				position, request.at.Sub(began).Seconds(), request.at.Sub(when.expiry(request.credential)).Seconds())
 		}
 		if position%max(len(served)/500, 1) == 0 {
 			found.Places = append(found.Places, place{position, when.order[request.credential]})
