@@ -11,7 +11,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 )
 
 // The report is docs/benchmark/figures.md and its plots, made of the figures of all scenarios that were run.
@@ -125,25 +124,16 @@ func plot(dir, name string, drawn chart) error {
 	return os.WriteFile(filepath.Join(dir, name+".svg"), []byte(drawn.svg()), 0o644)
 }
 
-// reportTurns is a row: the rate of each turn, that of all, and the requests of the first.
-func reportTurns(out io.Writer, who string, turns []turn) {
-	rates := make([]string, len(turns))
-	for i, one := range turns {
-		rates[i] = fmt.Sprintf("%.1f", one.rate())
-	}
-	fmt.Fprintf(out, "| %s | %s | %.1f | %s |\n", who, strings.Join(rates, ", "), together(turns), perRotation(*turns[0].Requests, turns[0].Rotations))
-}
-
 func reportRate(dir string, out io.Writer) error {
 	figures, told, ok, err := figuresOf[rateFigures](dir, "rate")
 	if !ok {
 		return err
 	}
 	heading(out, "The highest rate", told)
-	fmt.Fprint(out, "| | rotations/s, turn by turn | together | requests per rotation |\n|---|---|---|---|\n")
-	reportTurns(out, "bare client", figures.Bare)
-	reportTurns(out, fmt.Sprintf("operator, %d credentials, always due", figures.Overdue.Credentials), figures.Operator)
-	fmt.Fprintf(out, "| ratio | | %.2f | |\n", figures.ratio())
+	fmt.Fprintf(out, "| | rotations/s | requests per rotation |\n|---|---|---|\n| bare client, before | %.1f | %s |\n", figures.Bare[0].rate(),
+		perRotation(*figures.Bare[0].Requests, figures.Bare[0].Rotations))
+	fmt.Fprintf(out, "| operator, %d credentials, always due | %.1f | %s |\n| bare client, after | %.1f | |\n| ratio | %.2f | |\n", figures.Overdue.Credentials,
+		figures.Operator.rate(), perRotation(*figures.Operator.Requests, figures.Operator.Rotations), figures.Bare[1].rate(), figures.ratio())
 	fmt.Fprint(out, "\n## All overdue after a stop\n\n")
 	return reportOverdue(dir, "order", figures.Overdue, out)
 }

@@ -107,7 +107,6 @@ func parse(args []string) (options, error) {
 type pace struct {
 	idle, steady, round time.Duration // windows
 	rounds, timed       int           // rotations whose steps are timed
-	turns               int           // of the operator, at most, where the bare client and it take turns
 	rate                int           // rotations a second while steady
 	distributions       int           // rotations of one credential with many consumers
 
@@ -120,12 +119,12 @@ type pace struct {
 func (o options) pace() pace {
 	if o.quick {
 		return pace{
-			idle: 15 * time.Second, steady: 20 * time.Second, round: 10 * time.Second, rounds: 1, turns: 1, timed: 100, rate: 20, distributions: 20,
+			idle: 15 * time.Second, steady: 20 * time.Second, round: 10 * time.Second, rounds: 1, timed: 100, rate: 20, distributions: 20,
 			calm: 20 * time.Second, calmRate: 10, handings: 1, between: 5 * time.Second,
 		}
 	}
 	return pace{
-		idle: 30 * time.Second, steady: time.Minute, round: 20 * time.Second, rounds: 2, turns: 3, timed: 500, rate: 20, distributions: 100,
+		idle: 30 * time.Second, steady: time.Minute, round: 20 * time.Second, rounds: 2, timed: 500, rate: 20, distributions: 100,
 		calm: 45 * time.Second, calmRate: 10, handings: 2, between: 8 * time.Second,
 	}
 }

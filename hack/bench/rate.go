@@ -11,8 +11,8 @@ import (
 // rateFigures are the most that is to be had.
 type rateFigures struct {
 	Overdue  overdue `json:"overdue"`
-	Operator []turn  `json:"operator"`
-	Bare     []turn  `json:"bareClient"` // each before a turn of the operator, and one after the last
+	Operator turn    `json:"operator"`
+	Bare     []turn  `json:"bareClientBeforeAndAfter"`
 }
 
 // turn is what one of the two did while it was counted.
@@ -26,20 +26,17 @@ func turnOf(done work) turn { return turn{done.Rotations, done.Seconds, done.req
 
 func (t turn) rate() float64 { return float64(t.Rotations) / t.Seconds }
 
-// together is the rate of several turns.
-func together(turns []turn) float64 {
-	var sum turn
-	for _, one := range turns {
-		sum.Rotations += one.Rotations
-		sum.Seconds += one.Seconds
+// ratio is the operator's share of what the bare client makes.
+func (r *rateFigures) ratio() float64 {
+	var bare turn
+	for _, window := range r.Bare {
+		bare.Rotations += window.Rotations
+		bare.Seconds += window.Seconds
 	}
-	return sum.rate()
+	return r.Operator.rate() / bare.rate()
 }
 
-// ratio is the operator's share of what the bare client makes.
-func (r *rateFigures) ratio() float64 { return together(r.Operator) / together(r.Bare) }
-
-// measureRate measures the way out of a long stop, and in it the most rotations a second, in turns with the bare client.
+// measureRate measures the way out of a long stop, and in it the most rotations a second, between two turns of the bare client.
 func (b *bench) measureRate(ctx context.Context) (any, error) {
 	count := b.options.saturated
 	server, err := b.startServerFor("pressing", secondLife(count), count)
@@ -59,16 +56,16 @@ func (b *bench) measureRate(ctx context.Context) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return b.rateInTurns(ctx, bare, when)
+	return b.rateBetween(ctx, bare, when)
 }
 
-// rateInTurns lets the bare client and the operator take turns.
-func (b *bench) rateInTurns(ctx context.Context, bare *bareClient, when deadlines) (_ any, err error) {
+// rateBetween is the operator's turn, between two of the bare client.
+func (b *bench) rateBetween(ctx context.Context, bare *bareClient, when deadlines) (_ any, err error) {
 	var figures rateFigures
 	if figures.Overdue, err = b.serveOverdue(ctx, b.pressing, when, 0); err != nil {
 		return nil, err
 	}
-	if err := b.operatorTurns(ctx, bare, &figures); err != nil {
+	if err := b.operatorTurn(ctx, bare, &figures); err != nil {
 		return nil, err
 	}
 	return &figures, errors.Join(b.bareTurn(ctx, bare, &figures), b.tallyAudit(ctx))
@@ -78,16 +75,11 @@ func (b *bench) rateInTurns(ctx context.Context, bare *bareClient, when deadline
 // serves a bare fifty a second.
 func secondLife(count int) time.Duration { return lifeFor(count, 50) }
 
-// turns is how many turns there are before the first token expires that came due in them.
-func (b *bench) turns(count int) int {
-	return min(max(int(secondLife(count)/2/(3*b.pace.round)), 1), b.pace.turns)
-}
-
-// operatorTurns measure the operator while more is due than it can do, and all was looked at before: the first look after a start costs
+// operatorTurn measures the operator while more is due than it can do, and all was looked at before: the first look after a start costs
 // reads of the login and of the workload Secret, which are a start's and not a rotation's. From the moment at which the first token
-// comes due again it is held up, until a quarter are. The bare client has its turns while the operator is held up: what the machine does
-// changes within a minute.
-func (b *bench) operatorTurns(ctx context.Context, bare *bareClient, figures *rateFigures) error {
+// comes due again it is held up, until a quarter are. Meanwhile the bare client has its turn: what the machine does changes within
+// minutes.
+func (b *bench) operatorTurn(ctx context.Context, bare *bareClient, figures *rateFigures) error {
 	due, err := b.dueTimes(ctx)
 	if err != nil {
 		return err
@@ -95,43 +87,33 @@ func (b *bench) operatorTurns(ctx context.Context, bare *bareClient, figures *ra
 	if err := b.pass(ctx, time.Until(due[0])); err != nil {
 		return err
 	}
-	many, turns := due[len(due)/4], b.turns(len(due))
+	many := due[len(due)/4]
 	b.say("the operator is held up for %.0f s, until many are due again", time.Until(many).Seconds())
 	b.operator.Signal(syscall.SIGSTOP)
-	defer b.operator.Signal(syscall.SIGCONT) // so that it can be stopped
-	if err := b.pass(ctx, time.Until(many)-bareWarmUp-b.pace.round); err != nil {
-		return err
+	err = b.pass(ctx, time.Until(many)-bareWarmUp-b.pace.round)
+	if err == nil {
+		err = b.bareTurn(ctx, bare, figures)
 	}
-	for range turns {
-		if err := b.bareTurn(ctx, bare, figures); err != nil {
-			return err
-		}
-		if err := b.pass(ctx, time.Until(many)); err != nil {
-			return err
-		}
-		if err := b.operatorTurn(ctx, len(due)/2/turns, figures); err != nil {
-			return err
-		}
+	if err == nil {
+		err = b.pass(ctx, time.Until(many))
 	}
 	b.operator.Signal(syscall.SIGCONT)
-	return b.operator.Stop()
-}
-
-// operatorTurn lets the operator work for a while.
-func (b *bench) operatorTurn(ctx context.Context, most int, figures *rateFigures) error {
+	if err != nil {
+		return err
+	}
 	b.say("saturated for %s: the operator", b.pace.round)
-	b.operator.Signal(syscall.SIGCONT)
-	err := b.pass(ctx, bareWarmUp)
+	if err := b.pass(ctx, bareWarmUp); err != nil {
+		return err
+	}
+	counted, err := b.countTurn(ctx, figures.Overdue.Credentials/2)
 	if err != nil {
 		return err
 	}
-	counted, err := b.countTurn(ctx, most)
-	b.operator.Signal(syscall.SIGSTOP)
-	if err != nil {
+	if err := b.operator.Stop(); err != nil {
 		return err
 	}
 	done, err := workIn(ctx, b.pressing, counted)
-	figures.Operator = append(figures.Operator, turnOf(done))
+	figures.Operator = turnOf(done)
 	return err
 }
 
