@@ -68,7 +68,7 @@ type Reconciler struct {
 func (r *Reconciler) Reconcile(ctx context.Context, cred *v1alpha1.FluentCredential) (ctrl.Result, error) {
 	memory := r.memoryOf(ctx, cred)
 	if wait := r.holdBack(ctx, cred, memory); wait > 0 {
-		return held(wait), nil
+		return inLineAfter(wait), nil
 	}
 	seen, err := r.look(ctx, cred, memory)
 	if err != nil {
@@ -98,7 +98,7 @@ func unseen(err error) (ctrl.Result, error) {
 // abandoned is the result of a pass that came to nothing.
 func abandoned(err error) (ctrl.Result, error) {
 	if isOthers(err) && !errors.Is(err, custody.ErrGone) {
-		return held(raceWait), nil // somebody else was faster: look again
+		return inLineAfter(raceWait), nil // somebody else was faster: look again
 	}
 	return unseen(err)
 }

@@ -5,8 +5,6 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/utils/ptr"
-	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/fluent-credential/operator/api/v1alpha1"
@@ -98,10 +96,6 @@ func (r *Reconciler) isUnchanged(ctx context.Context, cred *v1alpha1.FluentCrede
 	}
 	err = r.Client.Get(ctx, types.NamespacedName{Namespace: cred.Namespace, Name: published.name}, cached)
 	return err == nil && published.name == cred.TargetName() && !isNewer(cached.ResourceVersion, published.resourceVersion)
-}
-
-func held(wait time.Duration) ctrl.Result {
-	return ctrl.Result{RequeueAfter: wait, Priority: ptr.To(inLine)}
 }
 
 // lineUp puts all that are due into the lines of their hosts before the first of them has its turn: after a long stop thousands are,

@@ -39,7 +39,7 @@ func (r *Reconciler) report(ctx context.Context, seen *observation, done plan.St
 	seen.expect(next, !isBrief)
 	r.Metrics.Observe(client.ObjectKeyFromObject(seen.cred), measured(seen, status))
 	if isBrief {
-		return ctrl.Result{RequeueAfter: min(untilNext(next, seen.now), waits), Priority: ptr.To(inLine)}, nil
+		return inLineAfter(min(untilNext(next, seen.now), waits)), nil
 	}
 	if err := r.apply(ctx, seen, status); err != nil {
 		return ctrl.Result{}, err
@@ -53,20 +53,24 @@ func (r *Reconciler) report(ctx context.Context, seen *observation, done plan.St
 // again is the next pass. What was begun goes on before what comes due by itself: behind ten thousand that were not looked at since the
 // start, a credential whose turn has come would be the last.
 func again(next plan.Step, now time.Time) ctrl.Result {
-	priority := routine
+	wait := untilNext(next, now)
 	if next.Do != plan.Wait {
-		priority = inLine
+		return inLineAfter(wait)
 	}
-	return ctrl.Result{RequeueAfter: untilNext(next, now), Priority: ptr.To(priority)}
+	return ctrl.Result{RequeueAfter: wait, Priority: ptr.To(routine)}
 }
 
 // routine is the priority of what comes due by itself: that of the initial list, so that after a start neither starves the other.
 // What a person changes comes before both.
 const routine = handler.LowPriority
 
-// inLine is that of who waits for a turn: it comes when it said, and seldom reads anything. Behind ten thousand that were not looked at
-// since the start it would be late, and its turn would pass to others.
+// inLine is that of who waits for a turn, or is in the midst of its own: it comes when it said, and seldom reads anything. Behind ten
+// thousand that were not looked at since the start it would be late, and its turn would pass to others.
 const inLine = routine + 1
+
+func inLineAfter(wait time.Duration) ctrl.Result {
+	return ctrl.Result{RequeueAfter: wait, Priority: ptr.To(inLine)}
+}
 
 // reportTimeout bounds the status of an exchange that was finished after SIGTERM.
 const reportTimeout = 10 * time.Second

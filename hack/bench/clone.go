@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -65,6 +66,7 @@ func (m *mold) read(ctx context.Context, b *bench, key types.NamespacedName) err
 	if err := b.admin.Get(ctx, key, &m.cred); err != nil {
 		return err
 	}
+	m.cred.Status.History = oldHistory()
 	for name, into := range map[string]*corev1.Secret{custody.Names(key.Name)[0]: &m.state, m.cred.TargetName(): &m.workload} {
 		if err := b.admin.Get(ctx, types.NamespacedName{Namespace: key.Namespace, Name: name}, into); err != nil {
 			return err
@@ -107,7 +109,7 @@ func (m *mold) castBody(ctx context.Context, b *bench, i int) (*v1alpha1.FluentC
 			return nil, err
 		}
 	}
-	cred.Status.History = oldHistory()
+	cred.Status.History = slices.Clone(m.cred.Status.History)
 	return cred, b.admin.Status().Update(ctx, cred)
 }
 

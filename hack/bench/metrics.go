@@ -55,19 +55,17 @@ func parseMetrics(text []byte) (metrics, error) {
 // sum adds up the samples of a name that have all of the labels, each as name="value".
 func (m metrics) sum(name string, labels ...string) float64 {
 	total := 0.0
-	for _, sample := range m {
-		if sample.name == name && sample.has(labels) {
-			total += sample.value
-		}
+	for _, value := range m.values(name, labels...) {
+		total += value
 	}
 	return total
 }
 
-// values are those of the samples of a name.
-func (m metrics) values(name string) []float64 {
+// values are those of the samples of a name that have all of the labels, each as name="value".
+func (m metrics) values(name string, labels ...string) []float64 {
 	var all []float64
 	for _, sample := range m {
-		if sample.name == name {
+		if sample.name == name && sample.has(labels) {
 			all = append(all, sample.value)
 		}
 	}

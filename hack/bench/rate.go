@@ -89,16 +89,7 @@ func (b *bench) operatorTurn(ctx context.Context, bare *bareClient, figures *rat
 	}
 	many := due[len(due)/4]
 	b.say("the operator is held up for %.0f s, until many are due again", time.Until(many).Seconds())
-	b.operator.Signal(syscall.SIGSTOP)
-	err = b.pass(ctx, time.Until(many)-bareWarmUp-b.pace.round)
-	if err == nil {
-		err = b.bareTurn(ctx, bare, figures)
-	}
-	if err == nil {
-		err = b.pass(ctx, time.Until(many))
-	}
-	b.operator.Signal(syscall.SIGCONT)
-	if err != nil {
+	if err := b.holdUp(ctx, many, bare, figures); err != nil {
 		return err
 	}
 	b.say("saturated for %s: the operator", b.pace.round)
@@ -115,6 +106,19 @@ func (b *bench) operatorTurn(ctx context.Context, bare *bareClient, figures *rat
 	done, err := workIn(ctx, b.pressing, counted)
 	figures.Operator = turnOf(done)
 	return err
+}
+
+// holdUp stops the operator until then. The bare client has its turn at the end of that time.
+func (b *bench) holdUp(ctx context.Context, until time.Time, bare *bareClient, figures *rateFigures) error {
+	b.operator.Signal(syscall.SIGSTOP)
+	defer b.operator.Signal(syscall.SIGCONT)
+	if err := b.pass(ctx, time.Until(until)-bareWarmUp-b.pace.round); err != nil {
+		return err
+	}
+	if err := b.bareTurn(ctx, bare, figures); err != nil {
+		return err
+	}
+	return b.pass(ctx, time.Until(until))
 }
 
 // dueTimes are when the operator will refresh, the earliest first.
@@ -166,9 +170,7 @@ func (b *bench) bareOfMold(ctx context.Context, m *mold) (*bareClient, error) {
 	made := b.emptyBareClient(kubernetes, bareCredentials)
 	b.say("making the bare client's %d credentials", bareCredentials)
 	return made, each(ctx, bareCredentials, func(ctx context.Context, i int) error {
-		cred := m.cred.DeepCopy()
-		cred.Status.History = oldHistory()
-		copied, err := b.copyObjects(ctx, kubernetes, keyOf(bare, i), cred, m.state.DeepCopy(), m.workload.DeepCopy())
+		copied, err := b.copyObjects(ctx, kubernetes, keyOf(bare, i), m.cred.DeepCopy(), m.state.DeepCopy(), m.workload.DeepCopy())
 		if err == nil {
 			made.idle <- copied
 		}
