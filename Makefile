@@ -371,5 +371,5 @@ bin/tools/golangci-lint:  patience := : the first time this takes some minutes
 bin/tools/%: hack/tools/%/go.mod hack/tools/%/go.sum
 	@echo "building $* into bin/tools$(patience)"
 	@mkdir -p $(@D)
-	@cd hack/tools/$* && CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -o '$(CURDIR)/$@.new' $(package)
-	@mv $@.new $@ && touch $@
+	@new='$(CURDIR)/$@'.$$$$ && (cd hack/tools/$* && CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -o "$$new" $(package)) && \
+		touch "$$new" && mv "$$new" $@ # two tests may want it at the same time

@@ -78,6 +78,7 @@ func (s *stage) enter() {
 		}
 	}
 	s.edit("dist/install.yaml", "- --leader-elect\n", "- --leader-elect\n        - --allowed-hosts="+reached+"\n")
+	makeKustomize(s.t, s.checkout)
 	path := []string{filepath.Join(s.dir, "bin"), programs(s.t), filepath.Join(s.checkout, "cmd", "kubectl-fluent"), filepath.Dir(s.cluster.Kubectl), filepath.Join(s.checkout, "bin", "tools"), os.Getenv("PATH")}
 	for name, value := range map[string]string{"HTTPS_PROXY": s.net.proxy.URL, "NO_PROXY": "127.0.0.1", "SSL_CERT_FILE": s.net.roots} {
 		s.t.Setenv(name, value) // for the operator, too
@@ -191,6 +192,14 @@ func (s *stage) write(name, text string) {
 	}
 	if err := os.WriteFile(path, []byte(text), 0o700); err != nil { //nolint:gosec // some are programs
 		s.t.Fatal(err)
+	}
+}
+
+// makeKustomize builds what the pages call kustomize, before the stage has an internet of its own: modules cannot be had there.
+func makeKustomize(t *testing.T, checkout string) {
+	t.Helper()
+	if out, err := exec.Command("make", "--no-print-directory", "-s", "-C", checkout, "bin/tools/kustomize").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
 	}
 }
 

@@ -145,7 +145,6 @@ func serialOf(name string) string {
 func thePlugin(s *stage) {
 	s.install()
 	s.sh("kubectl create namespace bank")
-	s.sh("make --no-print-directory -s -C " + s.checkout + " bin/tools/kustomize")
 	s.net.host(sandbox, acme())
 	s.write("login.yaml", s.shown("docs/quickstart.md", "orders-login, namespace: shop"))
 	s.write("credential.yaml", s.shown("docs/quickstart.md", "kind: FluentCredential\n"))
