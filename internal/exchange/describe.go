@@ -7,11 +7,10 @@ import (
 	"errors"
 	"net"
 	"os"
-	"strings"
 	"syscall"
-	"unicode"
 
 	"github.com/fluent-credential/operator/internal/provider"
+	"github.com/fluent-credential/operator/internal/redact"
 	"github.com/fluent-credential/operator/internal/token"
 )
 
@@ -75,39 +74,8 @@ func rootCause(operation *net.OpError) string {
 	return "the connection failed"
 }
 
-// maxText is how much of an API's own words reaches a message, in runes.
-const maxText = 200
-
-// presentable makes the API's own words fit for a condition: free of what was sent (some servers repeat a token in their error),
-// one line, printable, and of a sane length.
+// presentable makes the API's own words fit for a condition.
 func presentable(problem provider.Problem, secrets []token.Secret) provider.Problem {
-	known := spellings(secrets)
-	problem.Code, problem.Description = present(problem.Code, known), present(problem.Description, known)
+	problem.Code, problem.Description = redact.Words(problem.Code, secrets...), redact.Words(problem.Description, secrets...)
 	return problem
-}
-
-// present scrubs before and after it drops what cannot be printed: either can bring a secret to light, or hide one. Cutting comes
-// last, since a secret that is cut short may not be found any more.
-func present(text string, known []string) string {
-	return cut(scrub(printable(scrub(text, known)), known))
-}
-
-func printable(text string) string {
-	return strings.Map(func(r rune) rune {
-		switch {
-		case unicode.IsSpace(r):
-			return ' '
-		case unicode.IsPrint(r):
-			return r
-		}
-		return -1
-	}, text)
-}
-
-func cut(text string) string {
-	runes := []rune(text)
-	if len(runes) <= maxText {
-		return text
-	}
-	return string(runes[:maxText]) + "…"
 }

@@ -8,11 +8,13 @@ import (
 	"html"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strings"
 	"testing"
 	"unicode/utf8"
 
 	"github.com/fluent-credential/operator/internal/provider"
+	"github.com/fluent-credential/operator/internal/redact"
 	"github.com/fluent-credential/operator/internal/token"
 )
 
@@ -33,7 +35,7 @@ func TestNothingTells(t *testing.T) {
 				answer := exchanged(t, c.dialer(), api, asked)
 				for _, printed := range append(printings(answer), printings(asked)...) {
 					if told := teller(printed); told != "" {
-						t.Errorf("%s is told: %s", told, cut(printed))
+						t.Errorf("%s is told: %s", told, redact.Words(printed))
 					}
 				}
 			})
@@ -48,7 +50,7 @@ func TestRefusalsTellNothing(t *testing.T) {
 			answer := exchanged(t, Dialer{Policy: policy, DialTimeout: patience / 100}, api, request(t, api))
 			for _, printed := range printings(answer) {
 				if told := teller(printed); told != "" {
-					t.Errorf("%s is told: %s", told, cut(printed))
+					t.Errorf("%s is told: %s", told, redact.Words(printed))
 				}
 			}
 		}
@@ -76,7 +78,7 @@ func teller(text string) string {
 		value := secret.Reveal()
 		for _, spelling := range []string{
 			value, url.QueryEscape(value), url.PathEscape(value), html.EscapeString(value), inJSON(value), fmt.Sprintf("%q", value),
-			hex.EncodeToString([]byte(value)), base64.StdEncoding.EncodeToString([]byte(value)), value[:leastPart],
+			hex.EncodeToString([]byte(value)), base64.StdEncoding.EncodeToString([]byte(value)), value[:12],
 		} {
 			if strings.Contains(text, strings.ToLower(spelling)) {
 				return value
@@ -89,7 +91,7 @@ func teller(text string) string {
 // Some servers repeat what they refuse.
 func TestEchoIsScrubbed(t *testing.T) {
 	refresh, password := login.Refresh.Reveal(), login.Password.Reveal()
-	padding := strings.Repeat("é", maxText-10)
+	padding := strings.Repeat("é", redact.MaxText-10)
 	cases := map[string]struct {
 		said, want string
 		why        string
@@ -98,12 +100,12 @@ func TestEchoIsScrubbed(t *testing.T) {
 		"twice":               {refresh + " is not " + refresh, "[redacted] is not [redacted]", "every one counts"},
 		"side by side":        {refresh + refresh, "[redacted][redacted]", "every one counts"},
 		"in a query":          {"/token?refresh_token=" + url.QueryEscape(refresh) + "&a=b", "/token?refresh_token=[redacted]&a=b", "a server may repeat the URL"},
-		"in a query, lower":   {strings.ToLower("%2f") + " " + escapes(url.QueryEscape(refresh))[1], "%2f [redacted]", "hexadecimal digits have no case"},
+		"in a query, lower":   {strings.ToLower("%2f") + " " + lowerEscapes(url.QueryEscape(refresh)), "%2f [redacted]", "hexadecimal digits have no case"},
 		"in a path":           {url.PathEscape(password), "[redacted]", "a server may repeat the URL"},
 		"in HTML":             {"<b>" + html.EscapeString(password) + "</b>", "<b>[redacted]</b>", "a framework may escape it"},
 		"in JSON":             {`{"password":"` + inJSON(password) + `"}`, `{"password":"[redacted]"}`, "a server may repeat the body"},
 		"cut by the server":   {"refused: " + refresh[:20] + "...", "refused: [redacted]...", "the beginning of a token is part of a token"},
-		"cut at the end":      {"refused: " + refresh[:leastPart], "refused: [redacted]", "the beginning of a token is part of a token"},
+		"cut at the end":      {"refused: " + refresh[:12], "refused: [redacted]", "the beginning of a token is part of a token"},
 		"cut in mid escape":   {url.QueryEscape(password)[:14], "[redacted]", "the beginning of a password is part of a password"},
 		"cut by us":           {padding + refresh, padding + "[redacted]", "what is left of a token after the cut would not be found"},
 		"beyond the cut":      {padding + "0123456789" + refresh, padding + "0123456789…", "the cut is where it is without a secret"},
@@ -113,8 +115,8 @@ func TestEchoIsScrubbed(t *testing.T) {
 		"another token":       {"refused: 2YotnFZFEjr1", "refused: 2YotnFZFEjr1", "it is not ours"},
 		"plain":               {"Bad credentials", "Bad credentials", "there is nothing to hide"},
 		"control characters":  {"a\x1b[31mb\u202ec\x00d", "a[31mbcd", "a terminal must not obey it"},
-		"long":                {strings.Repeat("x", 300), strings.Repeat("x", maxText) + "…", "a message has a sane length"},
-		"long, not ASCII":     {strings.Repeat("é", 300), strings.Repeat("é", maxText) + "…", "a message is cut between characters"},
+		"long":                {strings.Repeat("x", 300), strings.Repeat("x", redact.MaxText) + "…", "a message has a sane length"},
+		"long, not ASCII":     {strings.Repeat("é", 300), strings.Repeat("é", redact.MaxText) + "…", "a message is cut between characters"},
 		"not UTF-8":           {"a\xffb", "a\ufffdb", "a message is text"},
 	}
 	for name, c := range cases {
@@ -177,4 +179,14 @@ func TestEchoingServer(t *testing.T) {
 			t.Errorf("%s: got %q, want %q", client, got.Problem.Description, want)
 		}
 	}
+}
+
+func inJSON(value string) string {
+	encoded, _ := json.Marshal(value)
+	return string(encoded[1 : len(encoded)-1])
+}
+
+// lowerEscapes writes the hexadecimal digits of percent-encoding in lower case.
+func lowerEscapes(text string) string {
+	return regexp.MustCompile("%[0-9A-F]{2}").ReplaceAllStringFunc(text, strings.ToLower)
 }

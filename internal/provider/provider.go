@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"time"
 
+	"github.com/fluent-credential/operator/internal/failure"
 	"github.com/fluent-credential/operator/internal/token"
 )
 
@@ -58,6 +59,8 @@ type Answer struct {
 	Verdict token.Verdict
 	Set     token.Set // of a Granted answer
 	Problem Problem   // of any other
+	// Cause says when to act again after any other answer than a Granted one. The verdict does not follow from it, nor it from the verdict.
+	Cause failure.Cause
 	// RetryAfter is how long the API asks to wait; zero where it does not.
 	RetryAfter time.Duration
 }

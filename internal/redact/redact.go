@@ -1,4 +1,6 @@
-package exchange
+// Package redact makes the words of others fit to be shown: what an API, an admission policy, a quota, a certificate check or a disk says
+// reaches conditions, events and logs only through it.
+package redact
 
 import (
 	"encoding/json"
@@ -6,6 +8,7 @@ import (
 	"net/url"
 	"regexp"
 	"strings"
+	"unicode"
 
 	"github.com/fluent-credential/operator/internal/token"
 )
@@ -16,6 +19,38 @@ const (
 	// leastPart is how much of a longer secret's beginning is taken for the secret: some servers cut short what they repeat.
 	leastPart = 12
 )
+
+// MaxText is how much of another's words is kept, in runes.
+const MaxText = 200
+
+// Words returns the text in one printable line of at most MaxText runes, without the secrets in any encoding in which they are sent.
+//
+// It scrubs before and after it drops what cannot be printed: either can bring a secret to light, or hide one. Cutting comes last, since a
+// secret that is cut short may not be found any more.
+func Words(text string, secrets ...token.Secret) string {
+	known := spellings(secrets)
+	return cut(scrub(printable(scrub(text, known)), known))
+}
+
+func printable(text string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case unicode.IsSpace(r):
+			return ' '
+		case unicode.IsPrint(r):
+			return r
+		}
+		return -1
+	}, text)
+}
+
+func cut(text string) string {
+	runes := []rune(text)
+	if len(runes) <= MaxText {
+		return text
+	}
+	return string(runes[:MaxText]) + "…"
+}
 
 // scrub takes secrets out of a text.
 func scrub(text string, known []string) string {
