@@ -14,6 +14,7 @@ import (
 
 	"github.com/fluent-credential/operator/api/v1alpha1"
 	"github.com/fluent-credential/operator/internal/custody"
+	"github.com/fluent-credential/operator/internal/failure"
 	"github.com/fluent-credential/operator/internal/loginguard"
 	"github.com/fluent-credential/operator/internal/provider"
 	"github.com/fluent-credential/operator/internal/token"
@@ -39,12 +40,12 @@ func (r *Reconciler) reserveLogin(ctx context.Context, seen *observation, try *a
 	try.retryAt = refusal.Until
 	switch refusal.Why {
 	case loginguard.Spent:
-		return &provider.Answer{Verdict: token.RefusedIntact, Problem: problem}, nil
+		return &provider.Answer{Verdict: token.RefusedIntact, Problem: problem, Cause: guardCauses[refusal.Why]}, nil
 	case loginguard.InUse:
 		try.retryAt = r.Clock.Now().Add(loginInUsePoll)
 	case loginguard.Rejected, loginguard.Exhausted, loginguard.Damaged:
 	}
-	return &provider.Answer{Verdict: token.LoginRefused, Problem: problem}, nil
+	return &provider.Answer{Verdict: token.LoginRefused, Problem: problem, Cause: guardCauses[refusal.Why]}, nil
 }
 
 func (r *Reconciler) askGuard(ctx context.Context, seen *observation, try *attempt) (*loginguard.Refusal, error) {
@@ -103,6 +104,15 @@ func explainDamage(refusal *loginguard.Refusal) string {
 	}
 	return "the login guard's Secret cannot be read, so it counts as two refused logins; the next one is tried at " +
 		refusal.Until.UTC().Format(time.RFC3339)
+}
+
+// guardCauses are what a login waits for that the guard refused. A budget that is used up fills again by itself.
+var guardCauses = map[loginguard.Why]failure.Cause{
+	loginguard.Rejected:  failure.WaitsForUnprobed(failure.CredentialsSecret),
+	loginguard.Exhausted: failure.Passing(),
+	loginguard.InUse:     failure.NeedsPerson(failure.Spec),
+	loginguard.Spent:     failure.NeedsPerson(failure.CredentialsSecret),
+	loginguard.Damaged:   failure.Passing(),
 }
 
 // guardReasons are the condition reasons of a login that the guard refused.

@@ -6,6 +6,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 
 	"github.com/fluent-credential/operator/api/v1alpha1"
+	"github.com/fluent-credential/operator/internal/failure"
 	"github.com/fluent-credential/operator/internal/loginguard"
 	"github.com/fluent-credential/operator/internal/metrics"
 	"github.com/fluent-credential/operator/internal/token"
@@ -14,11 +15,11 @@ import (
 // What is counted and shown to Prometheus, beside what the effects count themselves.
 
 // measured is what the series of a credential say: the same as its status.
-func measured(seen *observation, status v1alpha1.FluentCredentialStatus) metrics.Credential {
+func measured(seen *observation, status v1alpha1.FluentCredentialStatus, class failure.Class) metrics.Credential {
 	is := func(condition string) bool { return meta.IsStatusConditionTrue(status.Conditions, condition) }
 	said := metrics.Credential{
 		API: status.Summary.Provider, Reason: decidingReason(status), Ready: is(v1alpha1.ConditionReady),
-		Renewable: is(v1alpha1.ConditionRenewable), Stalled: is(v1alpha1.ConditionStalled),
+		Renewable: is(v1alpha1.ConditionRenewable), Stalled: is(v1alpha1.ConditionStalled), Class: string(class),
 	}
 	lost := func(told v1alpha1.ExchangeStatus) bool { return told.Reason == v1alpha1.ReasonReplyLost }
 	if last := slices.IndexFunc(status.History, lost); last >= 0 {
@@ -30,10 +31,10 @@ func measured(seen *observation, status v1alpha1.FluentCredentialStatus) metrics
 	if seen.facts.Failure == nil {
 		return said
 	}
-	failure := seen.record.Failure
-	said.Failures, said.RetryAt = failure.Count, failure.RetryAt
-	if failure.Barred {
-		said.BarredUntil = failure.RetryAt
+	failed := seen.record.Failure
+	said.Failures, said.RetryAt = failed.Count, seen.facts.Failure.RetryAt
+	if failed.Barred {
+		said.BarredUntil = failed.RetryAt
 	}
 	return said
 }

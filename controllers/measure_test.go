@@ -27,14 +27,14 @@ func TestMetricsOfACredentialSayWhatItsStatusSays(t *testing.T) {
 		"failing": {"the token is good, and still the API is away", func(s *scene) { s.answered(token.RefreshToken, unreachable) },
 			metrics.Credential{
 				Reason: v1alpha1.ReasonProviderUnavailable, Ready: true, Renewable: true, Expires: expires, NextRefresh: refresh, Failures: 1,
-				RetryAt: start.Add(time.Second),
+				RetryAt: start.Add(time.Second), Class: "Time",
 			}},
 		"wrong password": {"only a person can help, and the login is held back", func(s *scene) {
 			s.fresh()
 			s.answered(token.Password, wrongLogin)
 		}, metrics.Credential{
 			Reason: v1alpha1.ReasonCredentialsRejected, Stalled: true, Failures: 1,
-			RetryAt: start.Add(20 * time.Minute), BarredUntil: start.Add(20 * time.Minute),
+			RetryAt: start.Add(20 * time.Minute), BarredUntil: start.Add(20 * time.Minute), Class: "Input",
 		}},
 		"suspended": {"the early warning", func(s *scene) { s.cred.Spec.Suspend = true }, metrics.Credential{
 			Reason: v1alpha1.ReasonSuspended, Ready: true, Expires: expires, NextRefresh: refresh,
@@ -44,7 +44,7 @@ func TestMetricsOfACredentialSayWhatItsStatusSays(t *testing.T) {
 			s := newScene(t)
 			test.given(s)
 			test.want.API = "fluent"
-			if diff := cmp.Diff(test.want, measured(s.observation, s.status())); diff != "" {
+			if diff := cmp.Diff(test.want, measured(s.observation, s.status(), classOf(s.observation, s.next()))); diff != "" {
 				t.Errorf("%s (-want +got)\n%s", test.why, diff)
 			}
 		})

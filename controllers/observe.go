@@ -33,6 +33,7 @@ type observation struct {
 	unheard    bool            // the disk would not say whether there is one
 	unreadable bool            // the state is there and is not ours to read
 	hostFails  bool            // the token host does not answer
+	policy     string          // names the endpoint policy of this process
 	failed     error           // what the Kubernetes API said to a publication, or to what an exchange has to write
 	denied     bool            // it says so for good: no exchange can be made
 
@@ -54,7 +55,7 @@ func (o *observation) owner() custody.Owner {
 // spec or the login is an obstacle. The clock is read last: of a process that is frozen between the two, what it has seen must not
 // seem to be older than it is, or it would take a claim that was made meanwhile for one that it has known for long.
 func (r *Reconciler) observe(ctx context.Context, cred *v1alpha1.FluentCredential, memory *remembered) (*observation, error) {
-	seen := &observation{cred: cred, memory: memory}
+	seen := &observation{cred: cred, memory: memory, policy: policyHash(r.Dialer.Policy)}
 	r.recallMark(seen)
 	if err := r.observeState(ctx, seen); err != nil {
 		return nil, err
@@ -226,18 +227,4 @@ func (o *observation) chainFact() plan.Chain {
 // isRolledBack: others have seen a higher serial than the state's.
 func (o *observation) isRolledBack() bool {
 	return max(o.workload.serial, o.witnessed()) > o.record.Serial
-}
-
-// failureFact forgets a failure that another login or spec had. Of one that comes later than now, because a clock was ahead or was set
-// back, what counts is how long the wait was to be, from when this process saw it: counted from every new look it would not end.
-func (o *observation) failureFact() *plan.Failure {
-	failure := o.record.Failure
-	if failure == nil || failure.Login != o.attempted() {
-		return nil
-	}
-	retryAt := failure.RetryAt
-	if failure.Last.After(o.now) && !retryAt.IsZero() {
-		retryAt = o.memory.firstAhead(failure.Last, o.now).Add(retryAt.Sub(failure.Last))
-	}
-	return &plan.Failure{RetryAt: retryAt, Barred: failure.Barred}
 }

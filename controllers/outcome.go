@@ -9,7 +9,6 @@ import (
 	"github.com/fluent-credential/operator/api/v1alpha1"
 	"github.com/fluent-credential/operator/internal/custody"
 	"github.com/fluent-credential/operator/internal/exchange"
-	"github.com/fluent-credential/operator/internal/loginguard"
 	"github.com/fluent-credential/operator/internal/plan"
 	"github.com/fluent-credential/operator/internal/provider"
 	"github.com/fluent-credential/operator/internal/token"
@@ -105,59 +104,6 @@ func (o *observation) statusSerial() int64 {
 		return 0
 	}
 	return o.cred.Status.Token.Serial
-}
-
-// failure is what an answer without a token leaves behind.
-func (r *Reconciler) failure(seen *observation, try *attempt) custody.Failure {
-	now := r.Clock.Now()
-	answer := try.answer
-	failure := custody.Failure{
-		Last: now, Verdict: answer.Verdict, Reason: reasonOf(try), Message: seen.message(try), Login: seen.attempted(),
-	}
-	if previous := seen.record.Failure; answer.Problem.Code == string(loginguard.Exhausted) && wasLost(previous) {
-		// The API is to blame for the replies that were lost, and stays the cause; the guard only makes the wait longer.
-		failure.Verdict, failure.Reason, failure.Message, failure.RetryAt = previous.Verdict, previous.Reason, previous.Message, try.retryAt
-		return failure
-	}
-	switch answer.Verdict {
-	case token.RefusedIntact: // only a change of input helps
-	case token.LoginRefused:
-		failure.RetryAt, failure.Barred = try.retryAt, try.claim.Attempt == 1 // the second time it is a token that is another's, and no login
-		if failure.RetryAt.IsZero() {
-			failure.RetryAt = now.Add(plan.LoginBar)
-		}
-	case token.Declined:
-		if !try.spends.IsZero() && answer.Problem.Code != provider.Redirect { // an endpoint that redirects has to be mended first
-			failure.RetryAt = now
-		}
-	case token.RefusedDead:
-		failure.RetryAt = now // the next way is open at once
-	case token.TryLater, token.Unsent, token.Unknown, token.Granted:
-		failure.RetryAt = later(r.backoff(seen, now), now.Add(answer.RetryAfter))
-	}
-	return failure
-}
-
-func wasLost(failure *custody.Failure) bool {
-	return failure != nil && failure.Verdict == token.Unknown
-}
-
-func (r *Reconciler) backoff(seen *observation, now time.Time) time.Time {
-	count, expires := 1, time.Time{}
-	if previous := seen.record.Failure; previous != nil {
-		count = previous.Count + 1
-	}
-	if stored := seen.record.Token; stored != nil {
-		expires = stored.Expires
-	}
-	return plan.RetryAt(now, count, r.Draw(), expires)
-}
-
-func later(a, b time.Time) time.Time {
-	if b.After(a) {
-		return b
-	}
-	return a
 }
 
 // reasonOf is the condition reason of an answer without a token.

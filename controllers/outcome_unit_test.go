@@ -11,6 +11,7 @@ import (
 
 	"github.com/fluent-credential/operator/api/v1alpha1"
 	"github.com/fluent-credential/operator/internal/custody"
+	"github.com/fluent-credential/operator/internal/failure"
 	"github.com/fluent-credential/operator/internal/plan"
 	"github.com/fluent-credential/operator/internal/provider"
 	"github.com/fluent-credential/operator/internal/token"
@@ -204,6 +205,15 @@ func TestUnitResultsAreApplied(t *testing.T) {
 	}
 }
 
+// refusedFor is a run of refusals that began that long ago, with so many probes scheduled.
+func refusedFor(ago time.Duration, probes int) func(*scene) {
+	return func(s *scene) {
+		s.record.Failure = &custody.Failure{
+			Count: probes + 1, Tries: probes + 1, First: start.Add(-ago), Last: start, Login: s.attempted(), Class: failure.Input, Probes: probes,
+		}
+	}
+}
+
 func TestUnitFailure(t *testing.T) {
 	waiting := tooMany
 	waiting.RetryAfter = 10 * time.Minute
@@ -217,7 +227,7 @@ func TestUnitFailure(t *testing.T) {
 		barred bool
 	}{
 		"no connection":      {"backs off", nil, token.RefreshToken, unreachable, v1alpha1.ReasonProviderUnavailable, time.Second, false},
-		"no connection, 4th": {"backs off further", func(s *scene) { s.record.Failure = &custody.Failure{Count: 3} }, token.RefreshToken, unreachable, v1alpha1.ReasonProviderUnavailable, 8 * time.Second, false},
+		"no connection, 4th": {"backs off further", func(s *scene) { s.record.Failure = &custody.Failure{Count: 3, Login: s.attempted()} }, token.RefreshToken, unreachable, v1alpha1.ReasonProviderUnavailable, 8 * time.Second, false},
 		"the fence":          {"this process was held up, not the API", nil, token.RefreshToken, refused(token.Unsent, 0, "", "this process was held up"), v1alpha1.ReasonProviderUnavailable, time.Second, false},
 		"reply lost":         {"the refresh token may be spent", nil, token.RefreshToken, lostReply, v1alpha1.ReasonReplyLost, time.Second, false},
 		"a login's reply lost": {
@@ -230,18 +240,38 @@ func TestUnitFailure(t *testing.T) {
 		"too many, with a time":      {"Retry-After is honoured", nil, token.RefreshToken, waiting, v1alpha1.ReasonRateLimited, 10 * time.Minute, false},
 		"unavailable":                {"the API says so", nil, token.RefreshToken, refused(token.TryLater, 503, "", ""), v1alpha1.ReasonProviderUnavailable, time.Second, false},
 		"refresh token refused":      {"the next way is open at once", nil, token.RefreshToken, deadToken, v1alpha1.ReasonRefreshTokenRejected, 0, false},
-		"wrong client":               {"only a change of input helps", nil, token.RefreshToken, wrongClient, v1alpha1.ReasonCredentialsRejected, 0, false},
-		"declined":                   {"the next way is open at once", nil, token.RefreshToken, surprising, v1alpha1.ReasonCredentialsRejected, 0, false},
-		"a login declined":           {"only a change of input helps", nil, token.Password, surprising, v1alpha1.ReasonCredentialsRejected, 0, false},
-		"redirect":                   {"only a change of the spec helps", nil, token.RefreshToken, redirecting, v1alpha1.ReasonEndpointNotAllowed, 0, false},
-		"wrong password":             {"left alone for 20 minutes", nil, token.Password, wrongLogin, v1alpha1.ReasonCredentialsRejected, plan.LoginBar, true},
-		"locked":                     {"left alone for 20 minutes", nil, token.Password, lockedLogin, v1alpha1.ReasonLoginLocked, plan.LoginBar, true},
-		"journal":                    {"nothing is spent whose reply could not be written down", nil, token.RefreshToken, noDisk, v1alpha1.ReasonJournalUnwritable, time.Second, false},
+		"wrong client":               {"it has just worked", nil, token.RefreshToken, wrongClient, v1alpha1.ReasonCredentialsRejected, time.Second, false},
+		"wrong client, for a minute": {"it is probed", refusedFor(time.Minute, 0), token.RefreshToken, wrongClient, v1alpha1.ReasonCredentialsRejected, time.Minute, false},
+		"wrong client, one probe":    {"the probes become rarer", refusedFor(2*time.Minute, 1), token.RefreshToken, wrongClient, v1alpha1.ReasonCredentialsRejected, 5 * time.Minute, false},
+		"wrong client, for a day":    {"hourly, without an end", refusedFor(24*time.Hour, 30), token.RefreshToken, wrongClient, v1alpha1.ReasonCredentialsRejected, time.Hour, false},
+		"wrong client, corrected": {"the input has just changed", func(s *scene) {
+			refusedFor(24*time.Hour, 30)(s)
+			s.login.ClientSecret = token.NewSecret("another-secret")
+		}, token.RefreshToken, wrongClient, v1alpha1.ReasonCredentialsRejected, time.Second, false},
+		"declined":               {"the next way is open at once", nil, token.RefreshToken, surprising, v1alpha1.ReasonCredentialsRejected, 0, false},
+		"a login declined":       {"a probe counts as a failed login", nil, token.Password, surprising, v1alpha1.ReasonCredentialsRejected, plan.LoginBar, false},
+		"a login declined again": {"the probes become rarer", func(s *scene) { s.answered(token.Password, surprising) }, token.Password, surprising, v1alpha1.ReasonCredentialsRejected, time.Hour, false},
+		"redirect":               {"it may answer tomorrow", nil, token.RefreshToken, redirecting, v1alpha1.ReasonEndpointNotAllowed, time.Second, false},
+		"lost, Retry": {"the server has a grace window", func(s *scene) {
+			s.cred.Spec.Refresh.OnLostReply = v1alpha1.LostReplyRetry
+			s.record.Failure = &custody.Failure{Count: 30, First: start.Add(-time.Hour), Login: s.attempted()}
+		}, token.RefreshToken, lostReply, v1alpha1.ReasonReplyLost, 0, false},
+		"two classes in turn": {"the run goes on", func(s *scene) {
+			refusedFor(time.Hour, 0)(s)
+			s.record.Failure.Class = failure.Input
+			s.r.Draw = func() float64 { return 0 }
+		}, token.RefreshToken, unreachable, v1alpha1.ReasonProviderUnavailable, 15 * time.Second, false},
+		"wrong password": {"left alone for 20 minutes", nil, token.Password, wrongLogin, v1alpha1.ReasonCredentialsRejected, plan.LoginBar, true},
+		"locked":         {"left alone for 20 minutes", nil, token.Password, lockedLogin, v1alpha1.ReasonLoginLocked, plan.LoginBar, true},
+		"journal":        {"nothing is spent whose reply could not be written down", nil, token.RefreshToken, noDisk, v1alpha1.ReasonJournalUnwritable, time.Second, false},
 		"no connection, expiry nears": {"a steady pace", func(s *scene) {
-			s.record.Failure = &custody.Failure{Count: 30}
+			s.record.Failure = &custody.Failure{Count: 30, Login: s.attempted()}
 			s.record.Token.Expires = start.Add(8 * time.Second)
 		}, token.RefreshToken, unreachable, v1alpha1.ReasonProviderUnavailable, 5 * time.Second, false},
-		"no connection, nothing lives": {"15 minutes at most", func(s *scene) { s.record.Failure = &custody.Failure{Count: 30}; s.record.Token = nil }, token.RefreshToken, unreachable, v1alpha1.ReasonProviderUnavailable, 450 * time.Second, false},
+		"no connection, nothing lives": {"15 minutes at most", func(s *scene) {
+			s.record.Failure = &custody.Failure{Count: 30, Login: s.attempted()}
+			s.record.Token = nil
+		}, token.RefreshToken, unreachable, v1alpha1.ReasonProviderUnavailable, 450 * time.Second, false},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -251,9 +281,6 @@ func TestUnitFailure(t *testing.T) {
 			}
 			got := s.r.failure(s.observation, s.attempt(test.grant, test.answer))
 			want := start.Add(test.retry)
-			if test.answer.Verdict == token.RefusedIntact || test.answer.Verdict == token.Declined && test.grant == token.Password {
-				want = time.Time{}
-			}
 			if got.Reason != test.reason || !got.RetryAt.Equal(want) || got.Barred != test.barred {
 				t.Errorf("%s, retried at %s, barred %t; want %s, %s, %t: %s",
 					got.Reason, got.RetryAt, got.Barred, test.reason, want, test.barred, test.why)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/fluent-credential/operator/api/v1alpha1"
 	"github.com/fluent-credential/operator/internal/custody"
+	"github.com/fluent-credential/operator/internal/failure"
 	"github.com/fluent-credential/operator/internal/plan"
 	"github.com/fluent-credential/operator/internal/token"
 )
@@ -49,16 +50,16 @@ func (r *Reconciler) relocate(ctx context.Context, seen *observation) error {
 // settle ends a claim whose holder is gone: nobody knows what became of the token, so it counts as presented.
 func (r *Reconciler) settle(ctx context.Context, seen *observation) error {
 	claim, before := *seen.record.Claim, seen.record
-	failure := r.orphaned(seen, claim)
-	record, err := r.Custody.Put(ctx, seen.owner(), before, before.Settled(claim, failure, seen.sentBy(claim)))
+	failed := r.orphaned(seen, claim)
+	record, err := r.Custody.Put(ctx, seen.owner(), before, before.Settled(claim, failed, seen.sentBy(claim)))
 	if err != nil {
 		return err
 	}
 	seen.record = record
-	if failure.Verdict == token.Unsent || claim.Seed {
-		r.settleForOther(ctx, seen, claim, failure.Verdict)
+	if failed.Verdict == token.Unsent || claim.Seed {
+		r.settleForOther(ctx, seen, claim, failed.Verdict)
 	}
-	r.Metrics.Recovered(recoveredAs[failure.Verdict])
+	r.Metrics.Recovered(recoveredAs[failed.Verdict])
 	if seen.unsealed != nil {
 		r.forgetSlot(ctx, claim.ID)
 	}
@@ -89,23 +90,29 @@ func (o *observation) isUnsent(claim custody.Claim) bool {
 // orphaned is the failure of an exchange whose process is gone. A login whose answer nobody saw twice in a row is left alone like a
 // refused one: a crash loop must not lock it.
 func (r *Reconciler) orphaned(seen *observation, claim custody.Claim) custody.Failure {
-	failure := custody.Failure{
+	failed := custody.Failure{
 		Last: seen.now, Verdict: token.Unknown, Reason: v1alpha1.ReasonReplyLost, Login: seen.attempted(),
-		Message: "the operator was stopped while a reply was on its way", RetryAt: r.backoff(seen, seen.now),
+		Message: "the operator was stopped while a reply was on its way", Class: failure.Time,
 	}
+	run := seen.runOf(failed)
+	failed.First, failed.Tries = run.First, run.Count
+	failed.RetryAt = r.backoff(seen, run, seen.now)
 	if seen.isUnsent(claim) {
-		failure.Verdict, failure.Reason = token.Unsent, v1alpha1.ReasonProviderUnavailable
-		failure.Message = "the operator was held up between the claim and the request, so nothing was sent"
-		return failure
+		failed.Verdict, failed.Reason = token.Unsent, v1alpha1.ReasonProviderUnavailable
+		failed.Message = "the operator was held up between the claim and the request, so nothing was sent"
+		return failed
 	}
 	if claim.Grant == token.RefreshToken || claim.Grant == token.AuthorizationCode {
-		return failure
+		if seen.isRetriedAtOnce(claim) {
+			failed.RetryAt = seen.now
+		}
+		return failed
 	}
-	failure.Reason = v1alpha1.ReasonProviderUnavailable
+	failed.Reason = v1alpha1.ReasonProviderUnavailable
 	if wasLost(seen.record.Failure) {
-		failure.RetryAt, failure.Barred = seen.now.Add(plan.LoginBar), true
+		failed.RetryAt, failed.Barred = seen.now.Add(plan.LoginBar), true // it passes by itself
 	}
-	return failure
+	return failed
 }
 
 // sentBy finds the token that a claim spends: the chain's own, or the seed that is still in the credentials Secret.

@@ -37,7 +37,7 @@ func (r *Reconciler) report(ctx context.Context, seen *observation, done plan.St
 	waits := r.queueUp(seen, next)
 	isBrief := waits > 0 && seen.isServed()
 	seen.expect(next, !isBrief)
-	r.Metrics.Observe(client.ObjectKeyFromObject(seen.cred), measured(seen, status))
+	r.Metrics.Observe(client.ObjectKeyFromObject(seen.cred), measured(seen, status, classOf(seen, next)))
 	if isBrief {
 		return inLineAfter(min(untilNext(next, seen.now), waits)), nil
 	}

@@ -10,6 +10,8 @@ import (
 	"github.com/fluent-credential/operator/api/v1alpha1"
 	"github.com/fluent-credential/operator/internal/binding"
 	"github.com/fluent-credential/operator/internal/custody"
+	"github.com/fluent-credential/operator/internal/exchange"
+	"github.com/fluent-credential/operator/internal/failure"
 	"github.com/fluent-credential/operator/internal/plan"
 	"github.com/fluent-credential/operator/internal/projection"
 	"github.com/fluent-credential/operator/internal/provider"
@@ -49,7 +51,7 @@ func newScene(t *testing.T) *scene {
 		},
 	}
 	s := &scene{r: r, t: t, observation: &observation{
-		now: start, cred: cred, memory: &remembered{uid: "uid", registered: "1"},
+		now: start, policy: policyHash(exchange.Policy{}), cred: cred, memory: &remembered{uid: "uid", registered: "1"},
 		login: token.Login{
 			Username: "fluent-api", Password: token.NewSecret(scenePassword),
 			ClientID: "client", ClientSecret: token.NewSecret(sceneSecret), Scope: "api",
@@ -122,7 +124,32 @@ func (s *scene) answered(grant token.Grant, answer provider.Answer) {
 
 // refused is an answer without a token.
 func refused(verdict token.Verdict, status int, code, description string) provider.Answer {
-	return provider.Answer{Verdict: verdict, Problem: provider.Problem{Status: status, Code: code, Description: description}}
+	cause := failure.Passing()
+	switch verdict {
+	case token.RefusedIntact:
+		cause = failure.WaitsFor(failure.CredentialsSecret)
+	case token.LoginRefused, token.Declined:
+		cause = failure.WaitsForUnprobed(failure.CredentialsSecret)
+	}
+	return provider.Answer{
+		Verdict: verdict, Problem: provider.Problem{Status: status, Code: code, Description: description}, Cause: cause,
+	}
+}
+
+// passing is an answer that a later try may change by itself.
+func passing(answer provider.Answer) provider.Answer {
+	answer.Cause = failure.Passing()
+	return answer
+}
+
+// refusedSince is a run of the same answer that began that long ago, each try made when it was due.
+func (s *scene) refusedSince(ago time.Duration, grant token.Grant, answer provider.Answer) {
+	end := s.now
+	s.later(-ago)
+	for s.answered(grant, answer); !s.record.Failure.RetryAt.After(end); s.answered(grant, answer) {
+		s.later(s.record.Failure.RetryAt.Sub(s.now))
+	}
+	s.later(end.Sub(s.now))
 }
 
 // next is what the plan makes of the scene.

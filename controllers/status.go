@@ -10,6 +10,7 @@ import (
 
 	"github.com/fluent-credential/operator/api/v1alpha1"
 	"github.com/fluent-credential/operator/internal/custody"
+	"github.com/fluent-credential/operator/internal/failure"
 	"github.com/fluent-credential/operator/internal/plan"
 )
 
@@ -92,12 +93,24 @@ func renewability(seen *observation, next plan.Step, why cause) (metav1.Conditio
 		return metav1.ConditionFalse, why
 	case seen.denied:
 		return metav1.ConditionFalse, why // nothing is spent that cannot be written down
+	case seen.awaitsInput():
+		return metav1.ConditionFalse, why
 	case seen.record.Token == nil:
 		return metav1.ConditionUnknown, why
 	case !seen.facts.Chain.Stored && !seen.facts.Login.Renews() && !seen.facts.Login.Seed:
 		return metav1.ConditionFalse, cause{v1alpha1.ReasonReauthorizationRequired, noMeans}
 	}
 	return metav1.ConditionTrue, cause{v1alpha1.ReasonRenewalExpected, "the next refresh is expected to work"}
+}
+
+// awaitsInput reports whether the last exchange was refused for longer than a moment, or may not be repeated yet: until something changes,
+// the next one is expected to be refused too.
+func (o *observation) awaitsInput() bool {
+	if o.facts.Failure == nil {
+		return false
+	}
+	stored := o.record.Failure
+	return stored.Barred || stored.Class == failure.Input && stored.Probes > 0
 }
 
 // stalledBy are the outcomes that only a person can change.

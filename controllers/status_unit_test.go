@@ -23,6 +23,7 @@ import (
 
 	"github.com/fluent-credential/operator/api/v1alpha1"
 	"github.com/fluent-credential/operator/internal/custody"
+	"github.com/fluent-credential/operator/internal/failure"
 	"github.com/fluent-credential/operator/internal/loginguard"
 	"github.com/fluent-credential/operator/internal/plan"
 	"github.com/fluent-credential/operator/internal/token"
@@ -50,9 +51,9 @@ var (
 	tooMany     = refused(token.TryLater, 429, "", "")
 	unreadable  = refused(token.Unknown, 200, "invalid_reply", "the reply has no access_token")
 	surprising  = refused(token.Declined, 400, "surprise", "The moon is in the wrong house.")
-	redirecting = refused(token.RefusedIntact, 307, "redirect", "redirects to elsewhere.example, which is not followed")
+	redirecting = passing(refused(token.RefusedIntact, 307, "redirect", "redirects to elsewhere.example, which is not followed"))
 	inUse       = refused(token.LoginRefused, 0, string(loginguard.InUse), "FluentCredential first in namespace shop, which is older, logs in with it")
-	exhausted   = refused(token.LoginRefused, 0, string(loginguard.Exhausted), "too many logins of this user were refused")
+	exhausted   = passing(refused(token.LoginRefused, 0, string(loginguard.Exhausted), "too many logins of this user were refused"))
 	noDisk      = refused(token.Unsent, 0, journalUnwritable, "no space left on device")
 )
 
@@ -114,8 +115,8 @@ var situations = map[string]situation{
 		"False EndpointNotAllowed", "False EndpointNotAllowed", stalled, "matches no pattern", status.FailedStatus,
 	},
 	"endpoint redirects": {
-		"it would take the login elsewhere", func(s *scene) { s.fresh(); s.answered(token.Password, redirecting) },
-		"False EndpointNotAllowed", "False EndpointNotAllowed", stalled, "redirects to elsewhere.example", status.FailedStatus,
+		"an endpoint that redirects today may answer tomorrow", func(s *scene) { s.fresh(); s.answered(token.Password, redirecting) },
+		"False EndpointNotAllowed", "Unknown EndpointNotAllowed", inProgress, "redirects to elsewhere.example", status.InProgressStatus,
 	},
 	"template invalid": {
 		"what is published stays", func(s *scene) {
@@ -152,10 +153,28 @@ var situations = map[string]situation{
 	},
 	"login guarded": {
 		"one more would lock the user", func(s *scene) { s.fresh(); s.answered(token.Password, exhausted) },
-		"False LoginLocked", "False LoginLocked", stalled, "too many logins", status.FailedStatus,
+		"False LoginLocked", "False LoginLocked", inProgress, "too many logins", status.InProgressStatus,
 	},
-	"wrong client": {
-		"the refresh token is intact, and the client must be mended", func(s *scene) { s.answered(token.RefreshToken, wrongClient) },
+	"wrong client, a moment ago": {
+		"a refusal of what has just worked may be a blip", func(s *scene) { s.answered(token.RefreshToken, wrongClient) },
+		published, expected, inProgress, "holds a valid access token", status.InProgressStatus,
+	},
+	"wrong client, for two minutes": {
+		"the early warning; the client is still probed",
+		func(s *scene) { s.refusedSince(2*time.Minute, token.RefreshToken, wrongClient) },
+		published, "False CredentialsRejected", inProgress, "invalid_client", status.InProgressStatus,
+	},
+	"wrong client, three probes failed": {
+		"a person can help: the client must be corrected",
+		func(s *scene) { s.refusedSince(24*time.Minute, token.RefreshToken, wrongClient) },
+		published, "False CredentialsRejected", stalled, "invalid_client", status.FailedStatus,
+	},
+	"wrong client, stored by a former operator": {
+		"it is probed as well", func(s *scene) {
+			s.answered(token.RefreshToken, wrongClient)
+			failed := s.record.Failure
+			failed.Class, failed.First, failed.RetryAt = "", time.Time{}, time.Time{}
+		},
 		published, "False CredentialsRejected", stalled, "invalid_client", status.FailedStatus,
 	},
 	"declined": {
@@ -388,7 +407,7 @@ func TestUnitStatusTransitionTimes(t *testing.T) {
 	s := newScene(t)
 	s.cred.Status.Conditions = s.status().Conditions
 	s.later(5 * time.Minute)
-	s.answered(token.RefreshToken, wrongClient)
+	s.answered(token.Password, wrongLogin)
 	got := s.status()
 	for kind, want := range map[string]time.Time{
 		v1alpha1.ConditionReady: start, v1alpha1.ConditionRenewable: s.now, v1alpha1.ConditionStalled: s.now,
@@ -485,11 +504,17 @@ func TestUnitStatusFields(t *testing.T) {
 		"failures": {
 			"counted, with the next try", func(s *scene) { s.answered(token.RefreshToken, unreachable) },
 			func(s v1alpha1.FluentCredentialStatus) any { return *s.Failures },
-			v1alpha1.FailureStatus{Count: 1, LastTime: *at(start), RetryTime: at(start.Add(time.Second))},
+			v1alpha1.FailureStatus{Count: 1, LastTime: *at(start), RetryTime: at(start.Add(time.Second)), Class: "Time"},
 		},
 		"failures, no next try": {
-			"only a change helps", func(s *scene) { s.answered(token.RefreshToken, wrongClient) },
-			func(s v1alpha1.FluentCredentialStatus) any { return s.Failures.RetryTime == nil }, true,
+			"only a person can help", func(s *scene) {
+				unusable := refused(token.RefusedIntact, 0, "endpoint_not_allowed", "caBundle holds no PEM certificate")
+				unusable.Cause = failure.NeedsPerson(failure.Spec)
+				s.answered(token.RefreshToken, unusable)
+			},
+			func(s v1alpha1.FluentCredentialStatus) any {
+				return s.Failures.RetryTime == nil && s.Failures.Class == "Person"
+			}, true,
 		},
 		"failures of another login": {
 			"they are forgotten", func(s *scene) {

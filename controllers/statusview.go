@@ -58,9 +58,10 @@ func failureStatus(seen *observation) *v1alpha1.FailureStatus {
 	if seen.facts.Failure == nil {
 		return nil
 	}
-	failure := seen.record.Failure
+	failed := seen.record.Failure
 	return &v1alpha1.FailureStatus{
-		Count: int32(min(failure.Count, 1<<30)), LastTime: *timeOf(failure.Last), RetryTime: timeOf(failure.RetryAt),
+		Count: int32(min(failed.Count, 1<<30)), LastTime: *timeOf(failed.Last), RetryTime: timeOf(seen.facts.Failure.RetryAt),
+		Class: string(failed.Class),
 	}
 }
 

@@ -121,6 +121,12 @@ type FailureStatus struct {
 	// retryTime is when the next one is tried; none where only a change of the credentials or the spec helps.
 	// +optional
 	RetryTime *metav1.Time `json:"retryTime,omitempty"`
+	// class is what the failure waits for. Time: it passes by itself, and the exchange is retried with back-off. Input: the credentials
+	// Secret, the spec or a flag of the operator has to change; the change is acted on at once, and the exchange is probed slowly besides.
+	// Person: nothing is tried until a person acts.
+	// +kubebuilder:validation:Enum=Time;Input;Person
+	// +optional
+	Class string `json:"class,omitempty"`
 }
 
 // ExchangeStatus is one exchange with the authentication API, told without its secrets.

@@ -16,6 +16,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/fluent-credential/operator/internal/failure"
 	"github.com/fluent-credential/operator/internal/token"
 )
 
@@ -48,6 +49,8 @@ func fullState() State {
 		Failure: &Failure{
 			Count: 3, Last: noon.Add(19 * time.Minute), RetryAt: noon.Add(20 * time.Minute), Barred: true, Verdict: token.Unknown,
 			Reason: "ReplyLost", Message: "refresh_token of acme.example: no reply in time", Login: "hash-of-login",
+			Class: failure.Input, Subject: failure.CredentialsSecret, First: noon.Add(10 * time.Minute), Tries: 2, Probes: 1, Stalled: true,
+			Policy: "hash-of-policy",
 		},
 		Rotate: "2026-01-05", Repeats: true, Stagnant: 2, MovedTo: "orders-fluent-state-2", MovedFrom: "orders-fluent-state",
 	}

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/fluent-credential/operator/internal/failure"
 	"github.com/fluent-credential/operator/internal/token"
 )
 
@@ -88,12 +89,21 @@ func (h Holder) Outlived(by Holder) bool {
 type Failure struct {
 	Count   int           `json:"count"`
 	Last    time.Time     `json:"last"`
-	RetryAt time.Time     `json:"retryAt,omitzero"` // zero: only a change of the login or the spec helps
+	RetryAt time.Time     `json:"retryAt,omitzero"` // zero: nothing is tried until the login or the spec changes, or a person acts
 	Barred  bool          `json:"barred,omitempty"` // the login was refused: not even the rotate annotation goes past RetryAt
 	Verdict token.Verdict `json:"verdict"`
 	Reason  string        `json:"reason"`
 	Message string        `json:"message"`
 	Login   string        `json:"login"` // hash of the login and the spec it failed with
+
+	// Class says what the failure waits for, and Subject which object or flag that is. Operators before these fields stored neither.
+	Class   failure.Class   `json:"class,omitempty"`
+	Subject failure.Subject `json:"subject,omitempty"`
+	First   time.Time       `json:"first,omitzero"`    // when the run of failures with this login and spec began
+	Tries   int             `json:"tries,omitempty"`   // how many failures the run has; Count goes on when the login or the spec changes
+	Probes  int             `json:"probes,omitempty"`  // of class Input: how many were scheduled in the run
+	Stalled bool            `json:"stalled,omitempty"` // a person is asked
+	Policy  string          `json:"policy,omitempty"`  // hash of the endpoint policy, where it refused an address
 }
 
 // maxSeeds bounds the memory of spent seeds.

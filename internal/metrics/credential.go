@@ -21,6 +21,7 @@ type Credential struct {
 	Expires     time.Time
 	NextRefresh time.Time
 	Failures    int
+	Class       string // of what is in the way; empty where nothing is
 	RetryAt     time.Time
 	BarredUntil time.Time // of its login
 	ReplyLost   time.Time // the last one, as far as it is known
@@ -29,7 +30,7 @@ type Credential struct {
 // compact is what is kept of a Credential: ten thousand credentials have a hundred thousand series, which are made when somebody
 // asks for them.
 type compact struct {
-	reason                                    string
+	reason, class                             string
 	expires, nextRefresh, retry, barred, lost moment
 	failures                                  int32
 	ready, renewable, stalled                 bool
@@ -56,7 +57,10 @@ func newCredentials() *credentials { return &credentials{known: map[types.Namesp
 // ofCredential are the definitions with their descriptions, in the order in which series makes the values.
 var ofCredential = describe(ready, renewable, stalled, failures, expiration, nextRefresh, retry, barred, replyLost)
 
-var reasonDesc = describe(reason)[0]
+var (
+	reasonDesc = describe(reason)[0]
+	classDesc  = describe(class)[0]
+)
 
 func describe(definitions ...Definition) []*prometheus.Desc {
 	described := make([]*prometheus.Desc, len(definitions))
@@ -69,6 +73,7 @@ func describe(definitions ...Definition) []*prometheus.Desc {
 // Describe sends what the series are.
 func (c *credentials) Describe(into chan<- *prometheus.Desc) {
 	into <- reasonDesc
+	into <- classDesc
 	for _, desc := range ofCredential {
 		into <- desc
 	}
@@ -84,6 +89,9 @@ func (c *credentials) Collect(into chan<- prometheus.Metric) {
 		}
 		if seen.reason != "" {
 			into <- prometheus.MustNewConstMetric(reasonDesc, prometheus.GaugeValue, 1, object.Namespace, object.Name, seen.reason)
+		}
+		if seen.class != "" {
+			into <- prometheus.MustNewConstMetric(classDesc, prometheus.GaugeValue, 1, object.Namespace, object.Name, seen.class)
 		}
 	}
 }
@@ -120,7 +128,7 @@ func (m moment) seconds() *float64 {
 // Observe sets the series of one credential.
 func (m *Metrics) Observe(object types.NamespacedName, seen Credential) {
 	m.credentials.set(object, compact{
-		reason: seen.Reason, ready: seen.Ready, renewable: seen.Renewable, stalled: seen.Stalled,
+		reason: seen.Reason, class: seen.Class, ready: seen.Ready, renewable: seen.Renewable, stalled: seen.Stalled,
 		failures: int32(min(seen.Failures, math.MaxInt32)), expires: momentOf(seen.Expires), nextRefresh: momentOf(seen.NextRefresh),
 		retry: momentOf(seen.RetryAt), barred: momentOf(seen.BarredUntil), lost: momentOf(seen.ReplyLost),
 	})

@@ -46,6 +46,10 @@ var (
 	reason = Definition{Name: "reason", Kind: Gauge, Labels: []string{"namespace", "name", "reason"},
 		Meaning:  "Always 1; the reason of the condition Stalled or Reconciling where there is one, else the one that kubectl get shows.",
 		Question: "Why is it as it is?"}
+	class = Definition{Name: "failing", Kind: Gauge, Labels: []string{"namespace", "name", "class"},
+		Meaning: "Always 1; the class of the failure that a credential has now, no series where it has none. Time: it passes by itself; " +
+			"Input: an object or a flag has to change; Person: nothing is tried until a person acts.",
+		Question: "Does it pass by itself, or does it wait for somebody?"}
 	expiration = Definition{Name: "token_expiration_timestamp_seconds", Kind: Gauge, Labels: object,
 		Meaning:  "When the newest access token expires, in seconds since 1970.",
 		Question: "How long do workloads still have?"}
@@ -125,7 +129,7 @@ var (
 // Definitions are all metrics, in the order in which people read them.
 func Definitions() []Definition {
 	all := []Definition{
-		ready, renewable, stalled, reason, expiration, nextRefresh, failures, retry, barred, replyLost,
+		ready, renewable, stalled, reason, class, expiration, nextRefresh, failures, retry, barred, replyLost,
 		exchanges, duration, published, lifeLeft, commits, recovered, entries, journal, guard, revocations, nudges, restarts,
 		consumerReady, distributions, distributed, build,
 	}

@@ -62,7 +62,7 @@ var (
 	healthy = Credential{
 		API: "fluent", Reason: "TokenPublished", Ready: true, Renewable: true, Expires: expiry, NextRefresh: due,
 	}
-	tokenless = Credential{API: "fluent", Reason: "LoginLocked", Stalled: true, Failures: 2, RetryAt: due, BarredUntil: due, ReplyLost: due}
+	tokenless = Credential{API: "fluent", Reason: "LoginLocked", Stalled: true, Failures: 2, Class: "Input", RetryAt: due, BarredUntil: due, ReplyLost: due}
 )
 
 // ofOrders are the series of shop/orders with these values; their names come first.
@@ -70,11 +70,15 @@ func ofOrders(lines ...string) []string {
 	var labeled []string
 	for _, line := range lines {
 		name, value, _ := strings.Cut(line, " ")
-		name, reason, _ := strings.Cut(name, "/")
-		if reason != "" {
-			reason = ",reason=" + reason
+		name, third, _ := strings.Cut(name, "/")
+		labels := []string{"name=orders", "namespace=shop"}
+		switch {
+		case name == "failing":
+			labels = append([]string{"class=" + third}, labels...)
+		case third != "":
+			labels = append(labels, "reason="+third)
 		}
-		labeled = append(labeled, name+"{name=orders,namespace=shop"+reason+"} "+value)
+		labeled = append(labeled, name+"{"+strings.Join(labels, ",")+"} "+value)
 	}
 	slices.Sort(labeled)
 	return labeled
@@ -85,7 +89,7 @@ func TestSeriesOfACredential(t *testing.T) {
 	good := ofOrders("ready 1.000", "renewable 1.000", "stalled 0.000", "failures 0.000",
 		"reason/TokenPublished 1.000", expires, refresh)
 	none := ofOrders("ready 0.000", "renewable 0.000", "stalled 1.000", "failures 2.000", "reply_lost_timestamp_seconds 1767608400.500",
-		"reason/LoginLocked 1.000", "retry_timestamp_seconds 1767608400.500", "login_barred_until_timestamp_seconds 1767608400.500")
+		"reason/LoginLocked 1.000", "failing/Input 1.000", "retry_timestamp_seconds 1767608400.500", "login_barred_until_timestamp_seconds 1767608400.500")
 	expired := healthy
 	expired.Ready, expired.Reason = false, "TokenExpired"
 	tests := map[string]struct {
@@ -263,7 +267,7 @@ func TestNoLabelIsUnbounded(t *testing.T) {
 		t.Errorf("%d series for every api, grant and verdict, want %d at most", most, limit)
 	}
 	allowed := []string{
-		"api", "decision", "goversion", "grant", "how", "kind", "name", "namespace", "reason", "result", "verdict", "version",
+		"api", "class", "decision", "goversion", "grant", "how", "kind", "name", "namespace", "reason", "result", "verdict", "version",
 	}
 	for name, family := range everything(t) {
 		for _, label := range family.labels {

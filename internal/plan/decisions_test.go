@@ -152,7 +152,9 @@ var precedence = []struct {
 	{Suspended, func(o *Observed) { o.Suspended = true }},
 	{InFlight, func(o *Observed) { o.Claim = &Claim{Until: in(time.Minute)} }},
 	{Obstructed, func(o *Observed) { o.Obstacle = "CredentialsNotFound" }},
-	{Refused, func(o *Observed) { o.Failure, o.Rotate = &Failure{RetryAt: in(time.Minute), Barred: true}, false }},
+	{Refused, func(o *Observed) {
+		o.Failure, o.Rotate = &Failure{RetryAt: in(time.Minute), Barred: true, Stalled: true}, false
+	}},
 	{NotDue, func(o *Observed) { *o = merged(*o, healthy()) }},
 	{NoMeans, func(o *Observed) { o.Login, o.Chain = Login{}, Chain{} }},
 	{BackingOff, func(o *Observed) { o.Failure, o.Chain = &Failure{RetryAt: in(time.Minute)}, Chain{Stored: true} }},

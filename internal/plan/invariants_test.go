@@ -50,7 +50,7 @@ func anything(random *rand.Rand) Observed {
 		seen.Token = &Token{Obtained: obtained, Expires: obtained.Add(life), Refresh: around(random), Stale: rarely(random)}
 	}
 	if rarely(random) {
-		seen.Failure = &Failure{RetryAt: around(random), Barred: often(random)}
+		seen.Failure = &Failure{RetryAt: around(random), Barred: often(random), Stalled: often(random)}
 	}
 	return seen
 }

@@ -14,7 +14,7 @@ func lost(policy Policy) func(*Observed) {
 
 // barred makes the password one that was refused, with an hour to go before it is tried again.
 func barred(o *Observed) {
-	o.Login.Password, o.Failure = true, &Failure{RetryAt: in(time.Hour), Barred: true}
+	o.Login.Password, o.Failure = true, &Failure{RetryAt: in(time.Hour), Barred: true, Stalled: true}
 }
 
 // again is one more presentation, late is the wait for it: a minute before the expiry of a token that lives for half an hour.
@@ -181,7 +181,7 @@ func TestDeclined(t *testing.T) {
 	mended := func(o *Observed) { o.Mended, o.Failure = true, nil }
 	rotate := func(o *Observed) { o.Rotate = true }
 	twice := func(o *Observed) { mended(o); o.Chain.Presented = 2 }
-	barred := func(o *Observed) { o.Failure = &Failure{RetryAt: in(20 * time.Minute), Barred: true} }
+	barred := func(o *Observed) { o.Failure = &Failure{RetryAt: in(20 * time.Minute), Barred: true, Stalled: true} }
 	redirected := func(o *Observed) { o.Failure.RetryAt = time.Time{} }
 	asks := Step{Do: Wait, Why: Refused, At: in(10 * time.Minute)}
 	tests := map[string]decision{

@@ -93,8 +93,10 @@ const (
 
 // Failure is the last failed exchange, since which none succeeded.
 type Failure struct {
-	// RetryAt is when to try again; zero: only a change of the login or the spec helps.
+	// RetryAt is when to try again. Zero means that nothing is tried until the login or the spec changes, or a person acts.
 	RetryAt time.Time
-	// Barred holds even against the rotate annotation: the login was refused, and trying it again could lock it.
+	// Barred holds even against the rotate annotation: the login was refused, and trying it again could lock the user.
 	Barred bool
+	// Stalled is true when a person can help. What is tried before that, at RetryAt, is a slow probe.
+	Stalled bool
 }

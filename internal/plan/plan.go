@@ -16,7 +16,7 @@ var rules = []rule{
 	suspended,     // from here on something may be spent
 	unfinished,    // one exchange at a time, whoever began it
 	obstructed,    // without a login and an endpoint there is nothing to try
-	refused,       // a refused login is not tried again for the asking
+	refused,       // a rejected login is not retried, not even on request, until its retry time
 	settled,       // a good token with nothing due is left alone
 	stranded,      // who has nothing to try has no reason to wait for a turn
 	failing,       // back off
@@ -123,15 +123,21 @@ func obstructed(seen Observed, now time.Time) *Step {
 	return wait(Obstructed, seen.expiryAfter(now))
 }
 
+// refused waits after a failure that does not pass by itself, and after one whose login must not be tried before its time.
 func refused(seen Observed, now time.Time) *Step {
-	if seen.Failure == nil || seen.Rotate && !seen.Failure.Barred || seen.hasLastTry(now) {
+	failure := seen.Failure
+	if failure == nil || seen.Rotate && !failure.Barred || seen.hasLastTry(now) {
 		return nil
 	}
-	switch at := seen.Failure.RetryAt; {
-	case at.IsZero():
-		return wait(Refused, seen.expiryAfter(now))
-	case seen.Failure.Barred && now.Before(at):
-		return wait(Refused, earliest(at, seen.expiryAfter(now)))
+	why := BackingOff
+	if failure.Stalled || failure.RetryAt.IsZero() {
+		why = Refused
+	}
+	switch {
+	case failure.RetryAt.IsZero():
+		return wait(why, seen.expiryAfter(now))
+	case (failure.Barred || failure.Stalled) && now.Before(failure.RetryAt):
+		return wait(why, earliest(failure.RetryAt, seen.expiryAfter(now)))
 	}
 	return nil
 }

@@ -179,7 +179,7 @@ func TestRetryAt(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			got := RetryAt(now, test.count, test.draw, test.expires).Sub(now).Round(time.Millisecond)
+			got := RetryAt(now, Run{Count: test.count}, test.draw, test.expires).Sub(now).Round(time.Millisecond)
 			if got != test.want {
 				t.Errorf("failure %d is retried after %s, want %s: %s", test.count, got, test.want, test.why)
 			}

@@ -29,23 +29,33 @@ var refusing = map[string]decision{
 		want: Step{Do: Wait, Why: Refused},
 	},
 	"a refused login": {
-		why:  "two more of the same would lock the user",
-		seen: func(o *Observed) { o.Failure = &Failure{RetryAt: in(LoginBar), Barred: true}; login(o); due(o) },
+		why: "two more of the same would lock the user",
+		seen: func(o *Observed) {
+			o.Failure = &Failure{RetryAt: in(LoginBar), Barred: true, Stalled: true}
+			login(o)
+			due(o)
+		},
 		want: Step{Do: Wait, Why: Refused, At: in(10 * time.Minute)},
 	},
 	"a refused login, no token": {
-		why:  "it is tried again when the bar is lifted",
-		seen: func(o *Observed) { o.Failure, o.Token = &Failure{RetryAt: in(LoginBar), Barred: true}, nil; login(o) },
+		why: "it is tried again when the bar is lifted",
+		seen: func(o *Observed) {
+			o.Failure, o.Token = &Failure{RetryAt: in(LoginBar), Barred: true, Stalled: true}, nil
+			login(o)
+		},
 		want: Step{Do: Wait, Why: Refused, At: in(LoginBar)},
 	},
 	"a refused login, asked for": {
-		why:  "the rotate annotation goes past a back-off, never past a refused login",
-		seen: func(o *Observed) { o.Failure, o.Rotate = &Failure{RetryAt: in(LoginBar), Barred: true}, true; login(o) },
+		why: "the rotate annotation goes past a back-off, never past a refused login",
+		seen: func(o *Observed) {
+			o.Failure, o.Rotate = &Failure{RetryAt: in(LoginBar), Barred: true, Stalled: true}, true
+			login(o)
+		},
 		want: Step{Do: Wait, Why: Refused, At: in(LoginBar)},
 	},
 	"a refused login, the bar lifted": {
 		why:  "one more try shows whether the lock is over",
-		seen: func(o *Observed) { o.Failure = &Failure{RetryAt: now, Barred: true}; login(o) },
+		seen: func(o *Observed) { o.Failure = &Failure{RetryAt: now, Barred: true, Stalled: true}; login(o) },
 		want: Step{Do: Exchange, Why: Due, Means: ByPassword},
 	},
 }

@@ -127,7 +127,7 @@ func (w *world) observe() Observed {
 		seen.Chain = Chain{Stored: true, Presented: chain.Presented}
 	}
 	if failure := w.state.Failure; failure != nil && failure.Login == w.attempted() {
-		seen.Failure = &Failure{RetryAt: failure.RetryAt, Barred: failure.Barred}
+		seen.Failure = &Failure{RetryAt: failure.RetryAt, Barred: failure.Barred, Stalled: failure.Barred}
 	}
 	return seen
 }
@@ -215,7 +215,7 @@ func (w *world) fail(claim custody.Claim, before custody.State, verdict token.Ve
 		if before.Token != nil {
 			expires = before.Token.Expires
 		}
-		failure.RetryAt = RetryAt(w.now, count, w.draw.Float64(), expires)
+		failure.RetryAt = RetryAt(w.now, Run{Count: count}, w.draw.Float64(), expires)
 	}
 	if claim.Grant == token.Password {
 		spends = token.Secret{}

@@ -127,6 +127,9 @@ var schemaYAML = typed.YAMLObject(`types:
 - name: com.github.fluent-credential.operator.api.v1alpha1.FailureStatus
   map:
     fields:
+    - name: class
+      type:
+        scalar: string
     - name: count
       type:
         scalar: numeric

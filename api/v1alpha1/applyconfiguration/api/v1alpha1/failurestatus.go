@@ -20,6 +20,10 @@ type FailureStatusApplyConfiguration struct {
 	LastTime *v1.Time `json:"lastTime,omitempty"`
 	// retryTime is when the next one is tried; none where only a change of the credentials or the spec helps.
 	RetryTime *v1.Time `json:"retryTime,omitempty"`
+	// class is what the failure waits for. Time: it passes by itself, and the exchange is retried with back-off. Input: the credentials
+	// Secret, the spec or a flag of the operator has to change; the change is acted on at once, and the exchange is probed slowly besides.
+	// Person: nothing is tried until a person acts.
+	Class *string `json:"class,omitempty"`
 }
 
 // FailureStatusApplyConfiguration constructs a declarative configuration of the FailureStatus type for use with
@@ -49,5 +53,13 @@ func (b *FailureStatusApplyConfiguration) WithLastTime(value v1.Time) *FailureSt
 // If called multiple times, the RetryTime field is set to the value of the last call.
 func (b *FailureStatusApplyConfiguration) WithRetryTime(value v1.Time) *FailureStatusApplyConfiguration {
 	b.RetryTime = &value
+	return b
+}
+
+// WithClass sets the Class field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Class field is set to the value of the last call.
+func (b *FailureStatusApplyConfiguration) WithClass(value string) *FailureStatusApplyConfiguration {
+	b.Class = &value
 	return b
 }

@@ -1,0 +1,192 @@
+package controllers
+
+import (
+	"time"
+
+	"github.com/fluent-credential/operator/api/v1alpha1"
+	"github.com/fluent-credential/operator/internal/custody"
+	"github.com/fluent-credential/operator/internal/exchange"
+	"github.com/fluent-credential/operator/internal/failure"
+	"github.com/fluent-credential/operator/internal/loginguard"
+	"github.com/fluent-credential/operator/internal/plan"
+	"github.com/fluent-credential/operator/internal/token"
+)
+
+// This file turns an answer without a token into the failure that the state stores: what it waits for, and when the next try is.
+
+// failure returns what an answer without a token leaves behind.
+func (r *Reconciler) failure(seen *observation, try *attempt) custody.Failure {
+	now, answer, previous := r.Clock.Now(), try.answer, seen.record.Failure
+	failed := custody.Failure{
+		Last: now, Verdict: answer.Verdict, Reason: reasonOf(try), Message: seen.message(try), Login: seen.attempted(),
+		Class: answer.Cause.Class(), Subject: answer.Cause.Subject(),
+	}
+	run := seen.runOf(failed)
+	failed.First, failed.Tries = run.First, run.Count
+	if answer.Problem.Code == exchange.NotAllowed {
+		failed.Policy = policyHash(r.Dialer.Policy)
+	}
+	if answer.Problem.Code == string(loginguard.Exhausted) && wasLost(previous) {
+		// The API is to blame for the replies that were lost, and stays the cause; the guard only makes the wait longer.
+		failed.Verdict, failed.Reason, failed.Message = previous.Verdict, previous.Reason, previous.Message
+		failed.RetryAt = try.retryAt
+		return failed
+	}
+	r.schedule(seen, try, run, &failed)
+	return failed
+}
+
+// schedule sets when the next try is, and whether a person is asked.
+func (r *Reconciler) schedule(seen *observation, try *attempt, run plan.Run, failed *custody.Failure) {
+	now, answer := failed.Last, try.answer
+	switch {
+	case answer.Verdict == token.LoginRefused:
+		failed.Barred = try.claim.Attempt == 1 // the second time it is a token that is another's, and no login
+		failed.Stalled = failed.Class != failure.Time
+		failed.RetryAt = try.retryAt
+		if failed.RetryAt.IsZero() {
+			failed.RetryAt = now.Add(plan.LoginBar)
+		}
+	case answer.Verdict == token.RefusedDead, answer.Verdict == token.Declined && !try.spends.IsZero():
+		failed.RetryAt = now // another means is open at once; without one, the plan asks a person
+	case answer.Verdict == token.Declined && try.claim.Grant == token.Password:
+		failed.RetryAt, failed.Stalled = plan.ProbeLogin(now, run.Count), true
+	case answer.Verdict == token.Unknown && seen.isRetriedAtOnce(try.claim):
+		failed.RetryAt = now
+	case !answer.Cause.IsProbed():
+		failed.Stalled = true
+	case failed.Class == failure.Input:
+		refusal := plan.Refusal{Run: run, Probes: seen.probes(failed)}
+		failed.RetryAt, failed.Probes = refusal.Probe(now, r.Draw(), seen.expiry())
+		failed.Stalled = plan.IsStalled(failed.Probes)
+	default:
+		failed.RetryAt = later(r.backoff(seen, run, now), now.Add(answer.RetryAfter))
+	}
+}
+
+// isRetriedAtOnce reports whether the claim's token is presented once more without a wait: the server has a grace window.
+func (o *observation) isRetriedAtOnce(claim custody.Claim) bool {
+	return o.cred.Spec.Refresh.OnLostReply == v1alpha1.LostReplyRetry && claim.Grant == token.RefreshToken && claim.Attempt == 1
+}
+
+// runOf returns the run of failures that this one belongs to: those with the same login and spec since the last success. Failures of all
+// classes count: a server that alternates between two of them must not be asked at the pace of a first minute for ever.
+func (o *observation) runOf(failed custody.Failure) plan.Run {
+	previous := o.record.Failure
+	switch {
+	case previous == nil || previous.Login != failed.Login:
+		return plan.Run{First: failed.Last, Count: 1}
+	case previous.First.IsZero(): // stored by an operator that did not know of runs
+		return plan.Run{First: previous.Last, Count: previous.Count + 1}
+	}
+	return plan.Run{First: previous.First, Count: previous.Tries + 1}
+}
+
+// probes returns how many probes were scheduled in the run before this failure.
+func (o *observation) probes(failed *custody.Failure) int {
+	if previous := o.record.Failure; previous != nil && previous.First.Equal(failed.First) {
+		return previous.Probes
+	}
+	return 0
+}
+
+// expiry returns when the stored token expires; zero where there is none.
+func (o *observation) expiry() time.Time {
+	if o.record.Token == nil {
+		return time.Time{}
+	}
+	return o.record.Token.Expires
+}
+
+func (r *Reconciler) backoff(seen *observation, run plan.Run, now time.Time) time.Time {
+	return plan.RetryAt(now, run, r.Draw(), seen.expiry())
+}
+
+// failureFact returns the stored failure as the plan sees it. A failure that another login or spec had is forgotten. Of one that comes
+// later than now, because a clock was ahead or was set back, what counts is how long the wait was to be, from when this process saw it:
+// counted from every new look it would not end.
+func (o *observation) failureFact() *plan.Failure {
+	failed := o.record.Failure
+	if failed == nil || failed.Login != o.attempted() {
+		return nil
+	}
+	fact := &plan.Failure{RetryAt: failed.RetryAt, Barred: failed.Barred, Stalled: failed.Stalled}
+	if failed.Class == "" {
+		*fact = formerFailure(failed)
+	}
+	if failed.Last.After(o.now) && !fact.RetryAt.IsZero() {
+		fact.RetryAt = o.memory.firstAhead(failed.Last, o.now).Add(fact.RetryAt.Sub(failed.Last))
+	}
+	if failed.Policy != "" && failed.Policy != o.policy {
+		fact.RetryAt, fact.Stalled = o.now, false // the flags that refused the address have changed
+	}
+	return fact
+}
+
+// formerFailure reads a failure that was stored before failures had a class. A refusal was never asked again then; it is probed now.
+func formerFailure(failed *custody.Failure) plan.Failure {
+	fact := plan.Failure{RetryAt: failed.RetryAt, Barred: failed.Barred, Stalled: failed.Barred || failed.RetryAt.IsZero()}
+	if failed.RetryAt.IsZero() && failed.Verdict == token.RefusedIntact {
+		fact.RetryAt = failed.Last.Add(plan.SlowestProbe)
+	}
+	return fact
+}
+
+// policyHash names the endpoint policy: a change of the flags is tried at once.
+func policyHash(policy exchange.Policy) string {
+	return hashOf("", append([]string{boolText(policy.InsecureHTTP)}, policy.AllowedHosts...)...)
+}
+
+func boolText(is bool) string {
+	if is {
+		return "true"
+	}
+	return "false"
+}
+
+func wasLost(failed *custody.Failure) bool {
+	return failed != nil && failed.Verdict == token.Unknown
+}
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}
+
+// obstacleCauses say what a credential waits for that no exchange is made for.
+var obstacleCauses = map[string]failure.Cause{
+	v1alpha1.ReasonCredentialsNotFound:   failure.WaitsFor(failure.CredentialsSecret),
+	v1alpha1.ReasonCredentialsIncomplete: failure.NeedsPerson(failure.CredentialsSecret),
+	v1alpha1.ReasonTemplateInvalid:       failure.NeedsPerson(failure.Spec),
+	v1alpha1.ReasonEndpointNotAllowed:    failure.NeedsPerson(failure.EndpointPolicy),
+	v1alpha1.ReasonTargetConflict:        failure.NeedsPerson(failure.TargetSecret),
+	v1alpha1.ReasonStateInvalid:          failure.NeedsPerson(failure.StateSecret),
+}
+
+// classOf returns the class of what is in the way; empty where nothing is.
+func classOf(seen *observation, next plan.Step) failure.Class {
+	switch next.Why {
+	case plan.TargetTaken, plan.NoMeans, plan.Stopped:
+		return failure.Person
+	case plan.Obstructed:
+		return obstacleCauses[seen.obstacle.reason].Class()
+	case plan.ReplyLost:
+		return failure.Time
+	case plan.Refused:
+		if stored := seen.record.Failure; stored != nil && stored.Class == failure.Input {
+			return failure.Input
+		}
+		return failure.Person
+	}
+	switch {
+	case seen.failed != nil:
+		return failure.Time
+	case seen.facts.Failure == nil:
+		return ""
+	case seen.record.Failure.Class == "":
+		return failure.Time
+	}
+	return seen.record.Failure.Class
+}
