@@ -302,10 +302,6 @@ fmt: $(GOLANGCI_LINT) ## Format the code as "lint" wants it
 	$(GOLANGCI_LINT) fmt ./...
 	@for dir in $(MODULES); do (cd "$$dir" && '$(CURDIR)/$(GOLANGCI_LINT)' fmt --config '$(CURDIR)/.golangci.yml' .) || exit 1; done
 
-.PHONY: proportions
-proportions: ## Check the lengths of functions and files
-	@$(GO) run ./hack/proportions
-
 .PHONY: tidy
 tidy: ## Tidy every module's go.mod
 	@for dir in . $(MODULES) hack/tools/*/; do echo "tidy $$dir"; (cd "$$dir" && $(GO) mod tidy) || exit 1; done

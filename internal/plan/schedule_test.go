@@ -211,3 +211,59 @@ func TestIdleRefreshToken(t *testing.T) {
 		}
 	}
 }
+
+// TestPaceOfARun: after the first minute of a run of failures, whatever is drawn, two tries are far enough apart.
+func TestPaceOfARun(t *testing.T) {
+	long := in(24 * time.Hour)
+	tests := map[string]struct {
+		why     string
+		first   time.Time
+		count   int
+		expires time.Time
+		want    time.Duration // with a draw of zero
+	}{
+		"unknown":                {"as in the first minute", time.Time{}, 9, long, backoffFloor},
+		"just begun":             {"a blip passes in a second", now, 1, long, backoffFloor},
+		"for most of a minute":   {"the first minute is free", in(time.Second - time.Minute), 9, long, backoffFloor},
+		"for a minute":           {"4 a minute", in(-time.Minute), 9, long, 15 * time.Second},
+		"for an hour":            {"4 a minute", in(-time.Hour), 99, time.Time{}, 15 * time.Second},
+		"the last minute":        {"12 a minute", in(-time.Hour), 99, in(time.Minute), 5 * time.Second},
+		"before the last minute": {"4 a minute", in(-time.Hour), 99, in(61 * time.Second), 15 * time.Second},
+		"expired":                {"4 a minute: the hurry is over", in(-time.Hour), 99, in(-time.Second), 15 * time.Second},
+		"begun later than now":   {"a clock was ahead, and nobody knows for how long it has failed", in(time.Hour), 9, long, 15 * time.Second},
+	}
+	for name, test := range tests {
+		got := RetryAt(now, Run{First: test.first, Count: test.count}, 0, test.expires).Sub(now)
+		if got != test.want {
+			t.Errorf("%s: retried after %s, want %s: %s", name, got, test.want, test.why)
+		}
+	}
+}
+
+// TestProbes follows a refusal from probe to probe.
+func TestProbes(t *testing.T) {
+	refusal := Refusal{Run: Run{First: now, Count: 1}}
+	at, scheduled := refusal.Probe(now, 0.5, time.Time{})
+	if at.Sub(now) != time.Second || scheduled != 0 {
+		t.Errorf("the first retry comes after %s, probes %d: what has just worked is tried again at once", at.Sub(now), scheduled)
+	}
+	moment := in(time.Minute)
+	for i, want := range []time.Duration{time.Minute, 5 * time.Minute, 15 * time.Minute, time.Hour, time.Hour} {
+		at, scheduled = Refusal{Run: refusal.Run, Probes: i}.Probe(moment, 0.5, time.Time{})
+		if at.Sub(moment) != want || scheduled != i+1 {
+			t.Errorf("probe %d comes after %s, want %s", scheduled, at.Sub(moment), want)
+		}
+		if stalled := IsStalled(scheduled); stalled != (i >= 3) { // of scheduled probes, all but the last have failed
+			t.Errorf("with %d failed probes a person is asked: %t", i, stalled)
+		}
+		moment = at
+	}
+}
+
+func TestLoginProbes(t *testing.T) {
+	for count, want := range []time.Duration{LoginBar, LoginBar, time.Hour, 4 * time.Hour, 24 * time.Hour, 24 * time.Hour} {
+		if got := ProbeLogin(now, count).Sub(now); got != want {
+			t.Errorf("after %d refusals a login is tried after %s, want %s", count, got, want)
+		}
+	}
+}

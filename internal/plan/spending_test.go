@@ -23,6 +23,35 @@ var refusing = map[string]decision{
 		seen: func(o *Observed) { o.Failure, o.Rotate = &Failure{}, true },
 		want: Step{Do: Exchange, Why: Due, Means: ByRefresh},
 	},
+	"a refused client, probed": {
+		why:  "its configuration at the API can change out of sight",
+		seen: func(o *Observed) { o.Failure = &Failure{RetryAt: in(5 * time.Minute)}; due(o) },
+		want: Step{Do: Wait, Why: BackingOff, At: in(5 * time.Minute)},
+	},
+	"a refused client, stalled": {
+		why:  "a person is asked, and it is still probed",
+		seen: func(o *Observed) { o.Failure = &Failure{RetryAt: in(time.Hour), Stalled: true}; due(o) },
+		want: Step{Do: Wait, Why: Refused, At: in(10 * time.Minute)},
+	},
+	"a refused client, the probe is due": {
+		why:  "nothing waits for ever",
+		seen: func(o *Observed) { o.Failure = &Failure{RetryAt: now, Stalled: true}; due(o) },
+		want: Step{Do: Exchange, Why: Due, Means: ByRefresh},
+	},
+	"a refused client, stalled, asked for": {
+		why:  "the rotate annotation goes past a probe's time",
+		seen: func(o *Observed) { o.Failure, o.Rotate = &Failure{RetryAt: in(time.Hour), Stalled: true}, true },
+		want: Step{Do: Exchange, Why: Due, Means: ByRefresh},
+	},
+	"a budget of logins that is used up": {
+		why: "it fills again by itself, and not even a person can hurry it",
+		seen: func(o *Observed) {
+			o.Failure, o.Token = &Failure{RetryAt: in(LoginBar), Barred: true}, nil
+			o.Rotate = true
+			login(o)
+		},
+		want: Step{Do: Wait, Why: BackingOff, At: in(LoginBar)},
+	},
 	"a refused seed": {
 		why:  "a seed whose client was refused is still unspent, and asking again with the same login is a loop",
 		seen: func(o *Observed) { *o = Observed{Registered: true, Failure: &Failure{}, Login: Login{Seed: true}} },
