@@ -116,7 +116,7 @@ func (o *observation) awaitsInput() bool {
 // stalledBy are the outcomes that only a person can change.
 var stalledBy = []plan.Why{plan.TargetTaken, plan.Refused, plan.NoMeans, plan.Stopped}
 
-// isStalled: only a person can continue. A credentials Secret that does not exist may be on its way.
+// isStalled reports whether a person can help. A credentials Secret that does not exist may be on its way.
 func isStalled(seen *observation, next plan.Step) bool {
 	return slices.Contains(stalledBy, next.Why) ||
 		next.Why == plan.Obstructed && seen.obstacle.reason != v1alpha1.ReasonCredentialsNotFound
