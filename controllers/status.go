@@ -12,6 +12,7 @@ import (
 	"github.com/fluent-credential/operator/internal/custody"
 	"github.com/fluent-credential/operator/internal/failure"
 	"github.com/fluent-credential/operator/internal/plan"
+	"github.com/fluent-credential/operator/internal/token"
 )
 
 // The status is a view of what was seen and done and of what comes next. This file is pure.
@@ -156,6 +157,9 @@ func causeOf(seen *observation, next plan.Step) cause {
 		return cause{v1alpha1.ReasonProviderUnavailable, "the token host gave no answer to another credential; one at a time asks it until it does"}
 	}
 	if told, ok := causes[next.Why]; ok {
+		if stored := seen.record.Failure; next.Why == plan.NoMeans && stored != nil && stored.Verdict == token.RefusedDead {
+			told.message += "; " + stored.Message // why the API ended the last one
+		}
 		return told
 	}
 	switch {

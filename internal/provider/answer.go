@@ -19,20 +19,22 @@ const (
 func (d dialect) answer(grant token.Grant, reply Reply) Answer {
 	doc := read(reply)
 	status := statusOf(reply)
-	said := d.problem(grant, doc, reply)
-	code := d.classOf(grant, reply.Status, said.Code)
+	var notGranted error
 	if status == succeeded {
 		set, err := doc.granted(reply.Header)
 		if err == nil {
 			return Answer{Verdict: token.Granted, Set: set}
 		}
-		switch {
-		case !doc.saysError():
-			said = Problem{Code: InvalidReply, Description: doc.withWords(err.Error(), said.Description)}
-			code = noCode
-		case code == noCode:
-			code = unknownCode
-		}
+		notGranted = err
+	}
+	said := d.problem(grant, doc, reply)
+	code := d.classOf(grant, reply.Status, said.Code)
+	switch {
+	case notGranted != nil && !doc.saysError():
+		said = Problem{Code: InvalidReply, Description: doc.withWords(notGranted.Error(), said.Description)}
+		code = noCode
+	case notGranted != nil && code == noCode:
+		code = unknownCode
 	}
 	means := classify(reading{status: status, body: doc.kind, code: code, words: wordsIn(said, reply.Header), grant: grant})
 	said.Status = reply.Status

@@ -60,7 +60,7 @@ func TestNordeaReplies(t *testing.T) {
 		"server error":          {"server-error", token.RefreshToken, refusal(token.Unknown, 500, "error.server", "Something went wrong"), "the token may be spent"},
 		"expired, says a 500":   {"expired-500", token.RefreshToken, refusal(token.Unknown, 500, "error.token.expired", "The token has expired"), "a server that fails is not believed about the token"},
 		"gateway refuses":       {"gateway-json", token.RefreshToken, refusal(token.RefusedIntact, 401, "Unauthorized", credentials), "the client was refused before the API"},
-		"gateway refuses, XML":  {"gateway-xml", token.RefreshToken, refusal(token.RefusedIntact, 401, "", "no reply of the API"), "a 401 is about the client in any language"},
+		"gateway refuses, XML":  {"gateway-xml", token.RefreshToken, refusal(token.RefusedIntact, 401, "", "401 Unauthorized Invalid client id or secret."), "a 401 is about the client in any language"},
 		"gateway counts":        {"too-many-requests", token.RefreshToken, waiting(refusal(token.TryLater, 429, "Too Many Requests", "Rate Limit exceeded"), time.Minute), "nothing was spent"},
 		"error of the standard": {"standard-error", token.RefreshToken, refusal(token.RefusedDead, 400, "invalid_grant", "Refresh token is not valid"), "later versions may speak RFC 6749"},
 	})

@@ -62,7 +62,7 @@ type document struct {
 	kind   bodyClass
 	fields fields   // of an object
 	list   []fields // of a list of objects
-	text   string   // of a plain text
+	text   string   // of a plain text, or of XML without its markup
 	// conflict is why the fields are no grant: of two different tokens by the same name, a guess could publish the wrong one.
 	conflict error
 }
@@ -89,9 +89,14 @@ func read(reply Reply) document {
 		doc.kind = htmlBody
 	case kind == "text/plain":
 		doc.text = string(body)
+	case strings.HasSuffix(kind, "xml"):
+		doc.text = strings.Join(strings.Fields(markup.ReplaceAllString(string(body), " ")), " ")
 	}
 	return doc
 }
+
+// markup is a tag, a declaration or a comment of XML.
+var markup = regexp.MustCompile(`<[^>]*>`)
 
 func beginsAsPage(body []byte) bool {
 	start := bytes.ToLower(body[:min(len(body), len("<!doctype html"))])
