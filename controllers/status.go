@@ -79,6 +79,9 @@ func readiness(seen *observation, why cause) (metav1.ConditionStatus, cause) {
 		return metav1.ConditionFalse, why
 	case !seen.now.Before(stored.Expires):
 		expired := "the access token expired at " + stored.Expires.UTC().Format(time.RFC3339)
+		if !stored.Expires.After(stored.Obtained) {
+			expired = "the API gave an access token that has no life left (expires_in 0)"
+		}
 		return metav1.ConditionFalse, cause{v1alpha1.ReasonTokenExpired, expired + "; " + why.message}
 	case seen.publication() == plan.Current || seen.publication() == plan.Newer:
 		return metav1.ConditionTrue, cause{v1alpha1.ReasonTokenPublished,

@@ -3,6 +3,7 @@ package provider
 import (
 	"net/http"
 	"net/url"
+	"strings"
 
 	"github.com/fluent-credential/operator/internal/token"
 )
@@ -30,8 +31,8 @@ func (d dialect) answer(grant token.Grant, reply Reply) Answer {
 	said := d.problem(grant, doc, reply)
 	code := d.classOf(grant, reply.Status, said.Code)
 	switch {
-	case notGranted != nil && !doc.saysError():
-		said = Problem{Code: InvalidReply, Description: doc.withWords(notGranted.Error(), said.Description)}
+	case notGranted != nil && (doc.hasToken() || !doc.saysError()):
+		said = Problem{Code: InvalidReply, Description: doc.withWords(notGranted.Error(), said)}
 		code = noCode
 	case notGranted != nil && code == noCode:
 		code = unknownCode
@@ -41,9 +42,20 @@ func (d dialect) answer(grant token.Grant, reply Reply) Answer {
 	return Answer{Verdict: means.verdict, Cause: means.cause, Problem: said, RetryAfter: retryAfter(reply.Header)}
 }
 
+// hasToken reports whether the reply has an access token of some kind. Beside one that cannot be read, an error proves nothing: a token was
+// issued, and so the presented one may be spent.
+func (d document) hasToken() bool {
+	raw := strings.TrimSpace(string(d.fields["access_token"]))
+	return d.conflict != nil || raw != "" && raw != "null" && raw != `""`
+}
+
 // withWords adds what a reply says in words to why it is no grant. Only what a member for words holds is shown: another body of a 2xx could
 // be a token.
-func (d document) withWords(why, words string) string {
+func (d document) withWords(why string, said Problem) string {
+	words := said.Description
+	if d.saysError() && said.Code != "" {
+		words = strings.TrimSuffix(said.Code+": "+words, ": ")
+	}
 	if d.kind != jsonBody || words == "" {
 		return why
 	}
