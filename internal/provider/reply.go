@@ -77,7 +77,7 @@ func read(reply Reply) document {
 		return doc
 	}
 	list, isList := parseList(body)
-	form, conflict, isForm := parseForm(kind, body)
+	form, isForm, conflict := parseForm(kind, body)
 	switch {
 	case len(body) == 0:
 		doc.kind = emptyBody
@@ -166,13 +166,13 @@ func parseList(body []byte) ([]fields, bool) {
 
 // parseForm reads application/x-www-form-urlencoded, which some servers answer with although they are asked for JSON. A plain text is
 // taken for it if it has one of the members that a reply must have.
-func parseForm(kind string, body []byte) (object fields, conflict error, ok bool) {
+func parseForm(kind string, body []byte) (object fields, ok bool, conflict error) {
 	if kind != "application/x-www-form-urlencoded" && kind != "text/plain" {
-		return nil, nil, false
+		return nil, false, nil
 	}
 	values, err := url.ParseQuery(string(body))
 	if err != nil || !values.Has("access_token") && !values.Has("error") {
-		return nil, nil, false
+		return nil, false, nil
 	}
 	object = fields{}
 	for name, each := range values {
@@ -183,7 +183,7 @@ func parseForm(kind string, body []byte) (object fields, conflict error, ok bool
 			}
 		}
 	}
-	return object, conflict, true
+	return object, true, conflict
 }
 
 // tokens are the members that are spent or published.
