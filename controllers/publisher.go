@@ -12,6 +12,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/fluent-credential/operator/api/v1alpha1"
+	"github.com/fluent-credential/operator/internal/failure"
+	"github.com/fluent-credential/operator/internal/kubeerror"
 	"github.com/fluent-credential/operator/internal/projection"
 )
 
@@ -60,14 +62,17 @@ func (p publisher) put(ctx context.Context, w *workload, lookAgain func() (bool,
 // the API server; one that others put something into is patched.
 func (p publisher) write(ctx context.Context, w *workload) (string, error) {
 	secret, owner := w.wanted.Secret(w.version), client.FieldOwner(v1alpha1.OperatorName)
-	var err error
+	verb, err := kubeerror.Patch, error(nil)
 	switch {
 	case w.version == "":
-		err = p.client.Create(ctx, secret, owner)
+		verb, err = kubeerror.Create, p.client.Create(ctx, secret, owner)
 	case !w.content.Shared:
-		err = p.client.Update(ctx, secret, owner)
+		verb, err = kubeerror.Update, p.client.Update(ctx, secret, owner)
 	default:
 		err = p.patch(ctx, w, secret)
+	}
+	if err != nil {
+		err = &kubeerror.WriteError{Object: "Secret " + w.wanted.Name, Subject: failure.TargetSecret, Verb: verb, Err: err}
 	}
 	return secret.ResourceVersion, err
 }

@@ -269,7 +269,7 @@ var situations = map[string]situation{
 			s.workload = workload{wanted: s.workload.wanted}
 			s.failed = apierrors.NewForbidden(schema.GroupResource{Resource: "secrets"}, "orders-token", errors.New("exceeded quota"))
 		},
-		"False PublishFailed", expected, inProgress, "secrets orders-token cannot be written: Forbidden", status.InProgressStatus,
+		"False PublishFailed", expected, inProgress, "secrets orders-token: Forbidden: exceeded quota", status.InProgressStatus,
 	},
 	"suspended": {
 		"a person wants it so", func(s *scene) { s.cred.Spec.Suspend = true },

@@ -372,10 +372,10 @@ func TestCommitHoldsNoWorker(t *testing.T) {
 		err    error
 		rounds int // until it is given up; zero: never
 	}{
-		"immutable":                   {"a person can undo it", []func(*api){immutable}, errInvalid, 6 * time.Second, errInvalid, 0},
-		"a right is missing":          {"likewise", nil, errDenied, 6 * time.Second, errDenied, 0},
-		"the API is down":             {"it comes back", nil, errReset, 6 * time.Second, errReset, 0},
-		"immutable, and going":        {"a deletion does not hang", []func(*api){immutable, going}, errInvalid, 6 * time.Second, errInvalid, 4},
+		"immutable":                   {"a person can undo it", []func(*api){immutable}, errInvalid, 7 * time.Second, errInvalid, 0},
+		"a right is missing":          {"likewise", nil, errDenied, 7 * time.Second, errDenied, 0},
+		"the API is down":             {"it comes back", nil, errReset, 7 * time.Second, errReset, 0},
+		"immutable, and going":        {"a deletion does not hang", []func(*api){immutable, going}, errInvalid, 7 * time.Second, errInvalid, 4},
 		"a foreign Secret":            {"no try can help until it is gone", []func(*api){foreign}, nil, time.Second, ErrForeign, 0},
 		"a foreign Secret, and going": {"a deletion does not hang", []func(*api){foreign, going}, nil, time.Second, ErrForeign, 4},
 	}

@@ -69,7 +69,7 @@ func textOf(err error, isNamed bool) string {
 	if status, ok := statusOf(err); ok {
 		return textOfStatus(status, isNamed)
 	}
-	if isTransport(err) {
+	if isNamed || isTransport(err) { // what fails a write without an answer is the network, or our own patience
 		return "the Kubernetes API did not answer: " + rootOf(err)
 	}
 	return err.Error()
