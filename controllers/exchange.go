@@ -240,9 +240,8 @@ func (r *Reconciler) result(seen *observation, try *attempt) custody.Result {
 		return custody.Result{Claim: try.claim, Wanted: wanted, Apply: r.granted(seen, try), Patience: claimLife}
 	}
 	failure := r.failure(seen, try)
-	return custody.Result{Claim: try.claim, Wanted: custody.State.Holds, Apply: func(state custody.State) custody.State {
-		return state.Failed(try.claim, failure, try.spends)
-	}}
+	apply := func(state custody.State) custody.State { return state.Failed(try.claim, failure, try.spends) }
+	return custody.Result{Claim: try.claim, Wanted: custody.State.Holds, Apply: apply, Patience: claimLife}
 }
 
 // undialed records a failure before the claim: nothing was sent, so a conflict is no loss.

@@ -249,6 +249,8 @@ func (s *Store) merge(ctx context.Context, p *Pending) (*Record, error) {
 		return nil, err
 	case err != nil:
 		return nil, nil
+	case p.isBeside(found) && !p.other.outlasts(*found.Claim, result.Patience): // likewise, in a state that knows nothing of this claim
+		return nil, nil
 	case found.secret == nil || found.Damaged || found.Serial < from.Serial: // somebody removed, edited or rolled it back: what we hold is all there is
 		held := from.State
 		held.MovedTo = ""
@@ -268,6 +270,13 @@ func (s *Store) merge(ctx context.Context, p *Pending) (*Record, error) {
 		return found, nil
 	}
 	return found, ErrSuperseded
+}
+
+// isBeside reports whether another exchange is under way in a state that was begun anew, or came out of a backup: written over, its token
+// would be lost.
+func (p *Pending) isBeside(found *Record) bool {
+	return found.secret != nil && !found.Damaged && found.Serial < p.from.Serial &&
+		found.Claim != nil && !found.Holds(p.result.Claim)
 }
 
 // isOwnerGone tells whether nobody is left who would let a state Secret go again: one that is written now would stay for ever.

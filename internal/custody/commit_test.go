@@ -45,6 +45,11 @@ var (
 	rolledBack = func(a *api) {
 		a.put(a.open(), State{Salt: salt, Chain: &Chain{Refresh: token.NewSecret("refresh-0")}})
 	}
+	// begunAnew is a state that somebody tore away, and another process is at work in a new one.
+	begunAnew = func(a *api) {
+		found := a.open()
+		a.put(found, State{Salt: salt, Claim: &login})
+	}
 	forced    = func(a *api) { a.force(first) }
 	damaged   = func(a *api) { a.edit(first, func(s *corev1.Secret) { s.Data[checksumKey] = nil }) }
 	deleted   = func(a *api) { a.remove(first) }
@@ -157,6 +162,15 @@ func TestCommit(t *testing.T) {
 		},
 		"another login under way, whose process is gone": {
 			"nobody else will settle it while this process waits", loggingInAnew, nil, nil, patiently, nil, "refresh-2", 2, []string{first},
+		},
+		"begun anew, and another login under way": {
+			"what is under way there is written over by nobody", begunAnew, nil, nil, during(loggedIn, patiently), ErrSuperseded, "family-2", 1, []string{first},
+		},
+		"begun anew, and another login under way, whose process is gone": {
+			"what this process holds is all there is", begunAnew, nil, nil, patiently, nil, "refresh-2", 2, []string{first},
+		},
+		"a refusal, begun anew, and another login under way": {
+			"a refusal changes no other's exchange (I6)", begunAnew, nil, nil, during(loggedIn, refused), ErrSuperseded, "family-2", 1, []string{first},
 		},
 		"rolled back":      {"an older state out of a backup is not what the claim was made in", rolledBack, nil, nil, granted, nil, "refresh-2", 2, []string{first}},
 		"removed by force": {"what this process holds is all there is", forced, nil, nil, granted, nil, "refresh-2", 2, []string{first}},
