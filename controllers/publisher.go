@@ -12,6 +12,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/fluent-credential/operator/api/v1alpha1"
+	"github.com/fluent-credential/operator/internal/custody"
 	"github.com/fluent-credential/operator/internal/failure"
 	"github.com/fluent-credential/operator/internal/kubeerror"
 	"github.com/fluent-credential/operator/internal/projection"
@@ -61,6 +62,8 @@ func (p publisher) put(ctx context.Context, w *workload, lookAgain func() (bool,
 // whoever else is publishing (invariant I5). A Secret that holds nothing but what is wanted is replaced, which is the cheapest for
 // the API server; one that others put something into is patched.
 func (p publisher) write(ctx context.Context, w *workload) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, custody.RequestTimeout)
+	defer cancel()
 	secret, owner := w.wanted.Secret(w.version), client.FieldOwner(v1alpha1.OperatorName)
 	verb, err := kubeerror.Patch, error(nil)
 	switch {
@@ -96,6 +99,8 @@ func (p publisher) isUnchanged(ctx context.Context, key types.NamespacedName, kn
 
 // read reads the Secret live, and returns it where it is the owner's.
 func (p publisher) read(ctx context.Context, w *workload, key types.NamespacedName, owner projection.Owner) (*corev1.Secret, error) {
+	ctx, cancel := context.WithTimeout(ctx, custody.RequestTimeout)
+	defer cancel()
 	secret := &corev1.Secret{}
 	if err := p.live.Get(ctx, key, secret); err != nil {
 		return nil, client.IgnoreNotFound(err)

@@ -117,7 +117,7 @@ var stalledBy = []plan.Why{plan.TargetTaken, plan.Refused, plan.NoMeans, plan.St
 
 // isStalled reports whether a person can help. A credentials Secret that does not exist may be on its way.
 func isStalled(seen *observation, next plan.Step) bool {
-	return slices.Contains(stalledBy, next.Why) ||
+	return slices.Contains(stalledBy, next.Why) || seen.isWriteStalled(next) ||
 		next.Why == plan.Obstructed && seen.obstacle.reason != v1alpha1.ReasonCredentialsNotFound
 }
 

@@ -55,6 +55,22 @@ func (f *failing) class() failure.Class {
 	return kubeerror.Judge(f.err, kubeerror.Update, kubeerror.NotRead).Cause.Class()
 }
 
+// stalledAfter is how long what lasts until somebody changes something is tried before a person is called: by then three tries failed that
+// were no hurry any more.
+const stalledAfter = 2 * time.Minute
+
+// isStalled reports whether a person can help.
+func (f *failing) isStalled(now time.Time) bool {
+	switch f.class() {
+	case failure.Person:
+		return f.count > 0
+	case failure.Input:
+		return f.count > 0 && now.Sub(f.since) >= stalledAfter
+	case failure.Time:
+	}
+	return false
+}
+
 // isBlocked reports whether the state's name is taken by what this process must not write over.
 func isBlocked(err error) bool {
 	return errors.Is(err, custody.ErrForeign) || errors.Is(err, custody.ErrNewer)
@@ -162,6 +178,17 @@ func heldBack(seen *observation, next plan.Step) (cause, bool) {
 func (o *observation) isUnwritable(next plan.Step) bool {
 	waits := next.Why == plan.Undelivered || next.Why == plan.Unwritable
 	return (waits || kubeerror.SubjectOf(o.failed) == failure.StateSecret) && o.memory.state.lasts(o.now)
+}
+
+// isWriteStalled reports whether what is waited for is a write that only a person can make possible.
+func (o *observation) isWriteStalled(next plan.Step) bool {
+	switch next.Why {
+	case plan.Undelivered, plan.Unwritable:
+		return o.memory.state.isStalled(o.now)
+	case plan.Unpublishable:
+		return o.memory.target.isStalled(o.now)
+	}
+	return false
 }
 
 // logWrite logs a write of a target Secret that failed.

@@ -58,6 +58,10 @@ func (g *gate) Patch(ctx context.Context, o client.Object, patch client.Patch, o
 	return g.pass("patch", o, func() error { return g.Client.Patch(ctx, o, patch, options...) })
 }
 
+func (g *gate) Delete(ctx context.Context, o client.Object, options ...client.DeleteOption) error {
+	return g.pass("delete", o, func() error { return g.Client.Delete(ctx, o, options...) })
+}
+
 // Status is the way to a gate of its own.
 func (g *gate) Status() client.SubResourceWriter { return gatedStatus{g.Client.Status(), g} }
 
@@ -228,8 +232,12 @@ func TestAReplyThatCannotBeStoredIsHeld(t *testing.T) {
 				if wait := g.pass(); wait == 0 || wait > time.Minute {
 					t.Errorf("looks again after %s", wait)
 				}
-				g.mustSay(v1alpha1.ConditionReconciling, "True StateUnwritable", obstacle.says)
+				says := g.says(v1alpha1.ConditionReconciling) + g.says(v1alpha1.ConditionStalled)
+				if !strings.HasPrefix(says, "True StateUnwritable") || !strings.Contains(says, obstacle.says) {
+					t.Errorf("at once it says %q, want %q", says, obstacle.says)
+				}
 				g.live(10 * time.Minute)
+				g.mustSay(v1alpha1.ConditionStalled, "True StateUnwritable", obstacle.says)
 				g.mustSay(v1alpha1.ConditionRenewable, "False StateUnwritable a reply of the API is held until it can be stored", obstacle.says)
 				if sent := g.server.Ledger().Requests - requests; sent != 1 {
 					t.Errorf("%d requests, want the one whose reply is held", sent)
@@ -449,6 +457,66 @@ func TestARaceThatIsLostAgainAndAgainIsTold(t *testing.T) {
 		t.Errorf("serial %d, %s", status.Token.Serial, status.Summary.Reason)
 	}
 	mustRotateCleanly(t, g.server.Ledger(), 1)
+}
+
+// TestStepsThatAreDenied: what is no exchange is tried again at the pace of the work queue, and told.
+func TestStepsThatAreDenied(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		why     string
+		before  func(*gated)
+		refuses func(verb string, object client.Object) bool
+		says    string
+	}{
+		"a state Secret that is going": {
+			"its copy cannot be made", func(g *gated) {
+				if err := live.Delete(g.t.Context(), g.state()); err != nil {
+					g.t.Fatal(err)
+				}
+			}, func(_ string, o client.Object) bool { return isStateSecret(o) }, "True StateUnwritable state Secret orders-fluent-state",
+		},
+		"a claim of a process that is gone": {
+			"it cannot be settled", func(g *gated) {
+				g.Holder.Pod = "pod"
+				g.sleep(g.settle())
+				g.crashAt(2, false)
+				g.restart()
+			}, func(_ string, o client.Object) bool { return isStateSecret(o) }, "True StateUnwritable state Secret orders-fluent-state",
+		},
+		"a target that was renamed": {
+			"the old one does not go", func(g *gated) {
+				edit(g.t, g.cred, func(cred *v1alpha1.FluentCredential) { cred.Spec.Target.Name = "orders-other" })
+			}, func(verb string, o client.Object) bool { return verb == "delete" && o.GetName() == "orders-token" }, "True PublishFailed",
+		},
+		"an immutable target": {
+			"only somebody who deletes it helps", func(g *gated) {
+				edit(g.t, secret(g.t, g.cred.Namespace, "orders-token"), func(s *corev1.Secret) { s.Immutable = ptr.To(true) })
+				edit(g.t, g.cred, func(cred *v1alpha1.FluentCredential) {
+					cred.Spec.Target.Data = map[string]v1alpha1.TemplateText{"other": "x"}
+				})
+			}, func(string, client.Object) bool { return false }, "True PublishFailed Secret orders-token cannot be written: Invalid: ",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			g := newGated(t, newDriven(t, longLived))
+			g.settle()
+			test.before(g)
+			g.gate.refuses = denies(errQuota, test.refuses)
+			requests, since := g.server.Ledger().Requests, g.clock.Now()
+			g.live(10 * time.Minute)
+			if says := g.says(v1alpha1.ConditionReconciling) + g.says(v1alpha1.ConditionStalled); !strings.HasPrefix(says, test.says) {
+				t.Errorf("says %q, want %q: %s", says, test.says, test.why)
+			}
+			if sent := g.server.Ledger().Requests - requests; sent > 0 {
+				t.Errorf("%d requests to the token host", sent)
+			}
+			if tried := len(g.gate.writes); tried > 140 {
+				t.Errorf("%d writes in ten minutes", tried)
+			}
+			g.mustDialSeldom(since)
+		})
+	}
 }
 
 // TestTheWordsOfAPolicyAndAQuotaReachThePerson, on a real API server.
