@@ -74,8 +74,10 @@ func (r *Reconciler) Reconcile(ctx context.Context, cred *v1alpha1.FluentCredent
 	}
 	seen, err := r.look(ctx, cred, memory)
 	if err != nil {
+		r.tellUnseen(ctx, cred, memory, err)
 		return unseen(err)
 	}
+	memory.reads.worked()
 	r.noticeEdit(ctx, seen)
 	step := plan.Next(seen.facts, seen.now)
 	before := seen.record

@@ -36,6 +36,7 @@ type remembered struct {
 	expected   forecast
 	state      failing // the writes of the state Secret and the login guard
 	target     failing // likewise, of the target Secret
+	reads      failing // what a pass has to look at
 	races      lostRaces
 }
 

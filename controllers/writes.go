@@ -7,6 +7,8 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	ctrl "sigs.k8s.io/controller-runtime"
 
 	"github.com/fluent-credential/operator/api/v1alpha1"
@@ -189,6 +191,53 @@ func (o *observation) isWriteStalled(next plan.Step) bool {
 		return o.memory.target.isStalled(o.now)
 	}
 	return false
+}
+
+// tellUnseen says in the status that nothing can be seen: where a right to read is missing, each pass ends before it can say anything, and
+// an expired token would be called good for ever. What is known is what the status says itself.
+func (r *Reconciler) tellUnseen(ctx context.Context, cred *v1alpha1.FluentCredential, memory *remembered, err error) {
+	if errors.Is(err, custody.ErrGone) || ctx.Err() != nil || !cred.DeletionTimestamp.IsZero() {
+		return
+	}
+	now := r.Clock.Now()
+	memory.reads.fails(now, err, 0)
+	if !plan.WritesLastingly(now, memory.reads.since) {
+		return
+	}
+	seen := &observation{cred: cred, memory: memory, now: now, record: &custody.Record{}, login: memory.login.login}
+	ctx, cancel := context.WithTimeout(ctx, reportTimeout)
+	defer cancel()
+	if failed := r.apply(ctx, seen, unseenStatus(seen, err)); failed != nil {
+		ctrl.LoggerFrom(ctx).Info("The status could not be written", "because", wordsOfWrite(seen, failed))
+	}
+}
+
+// unseenStatus is the last status with the conditions that time and blindness change.
+func unseenStatus(seen *observation, err error) v1alpha1.FluentCredentialStatus {
+	status := *seen.cred.Status.DeepCopy()
+	words := wordsOfWrite(seen, err)
+	set := func(kind string, is metav1.ConditionStatus, reason, message string) {
+		meta.SetStatusCondition(&status.Conditions, metav1.Condition{
+			Type: kind, Status: is, Reason: reason, Message: message,
+			ObservedGeneration: seen.cred.Generation, LastTransitionTime: metav1.NewTime(seen.now),
+		})
+	}
+	switch known := status.Token; {
+	case known == nil:
+		set(v1alpha1.ConditionReady, metav1.ConditionFalse, v1alpha1.ReasonStateUnwritable, words)
+	case !seen.now.Before(known.ExpirationTime.Time):
+		expired := "the access token expired at " + known.ExpirationTime.UTC().Format(time.RFC3339)
+		set(v1alpha1.ConditionReady, metav1.ConditionFalse, v1alpha1.ReasonTokenExpired, expired+"; "+words)
+	}
+	set(v1alpha1.ConditionRenewable, metav1.ConditionFalse, v1alpha1.ReasonStateUnwritable, words)
+	meta.RemoveStatusCondition(&status.Conditions, v1alpha1.ConditionStalled)
+	set(v1alpha1.ConditionReconciling, metav1.ConditionTrue, v1alpha1.ReasonStateUnwritable, words)
+	provider := ""
+	if status.Summary != nil {
+		provider = status.Summary.Provider
+	}
+	status.Summary = &v1alpha1.StatusSummary{Reason: v1alpha1.ReasonStateUnwritable, Message: words, Provider: provider}
+	return status
 }
 
 // logWrite logs a write of a target Secret that failed.

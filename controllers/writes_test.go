@@ -414,6 +414,165 @@ func TestWritesThatAreDenied(t *testing.T) {
 	}
 }
 
+// blind is a live reader that may not read some Secrets.
+type blind struct {
+	client.Reader
+	cannot func(name string) bool
+}
+
+func (b *blind) Get(ctx context.Context, key client.ObjectKey, o client.Object, options ...client.GetOption) error {
+	if _, isSecret := o.(*corev1.Secret); isSecret && b.cannot != nil && b.cannot(key.Name) {
+		because := errors.New(`User "operator" cannot get resource "secrets" in API group "" in the namespace "shop"`)
+		return apierrors.NewForbidden(schema.GroupResource{Resource: "secrets"}, key.Name, because)
+	}
+	return b.Reader.Get(ctx, key, o, options...)
+}
+
+// TestSecretsThatCannotBeReadAreTold: a right to read is taken away for ten minutes. An expired token is not called good.
+func TestSecretsThatCannotBeReadAreTold(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{custody.Names("orders")[0], "orders-login"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			g := newGated(t, newDriven(t, nil))
+			g.sleep(g.settle())
+			eyes := &blind{Reader: g.Live, cannot: func(read string) bool { return read == name }}
+			g.Live, g.Custody.Reader = eyes, eyes
+			g.memory = newMemory() // what was read before is forgotten at a restart
+			requests := g.server.Ledger().Requests
+			g.live(10 * time.Minute)
+			g.mustSay(v1alpha1.ConditionRenewable, "False StateUnwritable", `User "operator" cannot get resource "secrets"`)
+			g.mustSay(v1alpha1.ConditionReady, "False TokenExpired the access token expired at ", name+": Forbidden")
+			if sent := g.server.Ledger().Requests - requests; sent > 0 {
+				t.Errorf("%d requests to the token host", sent)
+			}
+			eyes.cannot = nil
+			g.live(90 * time.Second)
+			g.mustSay(v1alpha1.ConditionReady, "True TokenPublished", "")
+			mustRotateCleanly(t, g.server.Ledger(), 1)
+		})
+	}
+}
+
+// TestWritesThatFailInOtherWays: ten minutes of each, for all Secrets, and its end.
+func TestWritesThatFailInOtherWays(t *testing.T) {
+	t.Parallel()
+	secrets := schema.GroupResource{Resource: "secrets"}
+	terminating := apierrors.NewForbidden(secrets, "x", errors.New("unable to create new content in namespace shop because it is being terminated"))
+	terminating.ErrStatus.Details.Causes = []metav1.StatusCause{{Type: corev1.NamespaceTerminatingCause}}
+	for name, test := range map[string]struct {
+		why  string
+		err  error
+		says string
+	}{
+		"priority and fairness":         {"the API asks for patience", apierrors.NewTooManyRequests("too many requests", 1), "TooManyRequests: too many requests"},
+		"etcd is full":                  {"reads work", apierrors.NewInternalError(errors.New("etcdserver: mvcc: database space exceeded")), "database space exceeded"},
+		"no answer":                     {"each request ends with its deadline", context.DeadlineExceeded, "the Kubernetes API did not answer: context deadline exceeded"},
+		"not authorized":                {"the token of the service account is stale", apierrors.NewUnauthorized("Unauthorized"), "Unauthorized"},
+		"too large":                     {"the object passed the limit", apierrors.NewRequestEntityTooLargeError("limit is 3145728"), "RequestEntityTooLarge"},
+		"a namespace that is going":     {"nothing can be made in it any more", terminating, "being terminated"},
+		"the API is of another version": {"it knows no such method", apierrors.NewMethodNotSupported(secrets, "update"), "MethodNotAllowed"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			g := newGated(t, newDriven(t, nil))
+			g.sleep(g.settle())
+			g.gate.refuses = func(verb string, object client.Object) error {
+				if _, isSecret := object.(*corev1.Secret); isSecret {
+					return test.err
+				}
+				return nil
+			}
+			requests, since := g.server.Ledger().Requests, g.clock.Now()
+			g.live(10 * time.Minute)
+			g.mustSay(v1alpha1.ConditionRenewable, "False StateUnwritable state Secret orders-fluent-state cannot be written: ", test.says)
+			g.mustSay(v1alpha1.ConditionReady, "False TokenExpired the access token expired at ", test.says)
+			if sent := g.server.Ledger().Requests - requests; sent > 0 {
+				t.Errorf("%d requests to the token host: %s", sent, test.why)
+			}
+			g.mustDialSeldom(since)
+			g.gate.refuses = nil
+			g.live(90 * time.Second)
+			g.mustSay(v1alpha1.ConditionReady, "True TokenPublished", "")
+			mustRotateCleanly(t, g.server.Ledger(), 1)
+		})
+	}
+}
+
+// TestATargetThatOthersChangeAllTheTime: each write of it loses a race.
+func TestATargetThatOthersChangeAllTheTime(t *testing.T) {
+	t.Parallel()
+	g := newGated(t, newDriven(t, longLived))
+	g.settle()
+	storm, labels := true, 0
+	g.gate.refuses = func(verb string, object client.Object) error {
+		if storm && verb != "create" && object.GetName() == "orders-token" {
+			labels++
+			edit(t, secret(t, g.cred.Namespace, "orders-token"), func(s *corev1.Secret) {
+				metav1.SetMetaDataLabel(&s.ObjectMeta, "theirs", time.Duration(labels).String())
+			})
+		}
+		return nil
+	}
+	edit(t, g.cred, func(cred *v1alpha1.FluentCredential) { cred.Spec.Target.Data = map[string]string{"other": "x"} })
+	g.live(5 * time.Minute)
+	g.mustSay(v1alpha1.ConditionReconciling, "True PublishFailed Secret orders-token cannot be written: Conflict", "has been modified")
+	if labels > 150 {
+		t.Errorf("%d writes in five minutes", labels)
+	}
+	storm = false
+	g.live(90 * time.Second)
+	g.mustSay(v1alpha1.ConditionReady, "True TokenPublished", "")
+	if sent := g.server.Ledger().Requests; sent != 1 {
+		t.Errorf("%d requests to the token host", sent)
+	}
+}
+
+// TestAResultIsHeldAlthoughItsObjectChanges: what people do meanwhile neither loses it nor spends anything.
+func TestAResultIsHeldAlthoughItsObjectChanges(t *testing.T) {
+	t.Parallel()
+	for name, change := range map[string]func(*gated){
+		"suspended": func(g *gated) {
+			edit(g.t, g.cred, func(cred *v1alpha1.FluentCredential) { cred.Spec.Suspend = true })
+		},
+		"another target": func(g *gated) {
+			edit(g.t, g.cred, func(cred *v1alpha1.FluentCredential) { cred.Spec.Target.Name = "orders-other" })
+		},
+		"asked to rotate": func(g *gated) {
+			edit(g.t, g.cred, func(cred *v1alpha1.FluentCredential) {
+				cred.Annotations = map[string]string{v1alpha1.RotateAnnotation: "now"}
+			})
+		},
+		"the credentials Secret is gone": func(g *gated) {
+			if err := live.Delete(g.t.Context(), secret(g.t, g.cred.Namespace, "orders-login")); err != nil {
+				g.t.Fatal(err)
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			g := newGated(t, newDriven(t, longLived))
+			g.sleep(g.settle())
+			g.afterTheClaim(func() { obstacles["a policy"].put(g) })
+			g.pass()
+			change(g)
+			requests := g.server.Ledger().Requests
+			g.live(5 * time.Minute)
+			if !g.memory.holds(g.cred.UID) || g.server.Ledger().Requests != requests {
+				t.Errorf("held %t, %d more requests", g.memory.holds(g.cred.UID), g.server.Ledger().Requests-requests)
+			}
+			obstacles["a policy"].clear(g)
+			g.live(90 * time.Second)
+			if state := string(g.state().Data["state.json"]); g.memory.holds(g.cred.UID) || !strings.Contains(state, `"serial":2`) && !strings.Contains(state, `"serial":3`) {
+				t.Errorf("held %t; the state is that of before", g.memory.holds(g.cred.UID))
+			}
+			if ledger := g.server.Ledger(); ledger.Reuses != 0 || ledger.RequestsOf(authsim.GrantPassword) != 1 {
+				t.Errorf("%d reuses, %d logins", ledger.Reuses, ledger.RequestsOf(authsim.GrantPassword))
+			}
+		})
+	}
+}
+
 // TestAStatusThatCannotBeWrittenCostsNoToken: exchanges go on at their pace.
 func TestAStatusThatCannotBeWrittenCostsNoToken(t *testing.T) {
 	t.Parallel()
@@ -492,7 +651,7 @@ func TestStepsThatAreDenied(t *testing.T) {
 			"only somebody who deletes it helps", func(g *gated) {
 				edit(g.t, secret(g.t, g.cred.Namespace, "orders-token"), func(s *corev1.Secret) { s.Immutable = ptr.To(true) })
 				edit(g.t, g.cred, func(cred *v1alpha1.FluentCredential) {
-					cred.Spec.Target.Data = map[string]v1alpha1.TemplateText{"other": "x"}
+					cred.Spec.Target.Data = map[string]string{"other": "x"}
 				})
 			}, func(string, client.Object) bool { return false }, "True PublishFailed Secret orders-token cannot be written: Invalid: ",
 		},

@@ -59,7 +59,7 @@ const (
 	// ReasonPublishFailed surfaces when the Kubernetes API refuses the target Secret, or does not let one go.
 	ReasonPublishFailed = "PublishFailed"
 	// ReasonStateUnwritable surfaces when the Kubernetes API does not take the state Secret or the login guard, so nothing is spent, or a
-	// reply is held until it can be stored.
+	// reply is held until it can be stored; and when it does not show the operator a Secret that it has to read.
 	ReasonStateUnwritable = "StateUnwritable"
 	// ReasonJournalUnwritable surfaces when a reply could not be written to the journal, so nothing is spent.
 	ReasonJournalUnwritable = "JournalUnwritable"
