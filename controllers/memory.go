@@ -48,6 +48,8 @@ type rememberedRead struct {
 	resourceVersion string
 	keys            map[string]v1alpha1.SecretKey
 	login           token.Login // stays when the Secret goes, for the revocation that may follow
+	refused         string      // why no login may be read from the Secret; empty if one may
+	hints           string      // what in its entries looks like a mistake, without a value; empty if nothing does
 }
 
 // publication is what was last seen or written at which version of the workload Secret.

@@ -178,9 +178,12 @@ func (o *tokenObservation) render() {
 		}
 	}
 	o.obstacle = obstacle{}
+	problems := targetProblems(o.token.Name, target)
 	switch {
 	case projection.IsStateName(o.token.TargetName()):
 		o.obstacle = obstacle{v1alpha1.ReasonTargetConflict, targetIsState}
+	case problems != "":
+		o.obstacle = obstacle{v1alpha1.ReasonPublishFailed, problems}
 	case err != nil:
 		o.obstacle = obstacle{v1alpha1.ReasonTemplateInvalid, err.Error()}
 	}

@@ -1,0 +1,25 @@
+package binding
+
+import (
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/fluent-credential/operator/api/v1alpha1"
+	"github.com/fluent-credential/operator/internal/projection"
+)
+
+// Refused returns why no credentials are read from a Secret, or nothing if they may be. The author of a manifest chooses the host that
+// credentials are sent to, so a reference to the operator's own Secrets would send one credential's tokens to another's author. The
+// type decides: it is the type of the object that was read, and Kubernetes never changes it. The key of the journal has no type of
+// its own.
+func Refused(secret *corev1.Secret) string {
+	const never = "no credentials are read from a Secret of the operator or of a service account"
+	switch {
+	case projection.IsKeptType(secret.Type):
+		return fmt.Sprintf("Secret %s has the type %s: %s", secret.Name, secret.Type, never)
+	case secret.Name == v1alpha1.JournalKeySecret:
+		return fmt.Sprintf("Secret %s holds the key of the operator's journal: %s", secret.Name, never)
+	}
+	return ""
+}
