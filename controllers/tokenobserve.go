@@ -274,6 +274,7 @@ func (t *TokenReconciler) refresh(seen *tokenObservation) {
 	published := seen.workload.against(seen.record.Serial)
 	seen.facts.Taken, seen.facts.Outdated, seen.facts.Current = published == plan.Taken, published == plan.Outdated, published == plan.Current
 	seen.facts.Former = seen.workload.ours && seen.workload.source != seen.cred.UID
+	seen.facts.Shared = seen.workload.content.Shared
 	seen.facts.Leftover = len(seen.leftovers()) > 0
 	if stored := seen.record.Token; stored != nil {
 		seen.facts.Expires = stored.Expires

@@ -61,7 +61,7 @@ func (w Workload) Find(secret *corev1.Secret, manager string) Found {
 	for _, owner := range secret.OwnerReferences {
 		switch {
 		case owner.UID == w.Owner.UID:
-		case owner.Kind == string(w.Owner.Kind): // a former object of the same name
+		case w.Owner.IsFormer(owner):
 			found.Dropped.Owners = append(found.Dropped.Owners, string(owner.UID))
 		default:
 			found.Shared = true
