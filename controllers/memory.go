@@ -23,6 +23,7 @@ type remembered struct {
 	registered string                    // the version in which our finalizer was written; the cache may not show it yet
 	login      rememberedRead            // the credentials Secret
 	published  publication               // the workload Secret
+	copies     copies                    // Secrets with our marks that were judged
 	mark       highWater                 // the highest serial that was seen
 	edited     bool                      // the state Secret was found edited, and that was told
 	claim      sighting                  // a claim of another process

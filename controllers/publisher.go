@@ -126,22 +126,28 @@ func (p publisher) read(ctx context.Context, w *workload, key types.NamespacedNa
 	return secret, nil
 }
 
+// ownedSecret is a Secret that an owner controls.
+type ownedSecret struct {
+	name string
+	uid  types.UID
+}
+
 // owned are the Secrets of an owner, by the cache, but those of these names.
-func (p publisher) owned(ctx context.Context, namespace string, owner projection.Owner, but ...string) ([]string, error) {
+func (p publisher) owned(ctx context.Context, namespace string, owner projection.Owner, but ...string) ([]ownedSecret, error) {
 	list := &metav1.PartialObjectMetadataList{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "SecretList"}}
 	err := p.client.List(ctx, list, client.InNamespace(namespace), client.MatchingFields{ownerIndex: shelf(string(owner.UID))},
 		client.UnsafeDisableDeepCopy)
 	if err != nil {
 		return nil, err
 	}
-	var names []string
+	var found []ownedSecret
 	for i := range list.Items {
 		secret := &list.Items[i]
 		if ownerOf(secret) == owner.UID && !slices.Contains(but, secret.Name) && secret.DeletionTimestamp.IsZero() {
-			names = append(names, secret.Name)
+			found = append(found, ownedSecret{name: secret.Name, uid: secret.UID})
 		}
 	}
-	return names, nil
+	return found, nil
 }
 
 // withdraw removes Secrets of an owner by name, and returns how many; one that is not its own, or not any more, is left alone.

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -49,9 +50,13 @@ func (t *TokenReconciler) observe(
 	ctx context.Context, token *v1alpha1.FluentToken, known *consumer, stored *custody.Record,
 ) (*tokenObservation, error) {
 	seen := &tokenObservation{token: token, known: known, now: t.Clock.Now()}
-	held, err := t.publisher().owned(ctx, token.Namespace, seen.owner())
+	certain := []string{token.TargetName(), token.Status.TargetName, known.published.name}
+	held, copies, err := t.publisher().published(ctx, token.Namespace, seen.owner(), &known.copies, certain)
 	if err != nil {
 		return nil, err
+	}
+	for _, name := range copies {
+		t.Recorder.Eventf(token, nil, corev1.EventTypeWarning, "SecretCopied", "Observe", copied, name, "FluentToken")
 	}
 	if name := known.published.name; name != "" && !slices.Contains(held, name) {
 		held = append(held, name) // the cache may not show it yet

@@ -177,5 +177,11 @@ func (w *workload) against(serial int64) plan.Publication {
 // leftovers are workload Secrets of this credential under former names.
 func (r *Reconciler) leftovers(ctx context.Context, seen *observation) ([]string, error) {
 	states := custody.Names(seen.cred.Name)
-	return r.publisher().owned(ctx, seen.cred.Namespace, seen.beneficiary(), append(states[:], seen.cred.TargetName())...)
+	certain := []string{seen.cred.Status.TargetName, seen.memory.published.name}
+	names, copies, err := r.publisher().published(ctx, seen.cred.Namespace, seen.beneficiary(), &seen.memory.copies, certain,
+		append(states[:], seen.cred.TargetName())...)
+	for _, name := range copies {
+		r.sayCopied(seen, name)
+	}
+	return names, err
 }

@@ -120,6 +120,14 @@ func ownedKeys(managed []metav1.ManagedFieldsEntry, manager string) Keys {
 	return owned
 }
 
+// IsPublishedBy reports whether the manager wrote this very Secret. A copy has other managers, or the fields of the original with times
+// from before it was made.
+func IsPublishedBy(secret *corev1.Secret, manager string) bool {
+	return slices.ContainsFunc(secret.ManagedFields, func(entry metav1.ManagedFieldsEntry) bool {
+		return entry.Manager == manager && entry.Time != nil && !entry.Time.Time.Before(secret.CreationTimestamp.Time)
+	})
+}
+
 // Patch is a strategic merge patch that makes a shared Secret what is wanted, and leaves alone what others put there. It applies to
 // exactly one version.
 func (w Workload) Patch(resourceVersion string, dropped Keys) ([]byte, error) {
