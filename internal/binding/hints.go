@@ -18,10 +18,16 @@ var entryNames = []string{
 	v1alpha1.RefreshTokenKey, v1alpha1.CodeKey, v1alpha1.RedirectURIKey,
 }
 
-// Hints says what in the entries of a credentials Secret looks like a mistake of an editor or a shell, without a value; empty if
-// nothing does. It is only a hint: the entries are sent as they are, but for the line ends that LoginOf takes away.
-func Hints(secret *corev1.Secret, keys map[string]v1alpha1.SecretKey) string {
-	var found []string
+// Oddity is what looks like a mistake of an editor or a shell in an entry of a credentials Secret. It never tells the value.
+type Oddity struct {
+	Entry string // its name, as the Secret has it
+	What  string // continues a sentence that begins with the entry
+	Sure  bool   // nobody means it
+}
+
+// Oddities finds what looks like a mistake in the entries of a credentials Secret.
+func Oddities(secret *corev1.Secret, keys map[string]v1alpha1.SecretKey) []Oddity {
+	var found []Oddity
 	var seen []string
 	for _, entry := range entryNames {
 		name := KeyName(keys, entry)
@@ -29,9 +35,20 @@ func Hints(secret *corev1.Secret, keys map[string]v1alpha1.SecretKey) string {
 			continue
 		}
 		seen = append(seen, name)
-		if odd := oddity(secret.Data[name]); odd != "" {
-			found = append(found, "entry "+name+" of Secret "+secret.Name+" "+odd)
+		if odd := oddity(secret.Data[name]); odd.What != "" {
+			odd.Entry = name
+			found = append(found, odd)
 		}
+	}
+	return found
+}
+
+// Hints says the same as Oddities in one sentence, for a condition; empty if there are none. It is only a hint: the entries are sent as
+// they are, but for the line ends that LoginOf takes away.
+func Hints(secret *corev1.Secret, keys map[string]v1alpha1.SecretKey) string {
+	var found []string
+	for _, odd := range Oddities(secret, keys) {
+		found = append(found, "entry "+odd.Entry+" of Secret "+secret.Name+" "+odd.What)
 	}
 	return strings.Join(found, "; ")
 }
@@ -42,28 +59,28 @@ var (
 )
 
 // oddity is what looks like a mistake in a value; the first that is found counts.
-func oddity(value []byte) string {
+func oddity(value []byte) Oddity {
 	begins := func(mark []byte) bool { return bytes.HasPrefix(value, mark) }
 	text := strings.TrimRight(string(value), "\r\n")
 	switch {
 	case begins(bomUTF8):
-		return "begins with a byte order mark"
+		return Oddity{What: "begins with a byte order mark", Sure: true}
 	case slices.ContainsFunc(bomUTF16, begins), isWide(value):
-		return "is in UTF-16, not in UTF-8"
+		return Oddity{What: "is in UTF-16, not in UTF-8", Sure: true}
 	case !utf8.Valid(value):
-		return "is not valid UTF-8"
+		return Oddity{What: "is not valid UTF-8"}
 	case strings.IndexFunc(text, isControl) >= 0:
-		return "holds a control character"
+		return Oddity{What: "holds a control character"}
 	case strings.TrimFunc(text, isBlank) == "" && text != "":
-		return "holds nothing but white space"
+		return Oddity{What: "holds nothing but white space"}
 	case strings.TrimLeftFunc(text, isBlank) != text:
-		return "begins with white space"
+		return Oddity{What: "begins with white space"}
 	case strings.TrimRightFunc(text, isBlank) != text:
-		return "ends with white space"
+		return Oddity{What: "ends with white space"}
 	case isQuoted(text):
-		return "stands in quotation marks"
+		return Oddity{What: "stands in quotation marks"}
 	}
-	return ""
+	return Oddity{}
 }
 
 // isWide reports whether every other byte of a text is zero, as UTF-16 has it where the text is ASCII.

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 
 	"github.com/spf13/cobra"
 	corev1 "k8s.io/api/core/v1"
@@ -62,15 +63,16 @@ func (o *checkOptions) run(ctx context.Context, args []string) error {
 	if err := o.validate(); err != nil {
 		return err
 	}
-	cluster, err := o.client()
-	if err != nil {
-		return err
-	}
+	cluster, away := o.reach()
 	candidates, err := o.candidates(ctx, cluster, args)
+	if errors.Is(err, errAbsent) {
+		return away
+	}
 	if err != nil {
 		return err
 	}
 	found := &findings{}
+	found.tellAbsence(away)
 	for _, each := range candidates {
 		if each.token != nil {
 			look := &tokenInspection{findings: found, cluster: cluster, token: each.token, candidates: candidates}
@@ -101,8 +103,8 @@ func (i *inspection) about(check string) { i.findings.about(i.prefix + check) }
 
 func (i *inspection) run(ctx context.Context) {
 	i.about("manifest")
-	if i.fresh {
-		i.checkAdmission(ctx)
+	if !i.fresh || !i.judge(i.tryAdmission(ctx)) {
+		i.checkSpec(i.cred.Name, i.cred.Spec.Target, namesOf(i.cred.Spec)...)
 	}
 	api, err := binding.APIOf(i.cred.Spec.Provider)
 	if err != nil {
@@ -122,18 +124,14 @@ func (i *inspection) run(ctx context.Context) {
 	i.checkOperator(ctx)
 }
 
-// checkAdmission lets the API server judge the object, and stores nothing.
-func (i *inspection) checkAdmission(ctx context.Context) {
+// tryAdmission lets the API server judge the object, and stores nothing.
+func (i *inspection) tryAdmission(ctx context.Context) error {
 	trial := i.cred.DeepCopy()
 	err := i.cluster.Create(ctx, trial, client.DryRunAll, client.FieldOwner(fieldManager))
 	if isExisting(err) {
 		err = i.tryUpdate(ctx)
 	}
-	if err != nil {
-		i.fail("Correct the manifest.", "the API server refuses it: %s", err)
-		return
-	}
-	i.ok("the API server accepts it")
+	return err
 }
 
 func (i *inspection) tryUpdate(ctx context.Context) error {

@@ -58,8 +58,11 @@ func naming(key string, problems []string) []string {
 	return []string{fmt.Sprintf("invalid key %s: %s", key, strings.Join(problems, "; "))}
 }
 
+// NameProblems returns why Kubernetes would refuse the name of a Secret or a workload.
+func NameProblems(name string) []string { return validation.IsDNS1123Subdomain(name) }
+
 func nameProblems(name string) []string {
-	problems := validation.IsDNS1123Subdomain(name)
+	problems := NameProblems(name)
 	switch {
 	case IsStateName(name):
 		problems = append(problems, "names that end in "+v1alpha1.StateSuffix+" or "+v1alpha1.AlternateStateSuffix+
