@@ -7,8 +7,10 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
 	"github.com/fluent-credential/operator/api/v1alpha1"
+	"github.com/fluent-credential/operator/internal/custody"
 	"github.com/fluent-credential/operator/internal/projection"
 )
 
@@ -47,6 +49,18 @@ func (p publisher) published(
 		}
 	}
 	return names, copied, err
+}
+
+// freeCopyOfState takes the finalizer from a copy of a state Secret, which has it from the original: nobody else would, and the copy
+// could not be deleted, nor its namespace. The state itself is custody's.
+func (p publisher) freeCopyOfState(ctx context.Context, secret *corev1.Secret, owner projection.Owner) error {
+	states := custody.Names(owner.Name)
+	if slices.Contains(states[:], secret.Name) || !controllerutil.ContainsFinalizer(secret, v1alpha1.StateFinalizer) {
+		return nil
+	}
+	changed := secret.DeepCopy()
+	controllerutil.RemoveFinalizer(changed, v1alpha1.StateFinalizer)
+	return client.IgnoreNotFound(p.client.Patch(ctx, changed, client.MergeFromWithOptions(secret, client.MergeFromWithOptimisticLock{})))
 }
 
 // copied is said once of a copy. Kubernetes itself deletes it with its owner.

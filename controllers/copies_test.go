@@ -11,6 +11,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/fluent-credential/operator/api/v1alpha1"
+	"github.com/fluent-credential/operator/internal/custody"
 )
 
 // copySecret does what "kubectl get -o yaml | sed | kubectl apply" does: everything is copied but what the API server alone sets.
@@ -98,4 +99,24 @@ func TestCopyOfAConsumersSecretIsLeftAlone(t *testing.T) {
 	if told := eventsOf(t, s.web, "orders"); !slices.ContainsFunc(told, func(e string) bool { return strings.Contains(e, "TokenWithdrawn") }) {
 		t.Errorf("the withdrawal was not told: %q", told)
 	}
+}
+
+// TestCopyOfAStateDoesNotHang: it has the state's finalizer, which somebody has to take off when the FluentCredential goes.
+func TestCopyOfAStateDoesNotHang(t *testing.T) {
+	t.Parallel()
+	d := newDriven(t, nil)
+	d.settle()
+	state := secret(t, d.cred.Namespace, custody.Names("orders")[0])
+	made := copySecret(t, state, "orders-state-copy", false)
+	remove(t, made)
+	if err := live.Delete(t.Context(), d.cred); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the FluentCredential and the copy are gone", func() (bool, any) {
+		if left := reread(t, d.cred); left.Name != "" {
+			_ = d.pass()
+		}
+		left := secret(t, d.cred.Namespace, made.Name)
+		return reread(t, d.cred).Name == "" && left.Name == "", left.Finalizers
+	})
 }

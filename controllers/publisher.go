@@ -180,7 +180,13 @@ func (p publisher) release(ctx context.Context, namespace string, owner projecti
 	}
 	for i := range list.Items {
 		secret := &list.Items[i]
-		if secret.Type == v1alpha1.StateSecretType || !isControlledBy(secret, owner) {
+		if !isControlledBy(secret, owner) {
+			continue
+		}
+		if secret.Type == v1alpha1.StateSecretType {
+			if err := p.freeCopyOfState(ctx, secret, owner); err != nil {
+				return fmt.Errorf("copy %s of a state Secret: %w", secret.Name, err)
+			}
 			continue
 		}
 		if err := p.letGo(ctx, secret, owner, policy); err != nil {
