@@ -20,6 +20,8 @@ import (
 	"github.com/fluent-credential/operator/internal/projection"
 )
 
+type targetSpec = v1alpha1.TargetSpec
+
 // targetCase is a target and what admission, and the same check without a cluster, say against it.
 type targetCase struct {
 	why    string
@@ -51,64 +53,139 @@ const (
 )
 
 var targetCases = map[string]targetCase{
-	"nothing":                       {"the default keys", v1alpha1.TargetSpec{}, "", false},
-	"label":                         {"as in the documentation", v1alpha1.TargetSpec{Labels: label("app.kubernetes.io/part-of", "orders")}, "", false},
-	"label without value":           {"Kubernetes permits it", v1alpha1.TargetSpec{Labels: label("team", "")}, "", false},
-	"label key with a space":        {"Kubernetes refuses the Secret", v1alpha1.TargetSpec{Labels: label("a b", "x")}, "a b: name part must consist of " + qualified, false},
-	"label key with a newline":      {"Kubernetes refuses the Secret", v1alpha1.TargetSpec{Labels: label("a\nb", "x")}, "label", false},
-	"label key that is empty":       {"Kubernetes refuses the Secret", v1alpha1.TargetSpec{Labels: label("", "x")}, "name part must be non-empty", false},
-	"label key that is too long":    {"Kubernetes refuses the Secret", v1alpha1.TargetSpec{Labels: label(long, "x")}, "name part", false},
-	"label key with two slashes":    {"Kubernetes refuses the Secret", v1alpha1.TargetSpec{Labels: label("a/b/c", "x")}, "a/b/c", false},
-	"label key with a large prefix": {"Kubernetes refuses the Secret", v1alpha1.TargetSpec{Labels: label("Example.com/a", "x")}, "prefix part", false},
-	"label value with a space":      {"Kubernetes refuses the Secret", v1alpha1.TargetSpec{Labels: label("team", "a b")}, "a valid label must be an empty string or consist of", false},
-	"label value that is too long":  {"Kubernetes refuses the Secret", v1alpha1.TargetSpec{Labels: label("team", long)}, "63", false},
-	"label value with a dash last":  {"Kubernetes refuses the Secret", v1alpha1.TargetSpec{Labels: label("team", "a-")}, "a valid label must be an empty string or consist of", false},
-	"too many labels":               {"a bound", v1alpha1.TargetSpec{Labels: entries[v1alpha1.LabelValue](65)}, "at most 64", true},
+	"nothing": {"the default keys", targetSpec{}, "", false},
+	"label": {
+		"as in the documentation",
+		targetSpec{Labels: label("app.kubernetes.io/part-of", "orders")}, "", false,
+	},
+	"label without value": {"Kubernetes permits it", targetSpec{Labels: label("team", "")}, "", false},
+	"label key with a space": {
+		"Kubernetes refuses the Secret",
+		targetSpec{Labels: label("a b", "x")}, "a b: name part must consist of " + qualified, false,
+	},
+	"label key with a newline": {
+		"Kubernetes refuses the Secret",
+		targetSpec{Labels: label("a\nb", "x")}, "label", false,
+	},
+	"label key that is empty": {
+		"Kubernetes refuses the Secret",
+		targetSpec{Labels: label("", "x")}, "name part must be non-empty", false,
+	},
+	"label key that is too long": {
+		"Kubernetes refuses the Secret",
+		targetSpec{Labels: label(long, "x")}, "name part", false,
+	},
+	"label key with two slashes": {
+		"Kubernetes refuses the Secret",
+		targetSpec{Labels: label("a/b/c", "x")}, "a/b/c", false,
+	},
+	"label key with a large prefix": {
+		"Kubernetes refuses the Secret",
+		targetSpec{Labels: label("Example.com/a", "x")}, "prefix part", false,
+	},
+	"label value with a space": {
+		"Kubernetes refuses the Secret",
+		targetSpec{Labels: label("team", "a b")}, "a valid label must be an empty string or consist of", false,
+	},
+	"label value that is too long": {
+		"Kubernetes refuses the Secret",
+		targetSpec{Labels: label("team", long)}, "63", false,
+	},
+	"label value with a dash last": {
+		"Kubernetes refuses the Secret",
+		targetSpec{Labels: label("team", "a-")}, "a valid label must be an empty string or consist of", false,
+	},
+	"too many labels": {"a bound", targetSpec{Labels: entries[v1alpha1.LabelValue](65)}, "at most 64", true},
 
-	"annotation":                   {"any text is permitted", v1alpha1.TargetSpec{Annotations: one("Example.com/Note", "a b\nc")}, "", false},
-	"annotation key with a space":  {"Kubernetes refuses the Secret", v1alpha1.TargetSpec{Annotations: one("x y", "z")}, "x y: name part must consist of " + qualified, false},
-	"annotation key that is empty": {"Kubernetes refuses the Secret", v1alpha1.TargetSpec{Annotations: one("", "z")}, "name part must be non-empty", false},
-	"annotations that fill a Secret": {"a bound of Kubernetes", v1alpha1.TargetSpec{Annotations: map[string]string{
+	"annotation": {
+		"any text is permitted",
+		targetSpec{Annotations: one("Example.com/Note", "a b\nc")}, "", false,
+	},
+	"annotation key with a space": {
+		"Kubernetes refuses the Secret",
+		targetSpec{Annotations: one("x y", "z")}, "x y: name part must consist of " + qualified, false,
+	},
+	"annotation key that is empty": {
+		"Kubernetes refuses the Secret",
+		targetSpec{Annotations: one("", "z")}, "name part must be non-empty", false,
+	},
+	"annotations that fill a Secret": {"a bound of Kubernetes", targetSpec{Annotations: map[string]string{
 		"a": strings.Repeat("x", 130_000), "b": strings.Repeat("x", 130_000)}}, "", false},
-	"annotations that are too large": {"a bound of Kubernetes", v1alpha1.TargetSpec{Annotations: map[string]string{
+	"annotations that are too large": {"a bound of Kubernetes", targetSpec{Annotations: map[string]string{
 		"a": strings.Repeat("x", 132_000), "b": strings.Repeat("x", 132_000)}}, "at most 260096 bytes", false},
 
-	"entry":                       {"every character that is permitted", v1alpha1.TargetSpec{Data: one("..a"[1:]+"B-_9", "x")}, "", false},
-	"entry with a slash":          {"Kubernetes refuses the Secret", v1alpha1.TargetSpec{Data: one("foo/bar", "x")}, "foo/bar: " + configKey, false},
-	"entry with a space":          {"Kubernetes refuses the Secret", v1alpha1.TargetSpec{Data: one("a b", "x")}, "a b: " + configKey, false},
-	"entry with a newline":        {"Kubernetes refuses the Secret", v1alpha1.TargetSpec{Data: one("a\nb", "x")}, "key", false},
-	"entry without a name":        {"Kubernetes refuses the Secret", v1alpha1.TargetSpec{Data: one("", "x")}, "key", false},
-	"entry that is a dot":         {"it is a directory", v1alpha1.TargetSpec{Data: one(".", "x")}, "key", false},
-	"entry that is two dots":      {"it is a directory", v1alpha1.TargetSpec{Data: one("..", "x")}, "key", false},
-	"entry that begins with two":  {"the kubelet keeps such names", v1alpha1.TargetSpec{Data: one("..data", "x")}, "key", false},
-	"entry with a long name":      {"Kubernetes refuses the Secret", v1alpha1.TargetSpec{Data: one(strings.Repeat("x", 254), "x")}, "253", false},
-	"entry with the longest name": {"Kubernetes permits it", v1alpha1.TargetSpec{Data: one(strings.Repeat("x", 253), "x")}, "", false},
-	"too many entries":            {"a bound", v1alpha1.TargetSpec{Data: entries[string](65)}, "at most 64", true},
+	"entry": {
+		"every character that is permitted",
+		targetSpec{Data: one("..a"[1:]+"B-_9", "x")}, "", false,
+	},
+	"entry with a slash": {
+		"Kubernetes refuses the Secret",
+		targetSpec{Data: one("foo/bar", "x")}, "foo/bar: " + configKey, false,
+	},
+	"entry with a space": {
+		"Kubernetes refuses the Secret",
+		targetSpec{Data: one("a b", "x")}, "a b: " + configKey, false,
+	},
+	"entry with a newline":       {"Kubernetes refuses the Secret", targetSpec{Data: one("a\nb", "x")}, "key", false},
+	"entry without a name":       {"Kubernetes refuses the Secret", targetSpec{Data: one("", "x")}, "key", false},
+	"entry that is a dot":        {"it is a directory", targetSpec{Data: one(".", "x")}, "key", false},
+	"entry that is two dots":     {"it is a directory", targetSpec{Data: one("..", "x")}, "key", false},
+	"entry that begins with two": {"the kubelet keeps such names", targetSpec{Data: one("..data", "x")}, "key", false},
+	"entry with a long name": {
+		"Kubernetes refuses the Secret",
+		targetSpec{Data: one(strings.Repeat("x", 254), "x")}, "253", false,
+	},
+	"entry with the longest name": {
+		"Kubernetes permits it",
+		targetSpec{Data: one(strings.Repeat("x", 253), "x")}, "", false,
+	},
+	"too many entries": {"a bound", targetSpec{Data: entries[string](65)}, "at most 64", true},
 
-	"name of a state":           {"it would block a later credential", v1alpha1.TargetSpec{Name: "stock-fluent-state"}, kept, false},
-	"alternate name of a state": {"it would block a later credential", v1alpha1.TargetSpec{Name: "stock-fluent-state-2"}, kept, false},
-	"name like a state's":       {"no state has it", v1alpha1.TargetSpec{Name: "stock-fluent-state-3"}, "", false},
-	"name of the journal's key": {"the operator would find a key that is none", v1alpha1.TargetSpec{Name: v1alpha1.JournalKeySecret}, "journal", false},
-	"name with large letters":   {"Kubernetes refuses the Secret", v1alpha1.TargetSpec{Name: "Orders"}, "spec.target.name", false},
-	"name with a slash":         {"Kubernetes refuses the Secret", v1alpha1.TargetSpec{Name: "a/b"}, "spec.target.name", false},
+	"name of a state": {
+		"it would block a later credential",
+		targetSpec{Name: "stock-fluent-state"}, kept, false,
+	},
+	"alternate name of a state": {
+		"it would block a later credential",
+		targetSpec{Name: "stock-fluent-state-2"}, kept, false,
+	},
+	"name like a state's": {"no state has it", targetSpec{Name: "stock-fluent-state-3"}, "", false},
+	"name of the journal's key": {
+		"the operator would find a key that is none",
+		targetSpec{Name: v1alpha1.JournalKeySecret}, "journal", false,
+	},
+	"name with large letters": {"Kubernetes refuses the Secret", targetSpec{Name: "Orders"}, "spec.target.name", false},
+	"name with a slash":       {"Kubernetes refuses the Secret", targetSpec{Name: "a/b"}, "spec.target.name", false},
 
-	"type of the login guard":  {"it would be taken for one", v1alpha1.TargetSpec{Type: v1alpha1.GuardSecretType}, "kept for the operator", false},
-	"type of somebody":         {"any is permitted", v1alpha1.TargetSpec{Type: "example.com/token"}, "", false},
-	"docker config without it": {"Kubernetes refuses the Secret", v1alpha1.TargetSpec{Type: string(corev1.SecretTypeDockerConfigJson)}, ".dockerconfigjson", false},
-	"docker config": {"it has its entry", v1alpha1.TargetSpec{
+	"type of the login guard": {
+		"it would be taken for one",
+		targetSpec{Type: v1alpha1.GuardSecretType}, "kept for the operator", false,
+	},
+	"type of somebody": {"any is permitted", targetSpec{Type: "example.com/token"}, "", false},
+	"docker config without it": {
+		"Kubernetes refuses the Secret",
+		targetSpec{Type: string(corev1.SecretTypeDockerConfigJson)}, ".dockerconfigjson", false,
+	},
+	"docker config": {"it has its entry", targetSpec{
 		Type: string(corev1.SecretTypeDockerConfigJson), Data: one(".dockerconfigjson", "{}")}, "", false},
-	"old docker config without it": {"Kubernetes refuses the Secret", v1alpha1.TargetSpec{Type: string(corev1.SecretTypeDockercfg)}, ".dockercfg", false},
-	"TLS with the key alone": {"Kubernetes refuses the Secret", v1alpha1.TargetSpec{
+	"old docker config without it": {
+		"Kubernetes refuses the Secret",
+		targetSpec{Type: string(corev1.SecretTypeDockercfg)}, ".dockercfg", false,
+	},
+	"TLS with the key alone": {"Kubernetes refuses the Secret", targetSpec{
 		Type: string(corev1.SecretTypeTLS), Data: one("tls.key", "x")}, "tls.crt", false},
-	"SSH without a key": {"Kubernetes refuses the Secret", v1alpha1.TargetSpec{Type: string(corev1.SecretTypeSSHAuth), Data: one("x", "y")}, "ssh-privatekey", false},
-	"basic auth without either": {"Kubernetes refuses the Secret", v1alpha1.TargetSpec{
+	"SSH without a key": {
+		"Kubernetes refuses the Secret",
+		targetSpec{Type: string(corev1.SecretTypeSSHAuth), Data: one("x", "y")}, "ssh-privatekey", false,
+	},
+	"basic auth without either": {"Kubernetes refuses the Secret", targetSpec{
 		Type: string(corev1.SecretTypeBasicAuth), Data: one("token", "x")}, "username or password", false},
-	"basic auth with a password": {"one of the two is enough", v1alpha1.TargetSpec{
+	"basic auth with a password": {"one of the two is enough", targetSpec{
 		Type: string(corev1.SecretTypeBasicAuth), Data: one("password", "{{.AccessToken}}")}, "", false},
 }
 
-// TestTargetIsCheckedAtAdmission: what Kubernetes would refuse of the Secret is refused of the object that asks for it, before a login
-// is spent for it; and the same is found without a cluster.
+// TestTargetIsCheckedAtAdmission: what Kubernetes would refuse of the Secret is refused of the object that asks for it,
+// before a login is spent for it; and the same is found without a cluster.
 func TestTargetIsCheckedAtAdmission(t *testing.T) {
 	t.Parallel()
 	namespace := newNamespace(t)
@@ -121,7 +198,9 @@ func TestTargetIsCheckedAtAdmission(t *testing.T) {
 			judge(t, test.why, test.says, live.Create(t.Context(), cred, client.DryRunAll))
 			token := &v1alpha1.FluentToken{
 				ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "orders"},
-				Spec:       v1alpha1.FluentTokenSpec{CredentialRef: v1alpha1.CredentialReference{Namespace: "shop", Name: "orders"}, Target: test.target},
+				Spec: v1alpha1.FluentTokenSpec{
+					CredentialRef: v1alpha1.CredentialReference{Namespace: "shop", Name: "orders"}, Target: test.target,
+				},
 			}
 			judge(t, test.why, test.says, live.Create(t.Context(), token, client.DryRunAll))
 			if found := projection.Problems("orders", test.target); (len(found) > 0) != (test.says != "" && !test.alone) {
@@ -188,16 +267,25 @@ func TestReferencesAreCheckedAtAdmission(t *testing.T) {
 		change func(*v1alpha1.FluentCredential)
 		says   string
 	}{
-		"login with a slash":          {"no Secret has it", login("a/b"), "spec.credentialsSecretRef.name"},
-		"login with a newline":        {"it would be printed", login("a\nb"), "spec.credentialsSecretRef.name"},
-		"login with dots":             {"Kubernetes permits it", login("a.b-c"), ""},
-		"login that is a state":       {"its tokens would be sent", login("stock-fluent-state"), "no credentials are read from them"},
-		"login that is another state": {"its tokens would be sent", login("stock-fluent-state-2"), "no credentials are read from them"},
-		"login that is the key":       {"it opens the journal", login(v1alpha1.JournalKeySecret), "no credentials are read from it"},
-		"key with a slash":            {"no Secret has it", key("a/b"), "spec.credentialsSecretRef.keys.username"},
-		"key that is a dot":           {"no Secret has it", key("."), "must not be '.' or start with '..'"},
-		"key that is two dots":        {"no Secret has it", key("..x"), "must not be '.' or start with '..'"},
-		"key with a dot":              {"a Secret may have it", key(".x"), ""},
+		"login with a slash":   {"no Secret has it", login("a/b"), "spec.credentialsSecretRef.name"},
+		"login with a newline": {"it would be printed", login("a\nb"), "spec.credentialsSecretRef.name"},
+		"login with dots":      {"Kubernetes permits it", login("a.b-c"), ""},
+		"login that is a state": {
+			"its tokens would be sent",
+			login("stock-fluent-state"), "no credentials are read from them",
+		},
+		"login that is another state": {
+			"its tokens would be sent",
+			login("stock-fluent-state-2"), "no credentials are read from them",
+		},
+		"login that is the key": {
+			"it opens the journal",
+			login(v1alpha1.JournalKeySecret), "no credentials are read from it",
+		},
+		"key with a slash":     {"no Secret has it", key("a/b"), "spec.credentialsSecretRef.keys.username"},
+		"key that is a dot":    {"no Secret has it", key("."), "must not be '.' or start with '..'"},
+		"key that is two dots": {"no Secret has it", key("..x"), "must not be '.' or start with '..'"},
+		"key with a dot":       {"a Secret may have it", key(".x"), ""},
 		"restart with a slash": {"no workload has it", func(c *v1alpha1.FluentCredential) {
 			c.Spec.Delivery.Restart = []v1alpha1.RestartReference{{Kind: v1alpha1.RestartDeployment, Name: "a/b"}}
 		}, "spec.delivery.restart[0].name"},
@@ -225,7 +313,10 @@ func TestReferencesAreCheckedAtAdmission(t *testing.T) {
 	tokens := map[string]struct{ why, name, credential, says string }{
 		"plain":                   {"as in the documentation", "orders", "orders", ""},
 		"credential with newline": {"it would be printed", "orders", "a\nb", "spec.credentialRef.name"},
-		"named like a state":      {"its target would have that name", "x-fluent-state-2", "orders", "set spec.target.name to another name"},
+		"named like a state": {
+			"its target would have that name",
+			"x-fluent-state-2", "orders", "set spec.target.name to another name",
+		},
 	}
 	for name, test := range tokens {
 		t.Run("FluentToken "+name, func(t *testing.T) {
@@ -274,12 +365,16 @@ func relax(schema *apiextensionsv1.JSONSchemaProps) {
 	}
 }
 
-// TestStoredObjectsStayUpdatable: what a former release admitted can be edited, reported on and deleted; only what is edited has to
-// keep the rules.
+// TestStoredObjectsStayUpdatable: what a former release admitted can be edited, reported on and deleted; only what is
+// edited has to keep the rules.
 func TestStoredObjectsStayUpdatable(t *testing.T) {
 	t.Parallel()
-	const creds, tokens = "auth.fluent-credential.dev_fluentcredentials.yaml", "auth.fluent-credential.dev_fluenttokens.yaml"
-	former := &envtest.Environment{CRDs: []*apiextensionsv1.CustomResourceDefinition{withoutRules(t, creds), withoutRules(t, tokens)}}
+	const (
+		creds  = "auth.fluent-credential.dev_fluentcredentials.yaml"
+		tokens = "auth.fluent-credential.dev_fluenttokens.yaml"
+	)
+	crds := []*apiextensionsv1.CustomResourceDefinition{withoutRules(t, creds), withoutRules(t, tokens)}
+	former := &envtest.Environment{CRDs: crds}
 	config, err := former.Start()
 	if err != nil {
 		t.Fatal(err)
@@ -293,13 +388,15 @@ func TestStoredObjectsStayUpdatable(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	target := v1alpha1.TargetSpec{
+	target := targetSpec{
 		Name: "x-fluent-state", Type: string(corev1.SecretTypeTLS), Labels: map[string]v1alpha1.LabelValue{"a b": "c d"},
 		Annotations: one("x y", "z"), Data: map[string]string{"foo/bar": "x", "good": "y"},
 	}
 	cred := credential("default", "y-fluent-state", &server{})
 	cred.Spec.Provider.Fluent = &v1alpha1.FluentProvider{Account: "ACME"}
-	cred.Spec.CredentialsSecretRef = v1alpha1.CredentialsSecretReference{Name: "z-fluent-state", Keys: map[string]v1alpha1.SecretKey{"username": "..x"}}
+	cred.Spec.CredentialsSecretRef = v1alpha1.CredentialsSecretReference{
+		Name: "z-fluent-state", Keys: map[string]v1alpha1.SecretKey{"username": "..x"},
+	}
 	cred.Spec.Target = target
 	unnamed := cred.DeepCopy()
 	unnamed.Name, unnamed.Spec.Target.Name = "unnamed-fluent-state-2", ""
@@ -331,7 +428,7 @@ func TestStoredObjectsStayUpdatable(t *testing.T) {
 		{"another entry that is wrong", "key", func(s *v1alpha1.TargetSpec) { s.Data["b/c"] = "x" }},
 		{"another label that is wrong", "label", func(s *v1alpha1.TargetSpec) { s.Labels["team"] = "c d" }},
 		{"another name that is kept", kept, func(s *v1alpha1.TargetSpec) { s.Name = "other-fluent-state" }},
-		{"a target that is right", "", func(s *v1alpha1.TargetSpec) { *s = v1alpha1.TargetSpec{Name: "orders-token"} }},
+		{"a target that is right", "", func(s *v1alpha1.TargetSpec) { *s = targetSpec{Name: "orders-token"} }},
 	} {
 		trial := cred.DeepCopy()
 		trial.Spec.Target.Labels, trial.Spec.Target.Data = maps.Clone(target.Labels), maps.Clone(target.Data)
@@ -363,9 +460,11 @@ func upgrade(t *testing.T, cluster client.Client, files ...string) {
 	cred := credential("default", "probe", &server{})
 	cred.Spec.Provider.Fluent, cred.Spec.Target.Name = &v1alpha1.FluentProvider{Account: "ACME"}, "probe-fluent-state"
 	token := &v1alpha1.FluentToken{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "probe"}}
-	token.Spec.CredentialRef, token.Spec.Target = v1alpha1.CredentialReference{Namespace: "shop", Name: "orders"}, cred.Spec.Target
+	token.Spec.CredentialRef = v1alpha1.CredentialReference{Namespace: "shop", Name: "orders"}
+	token.Spec.Target = cred.Spec.Target
 	eventually(t, "the rules are in force", func() (bool, any) {
-		one, two := cluster.Create(t.Context(), cred.DeepCopy(), client.DryRunAll), cluster.Create(t.Context(), token.DeepCopy(), client.DryRunAll)
+		one := cluster.Create(t.Context(), cred.DeepCopy(), client.DryRunAll)
+		two := cluster.Create(t.Context(), token.DeepCopy(), client.DryRunAll)
 		return one != nil && two != nil, []error{one, two}
 	})
 }

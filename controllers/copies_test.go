@@ -14,7 +14,8 @@ import (
 	"github.com/fluent-credential/operator/internal/custody"
 )
 
-// copySecret does what "kubectl get -o yaml | sed | kubectl apply" does: everything is copied but what the API server alone sets.
+// copySecret does what "kubectl get -o yaml | sed | kubectl apply" does: everything is copied but what the API server
+// alone sets.
 func copySecret(t *testing.T, from *corev1.Secret, name string, managed bool) *corev1.Secret {
 	t.Helper()
 	if !managed {
@@ -46,8 +47,8 @@ func copiedEvents(t *testing.T, namespace string) int {
 	return count
 }
 
-// TestCopyOfATargetIsLeftAlone: a Secret that this operator did not publish is not withdrawn, whatever marks it carries. A renamed
-// target goes all the same.
+// TestCopyOfATargetIsLeftAlone: a Secret that this operator did not publish is not withdrawn, whatever marks it
+// carries. A renamed target goes all the same.
 func TestCopyOfATargetIsLeftAlone(t *testing.T) {
 	t.Parallel()
 	for name, managed := range map[string]bool{"as kubectl shows it": false, "with its managed fields": true} {
@@ -55,7 +56,9 @@ func TestCopyOfATargetIsLeftAlone(t *testing.T) {
 			t.Parallel()
 			r := startReady(t, longLived)
 			if managed { // the fields of the original are older than the copy: they tell seconds
-				eventually(t, "a second on", func() (bool, any) { return r.workload(t).CreationTimestamp.Unix() < time.Now().Unix(), nil })
+				eventually(t, "a second on", func() (bool, any) {
+					return r.workload(t).CreationTimestamp.Unix() < time.Now().Unix(), nil
+				})
 			}
 			made := copySecret(t, r.workload(t), "orders-copy", managed)
 			eventually(t, "it is said", func() (bool, any) {
@@ -96,12 +99,14 @@ func TestCopyOfAConsumersSecretIsLeftAlone(t *testing.T) {
 	if left := secret(t, s.web, "orders-copy"); left.UID != made.UID {
 		t.Error("the copy was deleted")
 	}
-	if told := eventsOf(t, s.web, "orders"); !slices.ContainsFunc(told, func(e string) bool { return strings.Contains(e, "TokenWithdrawn") }) {
+	told := eventsOf(t, s.web, "orders")
+	if !slices.ContainsFunc(told, func(event string) bool { return strings.Contains(event, "TokenWithdrawn") }) {
 		t.Errorf("the withdrawal was not told: %q", told)
 	}
 }
 
-// TestCopyOfAStateDoesNotHang: it has the state's finalizer, which somebody has to take off when the FluentCredential goes.
+// TestCopyOfAStateDoesNotHang: it has the state's finalizer, which somebody has to take off when the FluentCredential
+// goes.
 func TestCopyOfAStateDoesNotHang(t *testing.T) {
 	t.Parallel()
 	d := newDriven(t, nil)

@@ -35,7 +35,9 @@ func (r *Reconciler) observeLogin(ctx context.Context, seen *observation) error 
 	} else if err != nil {
 		return err
 	}
-	*known = rememberedRead{uid: secret.UID, resourceVersion: secret.ResourceVersion, keys: keys, refused: binding.Refused(&secret)}
+	*known = rememberedRead{
+		uid: secret.UID, resourceVersion: secret.ResourceVersion, keys: keys, refused: binding.Refused(&secret),
+	}
 	if known.refused == "" {
 		known.login, known.hints = binding.LoginOf(&secret, keys), binding.Hints(&secret, keys)
 	}
@@ -43,7 +45,8 @@ func (r *Reconciler) observeLogin(ctx context.Context, seen *observation) error 
 	return nil
 }
 
-// useLogin takes the login that was read. A Secret that no credentials may be read from gives none, so nothing of it is ever sent.
+// useLogin takes the login that was read. A Secret that no credentials may be read from gives none, so nothing of it is
+// ever sent.
 func (o *observation) useLogin(known *rememberedRead) {
 	if known.refused != "" {
 		o.obstruct(v1alpha1.ReasonReferenceNotAllowed, known.refused)

@@ -126,7 +126,8 @@ func (o *observation) obstructByLogin() {
 	if missing := o.missing(); missing != "" {
 		o.obstruct(v1alpha1.ReasonCredentialsIncomplete, missing)
 	}
-	if target := o.cred.TargetName(); projection.IsStateName(target) && (o.isOwnState(target) || o.cred.Status.TargetName != target) {
+	target := o.cred.TargetName()
+	if projection.IsStateName(target) && (o.isOwnState(target) || o.cred.Status.TargetName != target) {
 		o.obstruct(v1alpha1.ReasonTargetConflict, targetIsState)
 	}
 	if why := targetProblems(o.cred.Name, o.cred.Spec.Target); why != "" {
@@ -140,18 +141,21 @@ func (o *observation) obstructByLogin() {
 
 const targetIsState = "spec.target.name is the name of the state Secret: choose another"
 
-// isOwnState reports whether a name is that of the credential's own state Secret. The names of others' are refused too, but not under
-// a credential that a former release has published there.
+// isOwnState reports whether a name is that of the credential's own state Secret. The names of others' are refused too,
+// but not under a credential that a former release has published there.
 func (o *observation) isOwnState(name string) bool {
 	names := custody.Names(o.cred.Name)
 	return slices.Contains(names[:], name)
 }
 
-// targetProblems is why the Kubernetes API would refuse the target Secret; empty if it would not. Admission says it first, but an
-// object can be older than the rules of admission, and no login is spent for a Secret that cannot be written.
+// targetProblems is why the Kubernetes API would refuse the target Secret; empty if it would not. Admission says it
+// first, but an object can be older than the rules of admission, and no login is spent for a Secret that cannot be
+// written.
 func targetProblems(object string, target v1alpha1.TargetSpec) string {
 	problems := projection.Problems(object, target)
-	problems = slices.DeleteFunc(problems, func(problem string) bool { return strings.HasPrefix(problem, "spec.target.name: ") })
+	problems = slices.DeleteFunc(problems, func(problem string) bool {
+		return strings.HasPrefix(problem, "spec.target.name: ") // an obstacle of its own
+	})
 	if len(problems) == 0 {
 		return ""
 	}

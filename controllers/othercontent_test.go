@@ -18,6 +18,10 @@ import (
 	"github.com/fluent-credential/operator/api/v1alpha1"
 )
 
+func retain(cred *v1alpha1.FluentCredential) {
+	cred.Spec.Target.DeletionPolicy = v1alpha1.DeletionRetain
+}
+
 const theirFinalizer = "example.com/theirs"
 
 // addTheirs is what others put into a target Secret: everything that they can.
@@ -30,7 +34,9 @@ func addTheirs(t *testing.T, target *corev1.Secret) {
 		s.Finalizers = append(s.Finalizers, theirFinalizer)
 		s.OwnerReferences = append(s.OwnerReferences,
 			metav1.OwnerReference{APIVersion: "v1", Kind: "ConfigMap", Name: config.Name, UID: config.UID},
-			metav1.OwnerReference{APIVersion: v1alpha1.GroupVersion.String(), Kind: "FluentCredential", Name: "another", UID: "another"})
+			metav1.OwnerReference{
+				APIVersion: v1alpha1.GroupVersion.String(), Kind: "FluentCredential", Name: "another", UID: "another",
+			})
 	})
 	t.Cleanup(func() {
 		left, ctx := &corev1.Secret{}, context.Background()
@@ -54,7 +60,8 @@ func mustKeepTheirs(t *testing.T, target *corev1.Secret, serial int64) {
 	lost("a key", string(target.Data["theirs"]) == "1")
 	lost("a finalizer", slices.Contains(target.Finalizers, theirFinalizer))
 	for _, owner := range []string{"theirs", "another"} {
-		lost("the owner "+owner, slices.ContainsFunc(target.OwnerReferences, func(o metav1.OwnerReference) bool { return o.Name == owner }))
+		isThere := func(o metav1.OwnerReference) bool { return o.Name == owner }
+		lost("the owner "+owner, slices.ContainsFunc(target.OwnerReferences, isThere))
 	}
 	lost("our owner", metav1.GetControllerOf(target) != nil)
 	lost("our token", len(target.Data["access_token"]) > 0)
@@ -67,7 +74,8 @@ func mustKeepTheirs(t *testing.T, target *corev1.Secret, serial int64) {
 func (d *driven) recreate(change func(*v1alpha1.FluentCredential)) {
 	d.t.Helper()
 	again := &v1alpha1.FluentCredential{
-		ObjectMeta: metav1.ObjectMeta{Namespace: d.cred.Namespace, Name: d.cred.Name}, Spec: *reread(d.t, d.cred).Spec.DeepCopy(),
+		ObjectMeta: metav1.ObjectMeta{Namespace: d.cred.Namespace, Name: d.cred.Name},
+		Spec:       *reread(d.t, d.cred).Spec.DeepCopy(),
 	}
 	if err := live.Delete(d.t.Context(), reread(d.t, d.cred)); err != nil {
 		d.t.Fatal(err)
@@ -86,8 +94,8 @@ func (d *driven) recreate(change func(*v1alpha1.FluentCredential)) {
 	d.cred = again
 }
 
-// TestFirstPublicationKeepsWhatOthersPutIntoTheSecret: a target Secret that was kept, or restored from a backup, is somebody's too. The
-// first publication of a new FluentCredential keeps what is theirs, as every rotation does.
+// TestFirstPublicationKeepsWhatOthersPutIntoTheSecret: a target Secret that was kept, or restored from a backup, is
+// somebody's too. The first publication of a new FluentCredential keeps what is theirs, as every rotation does.
 func TestFirstPublicationKeepsWhatOthersPutIntoTheSecret(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
@@ -95,14 +103,15 @@ func TestFirstPublicationKeepsWhatOthersPutIntoTheSecret(t *testing.T) {
 		change func(*v1alpha1.FluentCredential)
 	}{
 		"the same spec": {"as after a correction elsewhere", nil},
-		"other keys": {"what this operator wrote and does not want goes, what is theirs stays", func(c *v1alpha1.FluentCredential) {
-			c.Spec.Target.Data = map[string]string{"access_token": "{{.AccessToken}}", "mine": "1"}
-		}},
+		"other keys": {"what this operator wrote and does not want goes, what is theirs stays",
+			func(c *v1alpha1.FluentCredential) {
+				c.Spec.Target.Data = map[string]string{"access_token": "{{.AccessToken}}", "mine": "1"}
+			}},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			d := newDrivenWith(t, nil, nil, func(c *v1alpha1.FluentCredential) { c.Spec.Target.DeletionPolicy = v1alpha1.DeletionRetain })
+			d := newDrivenWith(t, nil, nil, retain)
 			d.settle()
 			addTheirs(t, secret(t, d.cred.Namespace, d.cred.TargetName()))
 			d.recreate(test.change)
@@ -119,7 +128,8 @@ func TestFirstPublicationKeepsWhatOthersPutIntoTheSecret(t *testing.T) {
 	}
 }
 
-// TestRestoredSecretKeepsWhatOthersPutIntoIt: out of a backup it comes without an owner, and without managed fields of this operator.
+// TestRestoredSecretKeepsWhatOthersPutIntoIt: out of a backup it comes without an owner, and without managed fields of
+// this operator.
 func TestRestoredSecretKeepsWhatOthersPutIntoIt(t *testing.T) {
 	t.Parallel()
 	d := newDriven(t, nil)
@@ -128,7 +138,9 @@ func TestRestoredSecretKeepsWhatOthersPutIntoIt(t *testing.T) {
 	saved := secret(t, d.cred.Namespace, d.cred.TargetName())
 	edit(t, saved, func(s *corev1.Secret) { s.Finalizers = nil })
 	saved.ResourceVersion, saved.UID, saved.ManagedFields, saved.Finalizers = "", "", nil, []string{theirFinalizer}
-	saved.OwnerReferences = slices.DeleteFunc(saved.OwnerReferences, func(o metav1.OwnerReference) bool { return o.Controller != nil })
+	saved.OwnerReferences = slices.DeleteFunc(saved.OwnerReferences, func(o metav1.OwnerReference) bool {
+		return o.Controller != nil
+	})
 	remove(t, secret(t, d.cred.Namespace, d.cred.TargetName()))
 	d.recreate(func(*v1alpha1.FluentCredential) {
 		create(t, saved)
@@ -202,7 +214,7 @@ func TestImmutableTargetSaysWhatHelps(t *testing.T) {
 // TestRetainLeavesTheOwnersOfOthers: only this operator's owner is taken from a Secret that is kept.
 func TestRetainLeavesTheOwnersOfOthers(t *testing.T) {
 	t.Parallel()
-	d := newDrivenWith(t, nil, nil, func(c *v1alpha1.FluentCredential) { c.Spec.Target.DeletionPolicy = v1alpha1.DeletionRetain })
+	d := newDrivenWith(t, nil, nil, retain)
 	d.settle()
 	addTheirs(t, secret(t, d.cred.Namespace, d.cred.TargetName()))
 	d.recreate(nil)
@@ -212,8 +224,8 @@ func TestRetainLeavesTheOwnersOfOthers(t *testing.T) {
 	}
 }
 
-// TestConsumersSecretKeepsWhatOthersPutIntoIt: the same for the Secret of a FluentToken, also where another credential of the same name
-// has its token in it from now on.
+// TestConsumersSecretKeepsWhatOthersPutIntoIt: the same for the Secret of a FluentToken, also where another credential
+// of the same name has its token in it from now on.
 func TestConsumersSecretKeepsWhatOthersPutIntoIt(t *testing.T) {
 	t.Parallel()
 	s := newShared(t)
@@ -248,17 +260,21 @@ func TestConsumersSecretKeepsWhatOthersPutIntoIt(t *testing.T) {
 
 func TestImmutabilityIsExplained(t *testing.T) {
 	t.Parallel()
-	refused := apierrors.NewInvalid(schema.GroupKind{Kind: "Secret"}, "orders-token", field.ErrorList{field.Forbidden(field.NewPath("data"), "field is immutable")})
+	because := field.ErrorList{field.Forbidden(field.NewPath("data"), "field is immutable")}
+	refused := apierrors.NewInvalid(schema.GroupKind{Kind: "Secret"}, "orders-token", because)
 	tests := map[string]struct {
 		why  string
 		read *corev1.Secret
 		err  error
 		want bool
 	}{
-		"immutable":            {"only deletion helps", &corev1.Secret{Immutable: ptr.To(true)}, refused, true},
-		"mutable":              {"the API has another reason", &corev1.Secret{Immutable: ptr.To(false)}, refused, false},
-		"not read":             {"nothing is known of it", nil, refused, false},
-		"immutable, forbidden": {"the API has another reason", &corev1.Secret{Immutable: ptr.To(true)}, apierrors.NewForbidden(schema.GroupResource{}, "x", nil), false},
+		"immutable": {"only deletion helps", &corev1.Secret{Immutable: ptr.To(true)}, refused, true},
+		"mutable":   {"the API has another reason", &corev1.Secret{Immutable: ptr.To(false)}, refused, false},
+		"not read":  {"nothing is known of it", nil, refused, false},
+		"immutable, forbidden": {
+			"the API has another reason",
+			&corev1.Secret{Immutable: ptr.To(true)}, apierrors.NewForbidden(schema.GroupResource{}, "x", nil), false,
+		},
 	}
 	for name, test := range tests {
 		w := &workload{read: test.read}

@@ -87,7 +87,8 @@ func (p publisher) patch(ctx context.Context, w *workload, into *corev1.Secret) 
 	return p.client.Patch(ctx, into, client.RawPatch(types.StrategicMergePatchType, patch), client.FieldOwner(v1alpha1.OperatorName))
 }
 
-// explain adds to the refusal of a write what helps against it, where the API server only says that a field cannot be changed.
+// explain adds to the refusal of a write what helps against it, where the API server only says that a field cannot be
+// changed.
 func (w *workload) explain(err error) error {
 	var refused *apierrors.StatusError
 	if w.read == nil || !ptr.Deref(w.read.Immutable, false) || !errors.As(err, &refused) || !apierrors.IsInvalid(err) {
@@ -133,7 +134,9 @@ type ownedSecret struct {
 }
 
 // owned are the Secrets of an owner, by the cache, but those of these names.
-func (p publisher) owned(ctx context.Context, namespace string, owner projection.Owner, but ...string) ([]ownedSecret, error) {
+func (p publisher) owned(
+	ctx context.Context, namespace string, owner projection.Owner, but ...string,
+) ([]ownedSecret, error) {
 	list := &metav1.PartialObjectMetadataList{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "SecretList"}}
 	err := p.client.List(ctx, list, client.InNamespace(namespace), client.MatchingFields{ownerIndex: shelf(string(owner.UID))},
 		client.UnsafeDisableDeepCopy)

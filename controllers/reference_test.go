@@ -35,8 +35,8 @@ func newDoor(t *testing.T) (url string, opened *atomic.Int64) {
 	return "http://" + listener.Addr().String() + "/token", opened
 }
 
-// TestNoReferenceReachesTheOperatorsOwnSecrets: the author of a FluentCredential chooses the host, so what a state Secret holds would
-// be sent to it. The type of the Secret that was read decides, whatever its name.
+// TestNoReferenceReachesTheOperatorsOwnSecrets: the author of a FluentCredential chooses the host, so what a state
+// Secret holds would be sent to it. The type of the Secret that was read decides, whatever its name.
 func TestNoReferenceReachesTheOperatorsOwnSecrets(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
@@ -69,7 +69,8 @@ func TestNoReferenceReachesTheOperatorsOwnSecrets(t *testing.T) {
 				t.Errorf("%d connections (%s)", opened.Load(), test.why)
 			}
 			ready := meta.FindStatusCondition(d.status().Conditions, v1alpha1.ConditionReady)
-			refused := ready.Reason == v1alpha1.ReasonReferenceNotAllowed && strings.Contains(ready.Message, "no credentials are read")
+			refused := ready.Reason == v1alpha1.ReasonReferenceNotAllowed &&
+				strings.Contains(ready.Message, "no credentials are read")
 			if refused == test.opened {
 				t.Errorf("Ready is %s: %s", ready.Reason, ready.Message)
 			}
@@ -80,7 +81,8 @@ func TestNoReferenceReachesTheOperatorsOwnSecrets(t *testing.T) {
 	}
 }
 
-// TestAReferenceThatIsChangedToAStateSendsNothing: neither a rotation nor the revocation at the end takes anything from it.
+// TestAReferenceThatIsChangedToAStateSendsNothing: neither a rotation nor the revocation at the end takes anything from
+// it.
 func TestAReferenceThatIsChangedToAStateSendsNothing(t *testing.T) {
 	t.Parallel()
 	d := newDriven(t, nil)
@@ -97,7 +99,8 @@ func TestAReferenceThatIsChangedToAStateSendsNothing(t *testing.T) {
 	if now := d.server.Ledger().Requests; now != sent {
 		t.Errorf("%d requests with a login out of a state Secret", now-sent)
 	}
-	if ready := meta.FindStatusCondition(d.status().Conditions, v1alpha1.ConditionReady); ready.Status != metav1.ConditionTrue {
+	ready := meta.FindStatusCondition(d.status().Conditions, v1alpha1.ConditionReady)
+	if ready.Status != metav1.ConditionTrue {
 		t.Errorf("the token that is published is valid, and Ready says %s", ready.Message)
 	}
 	edit(t, d.cred, func(cred *v1alpha1.FluentCredential) { cred.Spec.CredentialsSecretRef.Name = "orders-login" })

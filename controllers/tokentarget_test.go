@@ -9,8 +9,8 @@ import (
 	"github.com/fluent-credential/operator/internal/custody"
 )
 
-// TestTokenTargetNamedLikeAState: those names are kept, also for a FluentCredential that comes later. Admission refuses them; an object
-// can be older than that rule.
+// TestTokenTargetNamedLikeAState: those names are kept, also for a FluentCredential that comes later. Admission refuses
+// them; an object can be older than that rule.
 func TestTokenTargetNamedLikeAState(t *testing.T) {
 	t.Parallel()
 	for _, target := range custody.Names("stock") {
@@ -35,7 +35,8 @@ func TestTokenTargetThatCannotBeWritten(t *testing.T) {
 // newTokenScene is a pass over a FluentToken, without a cluster.
 func newTokenScene(target v1alpha1.TargetSpec) *tokenObservation {
 	token := &v1alpha1.FluentToken{
-		ObjectMeta: metav1.ObjectMeta{Namespace: "web", Name: "orders", UID: "token"}, Spec: v1alpha1.FluentTokenSpec{Target: target},
+		ObjectMeta: metav1.ObjectMeta{Namespace: "web", Name: "orders", UID: "token"},
+		Spec:       v1alpha1.FluentTokenSpec{Target: target},
 	}
 	cred := &v1alpha1.FluentCredential{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "orders", UID: "cred"}}
 	return &tokenObservation{token: token, cred: cred, known: &consumer{}, record: &custody.Record{}}

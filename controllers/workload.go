@@ -103,9 +103,9 @@ func (w *workload) compare(secret *corev1.Secret, known *publication) {
 	}
 }
 
-// examine finds what others put into the Secret, and what of ours is not wanted any more, and reports whether that is known: not where
-// the Secret was recalled, and other keys are wanted since. Every write asks for it first. A pass that begins without a token looks at
-// the Secret before it knows what is wanted.
+// examine finds what others put into the Secret, and what of ours is not wanted any more, and reports whether that is
+// known: not where the Secret was recalled, and other keys are wanted since. Every write asks for it first. A pass that
+// begins without a token looks at the Secret before it knows what is wanted.
 func (w *workload) examine() bool {
 	shape := w.wanted.Shape()
 	if w.read != nil {
@@ -178,8 +178,9 @@ func (w *workload) against(serial int64) plan.Publication {
 func (r *Reconciler) leftovers(ctx context.Context, seen *observation) ([]string, error) {
 	states := custody.Names(seen.cred.Name)
 	certain := []string{seen.cred.Status.TargetName, seen.memory.published.name}
-	names, copies, err := r.publisher().published(ctx, seen.cred.Namespace, seen.beneficiary(), &seen.memory.copies, certain,
-		append(states[:], seen.cred.TargetName())...)
+	not := append(states[:], seen.cred.TargetName())
+	names, copies, err := r.publisher().published(
+		ctx, seen.cred.Namespace, seen.beneficiary(), &seen.memory.copies, certain, not...)
 	for _, name := range copies {
 		r.sayCopied(seen, name)
 	}

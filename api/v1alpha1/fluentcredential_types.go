@@ -75,8 +75,8 @@ type FluentCredentialSpec struct {
 
 // CredentialsSecretReference names a Secret in the same namespace and its entries.
 type CredentialsSecretReference struct {
-	// name of the Secret, in the namespace of the FluentCredential. The operator's own Secrets, and those with the token of a service
-	// account, are refused.
+	// name of the Secret, in the namespace of the FluentCredential. The operator's own Secrets, and those with the token of
+	// a service account, are refused.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
 	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$`

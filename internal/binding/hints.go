@@ -18,7 +18,8 @@ var entryNames = []string{
 	v1alpha1.RefreshTokenKey, v1alpha1.CodeKey, v1alpha1.RedirectURIKey,
 }
 
-// Oddity is what looks like a mistake of an editor or a shell in an entry of a credentials Secret. It never tells the value.
+// Oddity is what looks like a mistake of an editor or a shell in an entry of a credentials Secret. It never tells the
+// value.
 type Oddity struct {
 	Entry string // its name, as the Secret has it
 	What  string // continues a sentence that begins with the entry
@@ -43,8 +44,8 @@ func Oddities(secret *corev1.Secret, keys map[string]v1alpha1.SecretKey) []Oddit
 	return found
 }
 
-// Hints says the same as Oddities in one sentence, for a condition; empty if there are none. It is only a hint: the entries are sent as
-// they are, but for the line ends that LoginOf takes away.
+// Hints says the same as Oddities in one sentence, for a condition; empty if there are none. It is only a hint: the
+// entries are sent as they are, but for the line ends that LoginOf takes away.
 func Hints(secret *corev1.Secret, keys map[string]v1alpha1.SecretKey) string {
 	var found []string
 	for _, odd := range Oddities(secret, keys) {
@@ -104,7 +105,8 @@ func isWide(value []byte) bool {
 // isControl counts a tab and a line end within a value as somebody's intention.
 func isControl(r rune) bool { return unicode.IsControl(r) && r != '\t' && r != '\n' && r != '\r' }
 
-// isBlank reports whether a character is white space, or has no width: word processors and web pages leave such at the ends.
+// isBlank reports whether a character is white space, or has no width: word processors and web pages leave such at the
+// ends.
 func isBlank(r rune) bool { return unicode.IsSpace(r) || unicode.Is(unicode.Cf, r) }
 
 func isQuoted(text string) bool {

@@ -28,15 +28,18 @@ func wide(text string, little bool) string {
 func TestHints(t *testing.T) {
 	const value = "s3cr3t-value"
 	tests := map[string]struct{ why, value, want string }{
-		"plain":                   {"as it should be", value, ""},
-		"nothing":                 {"that is said elsewhere", "", ""},
-		"a line end":              {"LoginOf takes it away", value + "\r\n", ""},
-		"a line end within":       {"a key in PEM has them", value + "\n" + value + "\n", ""},
-		"letters of the world":    {"a password may have them", "pässwörd-密码", ""},
-		"a space within":          {"a password may have it", "two words", ""},
-		"a byte order mark":       {"an editor of Windows writes it", "\ufeff" + value, "begins with a byte order mark"},
-		"a mark and nothing":      {"a file that was saved empty", "\ufeff", "begins with a byte order mark"},
-		"UTF-16 with a mark":      {"PowerShell's redirection writes it", "\xff\xfe" + wide(value, true), "is in UTF-16, not in UTF-8"},
+		"plain":                {"as it should be", value, ""},
+		"nothing":              {"that is said elsewhere", "", ""},
+		"a line end":           {"LoginOf takes it away", value + "\r\n", ""},
+		"a line end within":    {"a key in PEM has them", value + "\n" + value + "\n", ""},
+		"letters of the world": {"a password may have them", "pässwörd-密码", ""},
+		"a space within":       {"a password may have it", "two words", ""},
+		"a byte order mark":    {"an editor of Windows writes it", "\ufeff" + value, "begins with a byte order mark"},
+		"a mark and nothing":   {"a file that was saved empty", "\ufeff", "begins with a byte order mark"},
+		"UTF-16 with a mark": {
+			"PowerShell's redirection writes it",
+			"\xff\xfe" + wide(value, true), "is in UTF-16, not in UTF-8",
+		},
 		"big endian with a mark":  {"rare, and the same", "\xfe\xff" + wide(value, false), "is in UTF-16, not in UTF-8"},
 		"UTF-16 without a mark":   {"every other byte is zero", wide(value, true), "is in UTF-16, not in UTF-8"},
 		"big endian without":      {"every other byte is zero", wide(value, false), "is in UTF-16, not in UTF-8"},
@@ -57,7 +60,8 @@ func TestHints(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			secret := &corev1.Secret{
-				ObjectMeta: metav1.ObjectMeta{Name: "orders-login"}, Data: map[string][]byte{"APP": []byte(test.value), "unused": []byte("\ufeff")},
+				ObjectMeta: metav1.ObjectMeta{Name: "orders-login"},
+				Data:       map[string][]byte{"APP": []byte(test.value), "unused": []byte("\ufeff")},
 			}
 			got := Hints(secret, map[string]v1alpha1.SecretKey{"client_secret": "APP"})
 			want := test.want
@@ -75,9 +79,11 @@ func TestHints(t *testing.T) {
 }
 
 func TestHintsNameEachEntryOnce(t *testing.T) {
-	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "s"}, Data: map[string][]byte{"a": []byte(" x"), "password": []byte("y ")}}
+	data := map[string][]byte{"a": []byte(" x"), "password": []byte("y ")}
+	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "s"}, Data: data}
 	got := Hints(secret, map[string]v1alpha1.SecretKey{"username": "a", "client_id": "a"})
-	if want := "entry a of Secret s begins with white space; entry password of Secret s ends with white space"; got != want {
+	const want = "entry a of Secret s begins with white space; entry password of Secret s ends with white space"
+	if got != want {
 		t.Errorf("says %q, want %q", got, want)
 	}
 }

@@ -12,10 +12,10 @@ import (
 	"github.com/fluent-credential/operator/internal/projection"
 )
 
-// Refused returns why no credentials are read from a Secret, or nothing if they may be. The author of a manifest chooses the host that
-// credentials are sent to, so a reference to the operator's own Secrets would send one credential's tokens to another's author. The
-// type decides: it is the type of the object that was read, and Kubernetes never changes it. The key of the journal has no type of
-// its own.
+// Refused returns why no credentials are read from a Secret, or nothing if they may be. The author of a manifest
+// chooses the host that credentials are sent to, so a reference to the operator's own Secrets would send one
+// credential's tokens to another's author. The type decides: it is the type of the object that was read, and Kubernetes
+// never changes it. The key of the journal has no type of its own.
 func Refused(secret *corev1.Secret) string {
 	const never = "no credentials are read from a Secret of the operator or of a service account"
 	switch {
@@ -27,7 +27,8 @@ func Refused(secret *corev1.Secret) string {
 	return ""
 }
 
-// ReferenceProblems returns what admission refuses of a reference to a credentials Secret, each beginning with its field.
+// ReferenceProblems returns what admission refuses of a reference to a credentials Secret, each beginning with its
+// field.
 func ReferenceProblems(reference v1alpha1.CredentialsSecretReference) []string {
 	var found []string
 	for _, problem := range projection.NameProblems(reference.Name) {

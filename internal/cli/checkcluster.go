@@ -11,10 +11,11 @@ import (
 	"github.com/fluent-credential/operator/internal/projection"
 )
 
-// Manifests can be checked without a cluster. What needs one is told as skipped then, and is never taken for a fault of the manifest.
+// Manifests can be checked without a cluster. What needs one is told as skipped then, and is never taken for a fault of
+// the manifest.
 
-// reach is the cluster, where it can be asked. The error is not nil where it cannot, and the client that comes with it says so at once
-// to everything: each request would wait for it again.
+// reach is the cluster, where it can be asked. The error is not nil where it cannot, and the client that comes with it
+// says so at once to everything: each request would wait for it again.
 func (s *session) reach() (client.Client, error) {
 	cluster, err := s.client()
 	if err != nil {
@@ -63,7 +64,8 @@ var absences = map[trouble]string{
 	notReachable:  "the cluster is not reachable",
 }
 
-// judge tells what the API server said of a manifest that it was asked to try, and reports whether it judged the manifest at all.
+// judge tells what the API server said of a manifest that it was asked to try, and reports whether it judged the
+// manifest at all.
 func (f *findings) judge(err error) (judged bool) {
 	switch what := troubleOf(err); what {
 	case noTrouble:

@@ -28,7 +28,21 @@ func closedPort(t *testing.T) string {
 	return "https://" + listener.Addr().String()
 }
 
-// TestCheckWithoutACluster: a manifest is checked as far as that goes, and nothing of the cluster's trouble is taken for the manifest's.
+// kubeconfigFor is a kubeconfig with a user of its own.
+func kubeconfigFor(t *testing.T, server, user string) string {
+	t.Helper()
+	text := `{"apiVersion":"v1","kind":"Config","current-context":"x",
+"clusters":[{"name":"x","cluster":{"server":"` + server + `","insecure-skip-tls-verify":true}}],
+"users":[{"name":"x","user":{` + user + `}}],"contexts":[{"name":"x","context":{"cluster":"x","user":"x"}}]}`
+	path := filepath.Join(t.TempDir(), "kubeconfig")
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// TestCheckWithoutACluster: a manifest is checked as far as that goes, and nothing of the cluster's trouble is taken
+// for the manifest's.
 func TestCheckWithoutACluster(t *testing.T) {
 	t.Parallel()
 	sim := newServer(t, nil)
@@ -38,21 +52,22 @@ func TestCheckWithoutACluster(t *testing.T) {
 	if err := os.WriteFile(broken, []byte("{"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	helper := filepath.Join(t.TempDir(), "helper.kubeconfig")
-	text := strings.ReplaceAll(`{"apiVersion":"v1","kind":"Config","current-context":"x","clusters":[{"name":"x","cluster":{"server":"SERVER",
-"insecure-skip-tls-verify":true}}],"users":[{"name":"x","user":{"exec":{"apiVersion":"client.authentication.k8s.io/v1",
-"command":"no-such-program","interactiveMode":"Never"}}}],"contexts":[{"name":"x","context":{"cluster":"x","user":"x"}}]}`, "SERVER", cluster.Host)
-	if err := os.WriteFile(helper, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	helper := kubeconfigFor(t, cluster.Host,
+		`"exec":{"apiVersion":"client.authentication.k8s.io/v1","command":"no-such-program","interactiveMode":"Never"}`)
 	tests := map[string]struct {
 		why  string
 		line []string
 		says string
 	}{
-		"nobody listens":       {"as on a train", []string{"--server", closedPort(t)}, "the cluster is not reachable"},
-		"no such host":         {"another network", []string{"--server", "https://no-such-host.invalid"}, "the cluster is not reachable"},
-		"another's server":     {"its certificate is not trusted", []string{"--server", stranger.URL}, "a certificate is not accepted"},
+		"nobody listens": {"as on a train", []string{"--server", closedPort(t)}, "the cluster is not reachable"},
+		"no such host": {
+			"another network",
+			[]string{"--server", "https://no-such-host.invalid"}, "the cluster is not reachable",
+		},
+		"another's server": {
+			"its certificate is not trusted",
+			[]string{"--server", stranger.URL}, "a certificate is not accepted",
+		},
 		"no such context":      {"a slip of the pen", []string{"--context", "nowhere"}, "no cluster is named"},
 		"a broken kubeconfig":  {"it cannot be read", []string{"--kubeconfig", broken}, "no cluster is named"},
 		"no program for login": {"a new machine", []string{"--kubeconfig", helper}, "no credentials for the cluster"},
@@ -96,19 +111,22 @@ func TestCheckWithoutACluster(t *testing.T) {
 func TestCheckOfAFluentTokenWithoutACluster(t *testing.T) {
 	t.Parallel()
 	token := map[string]any{
-		"apiVersion": v1alpha1.GroupVersion.String(), "kind": "FluentToken", "metadata": map[string]any{"name": "orders", "namespace": "web"},
-		"spec": map[string]any{"credentialRef": map[string]any{"namespace": "shop", "name": "orders"}},
+		"apiVersion": v1alpha1.GroupVersion.String(), "kind": "FluentToken",
+		"metadata": map[string]any{"name": "orders", "namespace": "web"},
+		"spec":     map[string]any{"credentialRef": map[string]any{"namespace": "shop", "name": "orders"}},
 	}
 	found := levels(t, must(t, 0, "", "check", manifest(t, token), "-o", "json", "--server", closedPort(t)))
 	finds(t, found, "ftok/orders: consent", skipped, "cannot be looked at")
 	finds(t, found, "cluster", warning, "the cluster is not reachable")
 }
 
-// TestCheckAsAStranger: a user without rights cannot have the manifest judged, and one that the API server does not know neither.
+// TestCheckAsAStranger: a user without rights cannot have the manifest judged, and one that the API server does not
+// know neither.
 func TestCheckAsAStranger(t *testing.T) {
 	t.Parallel()
 	sim, namespace := newServer(t, nil), newNamespace(t)
-	file := manifest(t, written(credential(namespace, "orders", sim.URL)), writtenLogin(namespace, "orders-login", fullLogin()))
+	cred := credential(namespace, "orders", sim.URL)
+	file := manifest(t, written(cred), writtenLogin(namespace, "orders-login", fullLogin()))
 	found := levels(t, must(t, 0, "", "check", file, "--insecure-http", "-o", "json", "--as", "stranger"))
 	finds(t, found, "manifest", skipped, "you may not create it")
 	finds(t, found, "manifest", okay, "nothing in its names would be refused")
@@ -131,20 +149,15 @@ func TestWithoutTheCRD(t *testing.T) {
 		t.Fatal(err)
 	}
 	sim := newServer(t, nil)
-	file := manifest(t, written(credential("default", "orders", sim.URL)), writtenLogin("default", "orders-login", fullLogin()))
+	cred := credential("default", "orders", sim.URL)
+	file := manifest(t, written(cred), writtenLogin("default", "orders-login", fullLogin()))
 	found := levels(t, must(t, exitAttention, "", "check", file, "--insecure-http", "-o", "json", "--kubeconfig", config))
 	finds(t, found, "manifest", failure, "this cluster does not know the kind")
 	for _, line := range [][]string{{"list"}, {"status", "orders"}, {"rotate", "orders"}, {"check", "orders"}} {
 		contains(t, must(t, exitFailed, "", append(line, "--kubeconfig", config)...).err, "install the CRD")
 	}
 
-	stale := filepath.Join(t.TempDir(), "stale.kubeconfig")
-	text := strings.ReplaceAll(`{"apiVersion":"v1","kind":"Config","current-context":"x","clusters":[{"name":"x","cluster":{"server":"SERVER",
-"insecure-skip-tls-verify":true}}],"users":[{"name":"x","user":{"token":"expired"}}],"contexts":[{"name":"x","context":{"cluster":"x","user":"x"}}]}`,
-		"SERVER", bare.Config.Host)
-	if err := os.WriteFile(stale, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	stale := kubeconfigFor(t, bare.Config.Host, `"token":"expired"`)
 	found = levels(t, must(t, 0, "", "check", file, "--insecure-http", "-o", "json", "--kubeconfig", stale))
 	finds(t, found, "cluster", warning, "the API server does not know you")
 	for _, line := range [][]string{{"list"}, {"status", "orders"}, {"doctor"}} {
@@ -158,7 +171,8 @@ func TestCheckFindsWhatAnEditorLeft(t *testing.T) {
 	sim, namespace := newServer(t, nil), newNamespace(t)
 	cred, login := credential(namespace, "orders", sim.URL), fullLogin()
 	login["client_secret"], login["password"] = "\ufeff"+login["client_secret"], login["password"]+" "
-	got := must(t, exitAttention, "", "check", manifest(t, written(cred), writtenLogin(namespace, "orders-login", login)), "--insecure-http", "-o", "json")
+	file := manifest(t, written(cred), writtenLogin(namespace, "orders-login", login))
+	got := must(t, exitAttention, "", "check", file, "--insecure-http", "-o", "json")
 	found := levels(t, got)
 	finds(t, found, "login", failure, "entry client_secret of Secret orders-login begins with a byte order mark")
 	finds(t, found, "login", warning, "entry password of Secret orders-login ends with white space")
@@ -175,7 +189,8 @@ func TestNoCommandReadsTheOperatorsOwnSecrets(t *testing.T) {
 	create(t, credential(namespace, "orders", sim.URL))
 	finds(t, levels(t, must(t, exitAttention, "", "check", "orders", "-n", namespace, "--insecure-http", "-o", "json")),
 		"login", failure, "no credentials are read from a Secret of the operator")
-	got := must(t, exitFailed, "p", "login", "orders", "-n", namespace, "--insecure-http", "--username", "u", "--password-stdin")
+	line := []string{"login", "orders", "-n", namespace, "--insecure-http", "--username", "u", "--password-stdin"}
+	got := must(t, exitFailed, "p", line...)
 	contains(t, got.err, "no credentials are read from a Secret of the operator")
 	if requests := sim.Ledger().Requests; requests != 0 {
 		t.Errorf("%d requests were sent", requests)

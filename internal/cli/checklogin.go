@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"fmt"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -76,11 +77,12 @@ func joined(ways []token.Grant) string {
 // checkOddities finds what an editor or a shell left in a value: it is sent as it is.
 func (i *inspection) checkOddities(secret *corev1.Secret) {
 	for _, odd := range binding.Oddities(secret, i.cred.Spec.CredentialsSecretRef.Keys) {
+		what := fmt.Sprintf("entry %s of Secret %s %s", odd.Entry, secret.Name, odd.What)
 		if odd.Sure {
-			i.fail("Write the value again, in UTF-8 without a byte order mark.", "entry %s of Secret %s %s", odd.Entry, secret.Name, odd.What)
+			i.fail("Write the value again, in UTF-8 without a byte order mark.", "%s", what)
 			continue
 		}
-		i.warn("Remove it, unless it is meant: it is sent as it is.", "entry %s of Secret %s %s", odd.Entry, secret.Name, odd.What)
+		i.warn("Remove it, unless it is meant: it is sent as it is.", "%s", what)
 	}
 }
 

@@ -36,7 +36,8 @@ const (
 	interruptedNow trouble = "interruptedNow" // the user ended it
 )
 
-// troubleOf classifies the error of a request to the cluster. It is total: an error that it does not know was no judgment of the object.
+// troubleOf classifies the error of a request to the cluster. It is total: an error that it does not know was no
+// judgment of the object.
 func troubleOf(err error) trouble {
 	if err == nil {
 		return noTrouble
@@ -78,7 +79,7 @@ func troubleOfOne(err error) trouble {
 		return interruptedNow
 	case meta.IsNoMatchError(err):
 		return unknownKind
-	case clientcmd.IsEmptyConfig(err), clientcmd.IsConfigurationInvalid(err), clientcmd.IsContextNotFound(err): // of --namespace
+	case clientcmd.IsEmptyConfig(err), clientcmd.IsConfigurationInvalid(err), clientcmd.IsContextNotFound(err):
 		return noConfig
 	case strings.Contains(err.Error(), "getting credentials: "): // client-go has no type for it
 		return noCredentials
@@ -157,9 +158,11 @@ func troubleOfStatus(err error) trouble {
 	return what
 }
 
-// isOfAuthorizer reports whether a refusal is about the user. The API server gives the same reason for both, and other words.
+// isOfAuthorizer reports whether a refusal is about the user. The API server gives the same reason for both, and other
+// words.
 func isOfAuthorizer(message string) bool {
-	return strings.Contains(message, `User "`) && strings.Contains(message, " cannot ") || strings.Contains(message, "forbidden: User ")
+	return strings.Contains(message, `User "`) && strings.Contains(message, " cannot ") ||
+		strings.Contains(message, "forbidden: User ")
 }
 
 // isAway reports whether the cluster cannot be asked for anything.
@@ -170,17 +173,20 @@ func (t trouble) isAway() bool {
 // hints say what to do about a trouble.
 var hints = map[trouble]string{
 	noConfig: "There is no usable kubeconfig: set KUBECONFIG or --kubeconfig, and --context if it has several.",
-	noCredentials: "The program that the kubeconfig names for your credentials failed: log in to the cluster again, or choose another user " +
-		"with --context.",
-	notReachable: "The API server cannot be reached: see \"kubectl cluster-info\", or choose another cluster with --context.",
-	notTrusted: "A certificate is not accepted, the API server's or that of your kubeconfig: has it expired, or is it that of another " +
-		"cluster? Choose one with --context.",
+	noCredentials: "The program that the kubeconfig names for your credentials failed: log in to the cluster again, or " +
+		"choose another user with --context.",
+	notReachable: "The API server cannot be reached: see \"kubectl cluster-info\", or choose another cluster with " +
+		"--context.",
+	notTrusted: "A certificate is not accepted, the API server's or that of your kubeconfig: has it expired, or is it " +
+		"that of another cluster? Choose one with --context.",
 	unknownUser: "The API server does not know you: log in to the cluster again, or choose another user with --context.",
 	forbidden:   "Your user may not do this: \"kubectl auth can-i --list\" shows what it may do.",
-	unknownKind: "This cluster does not know FluentCredentials: install the CRD, or look at another cluster with --context.",
-	noNamespace: "The namespace does not exist, or is being deleted: \"kubectl get namespaces\" shows them; -n chooses one.",
-	notFound:    "\"kubectl fluent list -A\" shows what there is; -n chooses the namespace.",
-	cannotNow:   "",
+	unknownKind: "This cluster does not know FluentCredentials: install the CRD, or look at another cluster with " +
+		"--context.",
+	noNamespace: "The namespace does not exist, or is being deleted: \"kubectl get namespaces\" shows them; -n chooses " +
+		"one.",
+	notFound:  "\"kubectl fluent list -A\" shows what there is; -n chooses the namespace.",
+	cannotNow: "",
 }
 
 // explain says what went wrong and what to do about it.

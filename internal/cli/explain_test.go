@@ -28,7 +28,9 @@ import (
 )
 
 func statusError(reason metav1.StatusReason, code int32, message string) error {
-	return &apierrors.StatusError{ErrStatus: metav1.Status{Status: metav1.StatusFailure, Reason: reason, Code: code, Message: message}}
+	return &apierrors.StatusError{ErrStatus: metav1.Status{
+		Status: metav1.StatusFailure, Reason: reason, Code: code, Message: message,
+	}}
 }
 
 func asking(cause error) error {
@@ -50,28 +52,65 @@ func TestTroubleOf(t *testing.T) {
 		"no kubeconfig":       {"there is nobody to ask", clientcmd.ErrEmptyConfig, noConfig},
 		"a broken kubeconfig": {"it names no cluster", &configError{errors.New("yaml: line 1")}, noConfig},
 		"refused":             {"no server there", asking(refused), notReachable},
-		"no such host":        {"no server there", asking(&net.DNSError{Err: "no such host", Name: "k8s.example.com"}), notReachable},
-		"time-out":            {"no answer", asking(context.DeadlineExceeded), notReachable},
-		"cut":                 {"no whole answer", asking(errors.New("EOF")), notReachable},
-		"expired server":      {"reachable, and not trusted", asking(x509.CertificateInvalidError{Reason: x509.Expired}), notTrusted},
-		"another's server":    {"reachable, and not trusted", asking(x509.UnknownAuthorityError{}), notTrusted},
-		"another name":        {"reachable, and not trusted", asking(x509.HostnameError{Certificate: &x509.Certificate{}}), notTrusted},
+		"no such host": {
+			"no server there",
+			asking(&net.DNSError{Err: "no such host", Name: "k8s.example.com"}), notReachable,
+		},
+		"time-out": {"no answer", asking(context.DeadlineExceeded), notReachable},
+		"cut":      {"no whole answer", asking(errors.New("EOF")), notReachable},
+		"expired server": {
+			"reachable, and not trusted",
+			asking(x509.CertificateInvalidError{Reason: x509.Expired}), notTrusted,
+		},
+		"another's server": {"reachable, and not trusted", asking(x509.UnknownAuthorityError{}), notTrusted},
+		"another name": {
+			"reachable, and not trusted",
+			asking(x509.HostnameError{Certificate: &x509.Certificate{}}), notTrusted,
+		},
 		"expired user": {"the server refuses the certificate of the kubeconfig", asking(&net.OpError{
 			Op: "remote error", Err: tls.AlertError(45)}), notTrusted},
-		"credential plugin": {"nothing was asked", asking(errors.New("getting credentials: exec: executable aws not found")), noCredentials},
+		"credential plugin": {
+			"nothing was asked",
+			asking(errors.New("getting credentials: exec: executable aws not found")), noCredentials,
+		},
 		"discovery, refused": {"controller-runtime joins the errors of groups", &apiutil.ErrResourceDiscoveryFailed{
 			group: asking(refused)}, notReachable},
 		"discovery, unknown user": {"client-go joins them likewise", &discovery.ErrGroupDiscoveryFailed{
 			Groups: map[schema.GroupVersion]error{group: apierrors.NewUnauthorized("Unauthorized")}}, unknownUser},
-		"no CRD":            {"as before the installation", &meta.NoKindMatchError{GroupKind: schema.GroupKind{Kind: "FluentCredential"}}, unknownKind},
-		"the CRD went":      {"as in the middle of a removal", statusError(metav1.StatusReasonNotFound, 404, "the server could not find the requested resource"), unknownKind},
-		"no namespace":      {"the API names it", apierrors.NewNotFound(schema.GroupResource{Resource: "namespaces"}, "shop"), noNamespace},
-		"no object":         {"it may come", apierrors.NewNotFound(creds, "orders"), notFound},
-		"no right":          {"it is about the user", apierrors.NewForbidden(creds, "", errors.New(`User "me" cannot create resource "fluentcredentials"`)), forbidden},
-		"a quota":           {"it is about the object", apierrors.NewForbidden(creds, "orders", errors.New("exceeded quota: few")), refusedObject},
-		"a policy":          {"it is about the object", apierrors.NewForbidden(creds, "orders", errors.New("ValidatingAdmissionPolicy 'x' denied request: User is not the owner")), refusedObject},
-		"a webhook's no":    {"it is about the object", statusError(metav1.StatusReasonForbidden, 403, `admission webhook "x" denied the request: no`), refusedObject},
-		"a webhook away":    {"nobody judged it", apierrors.NewInternalError(errors.New("failed calling webhook")), cannotNow},
+		"no CRD": {
+			"as before the installation",
+			&meta.NoKindMatchError{GroupKind: schema.GroupKind{Kind: "FluentCredential"}}, unknownKind,
+		},
+		"the CRD went": {
+			"as in the middle of a removal",
+			statusError(metav1.StatusReasonNotFound, 404, "the server could not find the requested resource"), unknownKind,
+		},
+		"no namespace": {
+			"the API names it",
+			apierrors.NewNotFound(schema.GroupResource{Resource: "namespaces"}, "shop"), noNamespace,
+		},
+		"no object": {"it may come", apierrors.NewNotFound(creds, "orders"), notFound},
+		"no right": {
+			"it is about the user",
+			apierrors.NewForbidden(creds, "", errors.New(`User "me" cannot create resource "fluentcredentials"`)), forbidden,
+		},
+		"a quota": {
+			"it is about the object",
+			apierrors.NewForbidden(creds, "orders", errors.New("exceeded quota: few")), refusedObject,
+		},
+		"a policy": {
+			"it is about the object",
+			apierrors.NewForbidden(creds, "orders", errors.New("ValidatingAdmissionPolicy 'x' denied request: no owner")),
+			refusedObject,
+		},
+		"a webhook's no": {
+			"it is about the object",
+			statusError(metav1.StatusReasonForbidden, 403, `admission webhook "x" denied the request: no`), refusedObject,
+		},
+		"a webhook away": {
+			"nobody judged it",
+			apierrors.NewInternalError(errors.New("failed calling webhook")), cannotNow,
+		},
 		"another 4xx":       {"a webhook may choose it", statusError("", 418, "no"), refusedObject},
 		"another 5xx":       {"a proxy's", statusError("", 502, "bad gateway"), cannotNow},
 		"wrapped":           {"commands say what they did", fmt.Errorf("rotate: %w", asking(refused)), notReachable},

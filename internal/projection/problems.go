@@ -13,9 +13,9 @@ import (
 	"github.com/fluent-credential/operator/api/v1alpha1"
 )
 
-// Problems returns what the API server would refuse of the Secret that a target asks for, in the words of Kubernetes, and what the
-// operator keeps for itself. Admission finds the same; an object that was stored before these rules can still have a problem, and no
-// login is spent for a Secret that cannot be written.
+// Problems returns what the API server would refuse of the Secret that a target asks for, in the words of Kubernetes,
+// and what the operator keeps for itself. Admission finds the same; an object that was stored before these rules can
+// still have a problem, and no login is spent for a Secret that cannot be written.
 func Problems(object string, target v1alpha1.TargetSpec) []string {
 	var found []string
 	add := func(field string, problems ...string) {
@@ -97,8 +97,8 @@ func typeProblems(target v1alpha1.TargetSpec) []string {
 	return problems
 }
 
-// IsKeptType reports whether Secrets of a type hold what belongs to the operator or to Kubernetes: state, login guards, and the tokens
-// of service accounts. No target has such a type, and no credentials are read from such a Secret.
+// IsKeptType reports whether Secrets of a type hold what belongs to the operator or to Kubernetes: state, login guards,
+// and the tokens of service accounts. No target has such a type, and no credentials are read from such a Secret.
 func IsKeptType(of corev1.SecretType) bool {
 	return strings.HasPrefix(string(of), v1alpha1.GroupVersion.Group+"/") || of == corev1.SecretTypeServiceAccountToken
 }

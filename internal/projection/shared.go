@@ -120,8 +120,8 @@ func ownedKeys(managed []metav1.ManagedFieldsEntry, manager string) Keys {
 	return owned
 }
 
-// IsPublishedBy reports whether the manager wrote this very Secret. A copy has other managers, or the fields of the original with times
-// from before it was made.
+// IsPublishedBy reports whether the manager wrote this very Secret. A copy has other managers, or the fields of the
+// original with times from before it was made.
 func IsPublishedBy(secret *corev1.Secret, manager string) bool {
 	return slices.ContainsFunc(secret.ManagedFields, func(entry metav1.ManagedFieldsEntry) bool {
 		return entry.Manager == manager && entry.Time != nil && !entry.Time.Time.Before(secret.CreationTimestamp.Time)
