@@ -69,7 +69,7 @@ func TestNothingIsPublishedWithoutConsent(t *testing.T) {
 				seen := Observed{
 					Deleting: has(0), Registered: has(1), Allowed: has(2), Holding: has(3), Obstructed: has(4), Former: has(5), Leftover: has(6),
 					Shared: has(7),
-					Taken: publication == 1, Outdated: publication == 2, Current: publication == 3, Expires: expires,
+					Taken:  publication == 1, Outdated: publication == 2, Current: publication == 3, Expires: expires,
 				}
 				step := Next(seen, now)
 				withheld := !seen.Allowed || seen.Deleting || !seen.Registered || seen.Former && !seen.Shared || expires != ends
