@@ -294,6 +294,26 @@ func TestReferencesAreCheckedAtAdmission(t *testing.T) {
 				MatchExpressions: []metav1.LabelSelectorRequirement{{Key: "team", Operator: "Is", Values: []string{"a"}}},
 			}}
 		}, "an operator is In, NotIn, Exists or DoesNotExist"},
+		"selector with a label that is none": {"it would select nothing, in silence", func(c *v1alpha1.FluentCredential) {
+			c.Spec.AllowedNamespaces = selecting(map[string]string{"a b": "c"})
+		}, "no label can have"},
+		"selector without values": {"it would select nothing, in silence", func(c *v1alpha1.FluentCredential) {
+			c.Spec.AllowedNamespaces = &v1alpha1.AllowedNamespaces{Selector: &metav1.LabelSelector{
+				MatchExpressions: []metav1.LabelSelectorRequirement{{Key: "team", Operator: metav1.LabelSelectorOpIn}},
+			}}
+		}, "In and NotIn need values"},
+		"selector of all": {"as in the documentation", func(c *v1alpha1.FluentCredential) {
+			c.Spec.AllowedNamespaces = selecting(nil)
+		}, ""},
+		"selector with expressions": {"as in the documentation", func(c *v1alpha1.FluentCredential) {
+			c.Spec.AllowedNamespaces = &v1alpha1.AllowedNamespaces{Selector: &metav1.LabelSelector{
+				MatchLabels: map[string]string{"app.kubernetes.io/part-of": "shop"},
+				MatchExpressions: []metav1.LabelSelectorRequirement{
+					{Key: "team", Operator: metav1.LabelSelectorOpNotIn, Values: []string{"a"}},
+					{Key: "team", Operator: metav1.LabelSelectorOpExists},
+				},
+			}}
+		}, ""},
 		"named like a state, without a target": {"its target would have that name", func(c *v1alpha1.FluentCredential) {
 			c.Name, c.Spec.Target.Name = "x-fluent-state", ""
 		}, "set spec.target.name to another name"},

@@ -159,6 +159,8 @@ type AllowedNamespaces struct {
 	// operator's permission to read namespaces: without it, as where it is installed for some namespaces only, the condition
 	// SelectorIgnored says so, and names work.
 	// +kubebuilder:validation:XValidation:rule="!has(self.matchExpressions) || self.matchExpressions.all(e, e.operator in ['In', 'NotIn', 'Exists', 'DoesNotExist'])",message="an operator is In, NotIn, Exists or DoesNotExist"
+	// +kubebuilder:validation:XValidation:rule="!has(self.matchExpressions) || self.matchExpressions.all(e, (e.operator in ['In', 'NotIn']) == (has(e.values) && size(e.values) > 0))",message="In and NotIn need values, and Exists and DoesNotExist take none"
+	// +kubebuilder:validation:XValidation:rule="!has(self.matchLabels) || self.matchLabels.all(k, !format.qualifiedName().validate(k).hasValue() && size(self.matchLabels[k]) <= 63)",message="matchLabels has a key or a value that no label can have"
 	// +optional
 	Selector *metav1.LabelSelector `json:"selector,omitempty"`
 }
