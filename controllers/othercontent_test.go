@@ -16,6 +16,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/fluent-credential/operator/api/v1alpha1"
+	"github.com/fluent-credential/operator/internal/custody"
 )
 
 func retain(cred *v1alpha1.FluentCredential) {
@@ -152,6 +153,21 @@ func TestRestoredSecretKeepsWhatOthersPutIntoIt(t *testing.T) {
 	})
 	d.settle()
 	mustKeepTheirs(t, secret(t, d.cred.Namespace, d.cred.TargetName()), 1)
+}
+
+// TestLostStateKeepsWhatOthersPutIntoTheTarget: without a state there is no token to begin with, as for a new
+// FluentCredential.
+func TestLostStateKeepsWhatOthersPutIntoTheTarget(t *testing.T) {
+	t.Parallel()
+	d := newDriven(t, nil)
+	d.settle()
+	addTheirs(t, secret(t, d.cred.Namespace, d.cred.TargetName()))
+	state := secret(t, d.cred.Namespace, custody.Names(d.cred.Name)[0])
+	edit(t, state, func(s *corev1.Secret) { s.Finalizers = nil })
+	remove(t, state)
+	d.memory = newMemory() // as after a restart
+	d.settle()
+	mustKeepTheirs(t, secret(t, d.cred.Namespace, d.cred.TargetName()), 2)
 }
 
 // TestSecretThatIsMadeBetweenLookAndWrite: what was there at the look counts for nothing any more.
