@@ -161,7 +161,7 @@ var targetCases = map[string]targetCase{
 		"it would be taken for one",
 		targetSpec{Type: v1alpha1.GuardSecretType}, "kept for the operator", false,
 	},
-	"type of somebody": {"any is permitted", targetSpec{Type: "example.com/token"}, "", false},
+	"type of another project": {"any is permitted", targetSpec{Type: "example.com/token"}, "", false},
 	"docker config without it": {
 		"Kubernetes refuses the Secret",
 		targetSpec{Type: string(corev1.SecretTypeDockerConfigJson)}, ".dockerconfigjson", false,

@@ -54,7 +54,7 @@ func (p publisher) published(
 	return names, copied, err
 }
 
-// freeCopyOfState takes the finalizer from a copy of a state Secret, which has it from the original: nobody else would,
+// freeCopyOfState takes the finalizer from a copy of a state Secret, which has it from the original: no one else would,
 // and the copy could not be deleted, nor its namespace. The state itself is custody's.
 func (p publisher) freeCopyOfState(ctx context.Context, secret *corev1.Secret, owner projection.Owner) error {
 	states := custody.Names(owner.Name)

@@ -55,7 +55,7 @@ func TestCopyOfATargetIsLeftAlone(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			r := startReady(t, longLived)
-			if managed { // the fields of the original are older than the copy: they tell seconds
+			if managed { // the fields of the original are older than the copy: they count in seconds
 				eventually(t, "a second on", func() (bool, any) {
 					return r.workload(t).CreationTimestamp.Unix() < time.Now().Unix(), nil
 				})
@@ -99,13 +99,13 @@ func TestCopyOfAConsumersSecretIsLeftAlone(t *testing.T) {
 	if left := secret(t, s.web, "orders-copy"); left.UID != made.UID {
 		t.Error("the copy was deleted")
 	}
-	told := eventsOf(t, s.web, "orders")
-	if !slices.ContainsFunc(told, func(event string) bool { return strings.Contains(event, "TokenWithdrawn") }) {
-		t.Errorf("the withdrawal was not told: %q", told)
+	events := eventsOf(t, s.web, "orders")
+	if !slices.ContainsFunc(events, func(event string) bool { return strings.Contains(event, "TokenWithdrawn") }) {
+		t.Errorf("no event on the withdrawal: %q", events)
 	}
 }
 
-// TestCopyOfAStateDoesNotHang: it has the state's finalizer, which somebody has to take off when the FluentCredential
+// TestCopyOfAStateDoesNotHang: it has the state's finalizer, which has to be taken off when the FluentCredential
 // goes.
 func TestCopyOfAStateDoesNotHang(t *testing.T) {
 	t.Parallel()

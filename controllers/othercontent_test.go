@@ -96,7 +96,7 @@ func (d *driven) recreate(change func(*v1alpha1.FluentCredential)) {
 }
 
 // TestFirstPublicationKeepsWhatOthersPutIntoTheSecret: a target Secret that was kept, or restored from a backup, is
-// somebody's too. The first publication of a new FluentCredential keeps what is theirs, as every rotation does.
+// shared. The first publication of a new FluentCredential keeps what is theirs, as every rotation does.
 func TestFirstPublicationKeepsWhatOthersPutIntoTheSecret(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {

@@ -95,12 +95,12 @@ func (w *workload) explain(err error) error {
 		return err
 	}
 	const help = "the Secret is immutable: delete it, and it is published again"
-	told := refused.ErrStatus.DeepCopy()
-	told.Message += "; " + help
-	if told.Details != nil {
-		told.Details.Causes = []metav1.StatusCause{{Type: metav1.CauseTypeForbidden, Field: "immutable", Message: help}}
+	explained := refused.ErrStatus.DeepCopy()
+	explained.Message += "; " + help
+	if explained.Details != nil {
+		explained.Details.Causes = []metav1.StatusCause{{Type: metav1.CauseTypeForbidden, Field: "immutable", Message: help}}
 	}
-	return &apierrors.StatusError{ErrStatus: *told}
+	return &apierrors.StatusError{ErrStatus: *explained}
 }
 
 // isUnchanged tells whether the Secret still is what this process last wrote or read: the cache has seen nothing newer.

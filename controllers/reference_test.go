@@ -45,7 +45,7 @@ func TestNoReferenceReachesTheOperatorsOwnSecrets(t *testing.T) {
 		opened bool
 	}{
 		"a state Secret":                 {"another credential's tokens", v1alpha1.StateSecretType, false},
-		"a login guard":                  {"it tells of logins", v1alpha1.GuardSecretType, false},
+		"a login guard":                  {"it has records of logins", v1alpha1.GuardSecretType, false},
 		"a type to come":                 {"the group is the operator's", "auth.fluent-credential.dev/anything", false},
 		"the token of a service account": {"it opens the cluster", corev1.SecretTypeServiceAccountToken, false},
 		"an opaque one":                  {"as in the documentation", corev1.SecretTypeOpaque, true},

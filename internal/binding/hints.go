@@ -23,7 +23,7 @@ var entryNames = []string{
 type Oddity struct {
 	Entry string // its name, as the Secret has it
 	What  string // continues a sentence that begins with the entry
-	Sure  bool   // nobody means it
+	Sure  bool   // it is never intended
 }
 
 // Oddities finds what looks like a mistake in the entries of a credentials Secret.
@@ -102,7 +102,7 @@ func isWide(value []byte) bool {
 	return even == 0 && odd == len(value)/2 || odd == 0 && even == len(value)/2
 }
 
-// isControl counts a tab and a line end within a value as somebody's intention.
+// isControl counts a tab and a line end within a value as intended.
 func isControl(r rune) bool { return unicode.IsControl(r) && r != '\t' && r != '\n' && r != '\r' }
 
 // isBlank reports whether a character is white space, or has no width: word processors and web pages leave such at the

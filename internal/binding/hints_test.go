@@ -72,7 +72,7 @@ func TestHints(t *testing.T) {
 				t.Errorf("%s: says %q, want %q", test.why, got, want)
 			}
 			if strings.Contains(got, value) {
-				t.Error("the value is told")
+				t.Error("the value is in the text")
 			}
 		})
 	}
@@ -98,9 +98,9 @@ func TestRefused(t *testing.T) {
 		"no type":                   {"a manifest that is not applied yet", "orders-login", "", false},
 		"basic auth":                {"a type of Kubernetes for logins", "orders-login", corev1.SecretTypeBasicAuth, false},
 		"a state":                   {"another credential's tokens", "x", v1alpha1.StateSecretType, true},
-		"a login guard":             {"it tells of logins", "x", v1alpha1.GuardSecretType, true},
+		"a login guard":             {"it has records of logins", "x", v1alpha1.GuardSecretType, true},
 		"a type to come":            {"the group is the operator's", "x", "auth.fluent-credential.dev/y", true},
-		"a group that begins alike": {"it is somebody else's", "x", "auth.fluent-credential.development/y", false},
+		"a group that begins alike": {"it belongs to another project", "x", "auth.fluent-credential.development/y", false},
 		"a service account's token": {"it opens the cluster", "x", corev1.SecretTypeServiceAccountToken, true},
 		"the journal's key":         {"it opens the journal", v1alpha1.JournalKeySecret, corev1.SecretTypeOpaque, true},
 	}

@@ -42,7 +42,7 @@ trusted certificate and does the operator's policy allow it, may the operator wr
 templates render. Of a FluentToken, in a FILE or as ftok/NAME: does the credential allow its namespace, and is its target free. No login
 is tried and no token is spent. A FILE may be a directory, or - for the standard input; it may hold the credentials Secret too. The
 endpoint is tried from this machine: the operator's network may differ. Where the cluster cannot be asked, a FILE is checked for what
-needs no cluster, and the rest is told as skipped. The exit code is 3 where something would fail.`,
+needs no cluster, and the rest is reported as skipped. The exit code is 3 where something would fail.`,
 		Example: checkExample, Args: args(cobra.MaximumNArgs(1)), ValidArgsFunction: s.completeNamesAndFiles,
 		RunE: func(command *cobra.Command, args []string) error { return o.run(command.Context(), args) },
 	}
@@ -73,7 +73,7 @@ func (o *checkOptions) run(ctx context.Context, args []string) error {
 		return err
 	}
 	found := &findings{}
-	found.tellAbsence(away)
+	found.reportAbsence(away)
 	for _, each := range candidates {
 		if each.token != nil {
 			look := &tokenInspection{findings: found, cluster: cluster, token: each.token, candidates: candidates}

@@ -11,8 +11,8 @@ import (
 	"github.com/fluent-credential/operator/internal/projection"
 )
 
-// Manifests can be checked without a cluster. What needs one is told as skipped then, and is never taken for a fault of
-// the manifest.
+// Manifests can be checked without a cluster. What needs one is reported as skipped then, and is never taken for a
+// fault of the manifest.
 
 // reach is the cluster, where it can be asked. The error is not nil where it cannot, and the client that comes with it
 // says so at once to everything: each request would wait for it again.
@@ -44,8 +44,8 @@ func (absent) List(context.Context, client.ObjectList, ...client.ListOption) err
 // Create fails.
 func (absent) Create(context.Context, client.Object, ...client.CreateOption) error { return errAbsent }
 
-// tellAbsence says why nothing could be asked.
-func (f *findings) tellAbsence(err error) {
+// reportAbsence says why nothing could be asked.
+func (f *findings) reportAbsence(err error) {
 	what := troubleOf(err)
 	f.about("cluster")
 	switch what {
@@ -64,7 +64,7 @@ var absences = map[trouble]string{
 	notReachable:  "the cluster is not reachable",
 }
 
-// judge tells what the API server said of a manifest that it was asked to try, and reports whether it judged the
+// judge reports what the API server said of a manifest that it was asked to try, and whether it judged the
 // manifest at all.
 func (f *findings) judge(err error) (judged bool) {
 	switch what := troubleOf(err); what {

@@ -59,7 +59,7 @@ func TestCheckWithoutACluster(t *testing.T) {
 		line []string
 		says string
 	}{
-		"nobody listens": {"as on a train", []string{"--server", closedPort(t)}, "the cluster is not reachable"},
+		"no server": {"as on a train", []string{"--server", closedPort(t)}, "the cluster is not reachable"},
 		"no such host": {
 			"another network",
 			[]string{"--server", "https://no-such-host.invalid"}, "the cluster is not reachable",
@@ -165,7 +165,7 @@ func TestWithoutTheCRD(t *testing.T) {
 	}
 }
 
-// TestCheckFindsWhatAnEditorLeft: it is named by its entry, and never told.
+// TestCheckFindsWhatAnEditorLeft: it is named by its entry, and its value is not shown.
 func TestCheckFindsWhatAnEditorLeft(t *testing.T) {
 	t.Parallel()
 	sim, namespace := newServer(t, nil), newNamespace(t)

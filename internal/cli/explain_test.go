@@ -49,7 +49,7 @@ func TestTroubleOf(t *testing.T) {
 	}{
 		"nothing":             {"it worked", nil, noTrouble},
 		"Ctrl-C":              {"the user's", asking(context.Canceled), interruptedNow},
-		"no kubeconfig":       {"there is nobody to ask", clientcmd.ErrEmptyConfig, noConfig},
+		"no kubeconfig":       {"no cluster is named", clientcmd.ErrEmptyConfig, noConfig},
 		"a broken kubeconfig": {"it names no cluster", &configError{errors.New("yaml: line 1")}, noConfig},
 		"refused":             {"no server there", asking(refused), notReachable},
 		"no such host": {
@@ -108,7 +108,7 @@ func TestTroubleOf(t *testing.T) {
 			statusError(metav1.StatusReasonForbidden, 403, `admission webhook "x" denied the request: no`), refusedObject,
 		},
 		"a webhook away": {
-			"nobody judged it",
+			"the object was not judged",
 			apierrors.NewInternalError(errors.New("failed calling webhook")), cannotNow,
 		},
 		"another 4xx":       {"a webhook may choose it", statusError("", 418, "no"), refusedObject},
