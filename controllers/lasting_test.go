@@ -34,7 +34,8 @@ type lastingFailure struct {
 	caBundle string
 	starts   []lastingStart // nil: all
 
-	says string // part of a condition's message meanwhile
+	says   string        // part of a condition's message meanwhile
+	within time.Duration // from the end until all is well; zero: the longest step of the back-off
 	// presented is how often a refresh token may be presented; zero: as often as it is proven to be intact.
 	presented int
 	isMute    bool // no status can be written meanwhile
@@ -65,6 +66,7 @@ const (
 	mostHeld        = 45 * time.Second
 	mostOverdue     = time.Second
 	mostPasses      = 1500
+	longestStep     = 15 * time.Minute
 	recoveryLimit   = 2 * time.Hour
 	settlingTime    = 5 * time.Second // what a recovery may take besides the wait for the next try
 )
@@ -100,7 +102,7 @@ type ordeal struct {
 type lastingFigures struct {
 	said    []lastingWords // each once
 	held    time.Duration  // the longest pass
-	longest time.Duration  // the longest wait for a pass meanwhile
+	tries   int            // requests to the token host from the end until all is well
 	overdue time.Duration  // for how long Ready was True after the expiry
 	after   time.Duration  // from the end until all is well
 	ready   time.Duration  // from the end until Ready is True
@@ -310,5 +312,5 @@ func (o *ordeal) arrive() {
 		o.begin()
 		reply.say(said("200 OK", "application/json", reply.good))
 	}})
-	o.until("the token is spent", time.Minute, o.isFailing)
+	o.until("the token is spent", time.Minute, func() bool { return !o.begun.IsZero() })
 }

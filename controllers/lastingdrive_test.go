@@ -1,6 +1,7 @@
 package controllers
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"strings"
@@ -11,6 +12,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/fluent-credential/operator/api/v1alpha1"
 )
@@ -46,6 +48,7 @@ func (o *ordeal) recover() {
 		}
 		if o.isReady() {
 			o.after = passed
+			o.tries = len(o.asked.between(o.ended, o.clock.Now().Add(time.Second)))
 			return
 		}
 	}
@@ -104,9 +107,6 @@ func (o *ordeal) makePass() {
 	o.next = time.Time{}
 	if wait > 0 {
 		o.next = o.clock.Now().Add(wait)
-	}
-	if o.isFailing() {
-		o.longest = max(o.longest, wait)
 	}
 }
 
@@ -182,8 +182,7 @@ func (o *ordeal) predicateFor(object client.Object) predicate.Predicate {
 // concerns reports whether an event of the object is mapped to the credential.
 func (o *ordeal) concerns(object client.Object) bool {
 	_, isSecret := object.(*corev1.Secret)
-	return !isSecret || object.GetAnnotations()[v1alpha1.CredentialAnnotation] == o.cred.Name ||
-		object.GetName() == o.cred.Spec.CredentialsSecretRef.Name || object.GetName() == o.cred.TargetName()
+	return !isSecret || slices.Contains(concernedBy(o.t.Context(), o.Client, object), reconcile.Request{NamespacedName: keyOf(o.cred)})
 }
 
 // awaitCache waits until the operator's cache shows the object as it is.
@@ -258,8 +257,10 @@ func (o *ordeal) judge() {
 		complain("no person is asked: %+v", o.status().Conditions)
 	case !o.failure.forPerson && o.after < 0:
 		complain("all is not well %s after the end: %+v", recoveryLimit, o.status().Conditions)
-	case !o.failure.forPerson && o.after > o.longest+settlingTime:
-		complain("all is well %s after the end, though the longest wait was %s", o.after, o.longest)
+	case !o.failure.forPerson && o.after > cmp.Or(o.failure.within, longestStep)+settlingTime:
+		complain("all is well %s after the end only", o.after)
+	case o.tries > 1:
+		complain("%d requests were made after the end until all was well", o.tries)
 	}
 	o.judgeWords()
 	o.judgePresentations()

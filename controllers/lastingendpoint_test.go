@@ -13,6 +13,7 @@ import (
 
 	"github.com/fluent-credential/operator/api/v1alpha1"
 	"github.com/fluent-credential/operator/internal/exchange"
+	"github.com/fluent-credential/operator/internal/plan"
 )
 
 // replying lets the endpoint answer every request with the same text, and process none.
@@ -78,7 +79,8 @@ func lastingReplies() map[string]lastingFailure {
 			forPerson: true, starts: []lastingStart{expiring},
 			why: "two presentations, ever: the token may have been spent by the first"},
 		"500 to a refresh token, with a password": {breaks: replying(inJSON("500 Internal Server Error", `{}`)), login: withPassword, says: "500",
-			presented: 1, starts: []lastingStart{expiring, staying}, why: "the login starts a new family"},
+			presented: 1, within: plan.LoginBar, starts: []lastingStart{expiring, staying},
+			why: "the login starts a new family, and the next one waits for the login guard"},
 		"502 with a page": {breaks: replying(said("502 Bad Gateway", "text/html", blockPage)), says: "502", why: "a proxy's word"},
 		"408":             {breaks: replying(inJSON("408 Request Timeout", `{}`)), says: "408", why: "it was not in time"},
 		"307":             {breaks: replying(captive), says: "captive.example", why: "an endpoint that redirects today may answer tomorrow"},
@@ -146,7 +148,8 @@ func lastingNetwork(t *testing.T) map[string]lastingFailure {
 			why: "a firewall that drops"},
 		"no reply in time": {breaks: misbehaving(manners{unread: true, serve: func(reply turn) { _, _ = reply.Read(make([]byte, 1)) }}),
 			starts: []lastingStart{expiring}, says: "no reply in time", why: "a client alone spends nothing"},
-		"the connection is closed": {breaks: misbehaving(manners{unread: true, serve: func(turn) {}}), says: "no reply", why: "a client alone spends nothing"},
+		"the connection is closed": {breaks: misbehaving(manners{unread: true, serve: func(turn) {}}), says: "the connection was closed",
+			why: "a client alone spends nothing"},
 	}
 	for name, failure := range lastingTLS(t) {
 		failures[name] = failure

@@ -38,7 +38,8 @@ func TestLasting(t *testing.T) {
 // lastingGroups are all failures, by where they are and by name.
 func lastingGroups(t *testing.T) map[string]map[string]lastingFailure {
 	t.Helper()
-	return map[string]map[string]lastingFailure{"endpoint": lastingReplies(), "network": lastingNetwork(t), "process": lastingProcess()}
+	return map[string]map[string]lastingFailure{"endpoint": lastingReplies(), "network": lastingNetwork(t), "process": lastingProcess(),
+		"cluster": lastingCluster(), "credentials": lastingCredentials()}
 }
 
 // lastingTable collects the figures of all failures.
