@@ -250,7 +250,7 @@ func outOfSpace(concerned func(*http.Request) bool) func(*ordeal) func() {
 		Message: "etcdserver: mvcc: database space exceeded",
 	}
 	body, _ := json.Marshal(status) // plain data always encodes
-	return meddling(func(request *http.Request) (*http.Response, error) {
+	return failingTransport(func(request *http.Request) (*http.Response, error) {
 		if !isWrite(request) || !concerned(request) {
 			return nil, nil
 		}
@@ -263,7 +263,7 @@ func outOfSpace(concerned func(*http.Request) bool) func(*ordeal) func() {
 
 // apiAway refuses every connection to the API server, but for the watches that are there.
 func apiAway(o *ordeal) func() {
-	return meddling(func(request *http.Request) (*http.Response, error) {
+	return failingTransport(func(request *http.Request) (*http.Response, error) {
 		if request.URL.Query().Get("watch") != "" {
 			return nil, nil
 		}
@@ -271,7 +271,7 @@ func apiAway(o *ordeal) func() {
 	})(o)
 }
 
-func meddling(fail func(*http.Request) (*http.Response, error)) func(*ordeal) func() {
+func failingTransport(fail func(*http.Request) (*http.Response, error)) func(*ordeal) func() {
 	return func(o *ordeal) func() {
 		o.kubernetes.failWith(fail)
 		return func() { o.kubernetes.failWith(nil) }
