@@ -12,6 +12,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	testclock "k8s.io/utils/clock/testing"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -39,6 +40,7 @@ type lastingFailure struct {
 	// presented is how often a refresh token may be presented; zero: as often as it is proven to be intact.
 	presented int
 	isMute    bool // no status can be written meanwhile
+	harmless  bool // the target has a valid token all the time
 	forPerson bool // only a person can continue after it
 	why       string
 }
@@ -115,6 +117,10 @@ type lastingWords struct {
 }
 
 func (w lastingWords) because() string { return w.reason + ": " + w.message }
+
+func (w lastingWords) isUnready() bool {
+	return w.kind == v1alpha1.ConditionReady && w.status != string(metav1.ConditionTrue)
+}
 
 func (w lastingWords) text() string { return w.kind + " " + w.status + " " + w.because() }
 

@@ -58,7 +58,7 @@ func (l *lastingTable) add(group, name string, o *ordeal) {
 	steady, atLast := o.rates()
 	_, presented := o.rogue.seen()
 	ready := "was True all the time"
-	if o.ready > 0 || o.from.life < lastsFor {
+	if o.ready != 0 || slices.ContainsFunc(o.said, lastingWords.isUnready) {
 		ready = seconds(o.ready)
 	}
 	l.mu.Lock()
