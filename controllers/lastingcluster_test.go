@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
 	"strings"
@@ -32,22 +33,22 @@ const (
 // lastingCluster are failures of writes to the Kubernetes API.
 func lastingCluster() map[string]lastingFailure {
 	return map[string]lastingFailure{
-		"a policy refuses the target": {breaks: refusing(butTarget, "orders-token", "set the label owner"), login: seeded,
+		"a policy refuses the target": {breaks: refusing(butTarget, "set the label owner"), login: seeded,
 			says: "set the label owner", presented: 1, why: "the policy's words are what a person needs"},
 		"a quota refuses the target": {breaks: quotaFor(2), starts: []lastingStart{noneYet}, says: "exceeded quota",
 			why: "the quota's words are what a person needs"},
 		"a foreign Secret has the target's name": {breaks: foreignTarget, login: seeded, says: "does not belong", presented: 1,
 			why: "it is left alone, and its deletion is seen"},
-		"a policy refuses the state": {breaks: refusing(butState, "orders-fluent-state", "no states here"), login: seeded, says: "no states here",
+		"a policy refuses the state": {breaks: refusing(butState, "no states here"), login: seeded, says: "no states here",
 			presented: 1, why: "nothing is spent that cannot be written down"},
-		"a policy refuses the state of a spent token": {breaks: refusing(butState, "orders-fluent-state", "no states here"), login: seeded,
+		"a policy refuses the state of a spent token": {breaks: refusing(butState, "no states here"), login: seeded,
 			afterSpending: true, starts: []lastingStart{expiring, staying}, says: "no states here", presented: 1,
 			why: "a reply that is held is stored when it can be"},
 		"a quota refuses the state": {breaks: quotaFor(1), starts: []lastingStart{noneYet}, says: "exceeded quota",
 			why: "nothing is spent that cannot be written down"},
-		"the right to write Secrets is missing": {breaks: withoutRight, login: seeded, says: "cannot update resource", presented: 1,
+		"the right to write Secrets is missing": {breaks: withVerbs("get", "list", "watch"), login: seeded, says: "cannot update resource", presented: 1,
 			starts: []lastingStart{expiring, staying}, why: "a role was edited"},
-		"the right is missing after a token was spent": {breaks: withoutRight, login: seeded, afterSpending: true,
+		"the right is missing after a token was spent": {breaks: withVerbs("get", "list", "watch"), login: seeded, afterSpending: true,
 			starts: []lastingStart{expiring, staying}, says: "cannot update resource", presented: 1,
 			why: "a reply that is held is stored when it can be"},
 		"a webhook is down": {breaks: webhookDown, login: seeded, says: "failed calling webhook", presented: 1,
@@ -59,6 +60,12 @@ func lastingCluster() map[string]lastingFailure {
 			why: "reads work, and writes do not"},
 		"etcd is out of space": {breaks: outOfSpace(func(*http.Request) bool { return true }), login: seeded, isMute: true, presented: 1,
 			why: "not even the status can be written"},
+		"the status cannot be written": {breaks: outOfSpace(isStatus), login: seeded, isMute: true, harmless: true, presented: 1,
+			starts: []lastingStart{expiring, staying}, why: "the status is a view, and nobody waits for it"},
+		"a policy refuses the copy of a deleted state": {breaks: deletedWithoutRoom, login: seeded, says: "no copies here", presented: 1,
+			starts: []lastingStart{expiring, staying}, why: "the chain stays where it is until there is room for it"},
+		"the right to read Secrets is missing": {breaks: withVerbs("list", "watch", "create", "update", "patch", "delete"), login: seeded,
+			starts: []lastingStart{expiring, staying}, says: "cannot get resource", presented: 1, why: "a role was edited"},
 		"the API is away": {breaks: apiAway, login: seeded, isMute: true, presented: 1, why: "nothing is spent meanwhile"},
 		"the API is away after a token was spent": {breaks: apiAway, login: seeded, afterSpending: true, isMute: true, presented: 1,
 			starts: []lastingStart{expiring, staying}, why: "a reply that is held is stored when it can be"},
@@ -70,7 +77,7 @@ func lastingCluster() map[string]lastingFailure {
 		"a foreign Secret has the state's name after a token was spent": {breaks: foreignState, login: seeded, afterSpending: true, presented: 1,
 			starts: []lastingStart{expiring, staying}, says: "has the name of the state Secret",
 			why: "a reply that is held is stored when it can be"},
-		"a policy refuses the login guard": {breaks: refusing(butGuard, "", "no guards here"), login: withPassword, starts: []lastingStart{noneYet},
+		"a policy refuses the login guard": {breaks: refusing(butGuard, "no guards here"), login: withPassword, starts: []lastingStart{noneYet},
 			says: "no guards here", why: "no login is made that is not counted"},
 	}
 }
@@ -107,8 +114,8 @@ func credentialsGone(o *ordeal) func() {
 	}
 }
 
-// refusing makes a policy refuse Secrets, but those for which an expression holds. The name is that of one which it refuses.
-func refusing(but, name, message string) func(*ordeal) func() {
+// refusing makes a policy refuse Secrets, but those for which an expression holds.
+func refusing(but, message string) func(*ordeal) func() {
 	return func(o *ordeal) func() {
 		policy := &admissionv1.ValidatingAdmissionPolicy{
 			ObjectMeta: metav1.ObjectMeta{Name: "lasting-" + o.cred.Namespace},
@@ -190,30 +197,35 @@ func quotaFor(secrets int64) func(*ordeal) func() {
 	}
 }
 
-// withoutRight takes the right to write Secrets from the operator's role.
-func withoutRight(o *ordeal) func() {
-	role := get(o.t, &rbacv1.Role{}, o.cred.Namespace, "fluent-credential-operator")
-	rules := role.DeepCopy().Rules
-	edit(o.t, role, func(role *rbacv1.Role) {
-		for i := range role.Rules {
-			if role.Rules[i].Resources[0] == "secrets" {
-				role.Rules[i].Verbs = []string{"get", "list", "watch"}
+// withVerbs leaves the operator's role only these verbs for Secrets.
+func withVerbs(verbs ...string) func(*ordeal) func() {
+	return func(o *ordeal) func() {
+		role := get(o.t, &rbacv1.Role{}, o.cred.Namespace, "fluent-credential-operator")
+		rules := role.DeepCopy().Rules
+		edit(o.t, role, func(role *rbacv1.Role) {
+			for i := range role.Rules {
+				if role.Rules[i].Resources[0] == "secrets" {
+					role.Rules[i].Verbs = verbs
+				}
 			}
+		})
+		o.awaitRights(false)
+		return func() {
+			edit(o.t, role, func(role *rbacv1.Role) { role.Rules = rules })
+			o.awaitRights(true)
 		}
-	})
-	o.awaitRight(false)
-	return func() {
-		edit(o.t, role, func(role *rbacv1.Role) { role.Rules = rules })
-		o.awaitRight(true)
 	}
 }
 
-// awaitRight waits until the operator may write Secrets, or may not.
-func (o *ordeal) awaitRight(may bool) {
+// awaitRights waits until the operator may read and create Secrets, or may not do both.
+func (o *ordeal) awaitRights(may bool) {
 	o.t.Helper()
 	probe := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: o.cred.Namespace, Name: "probe"}}
 	eventually(o.t, "the role is in force", func() (bool, any) {
-		err := o.Client.Create(context.Background(), probe.DeepCopy(), client.DryRunAll)
+		err := errors.Join(
+			o.Client.Create(context.Background(), probe.DeepCopy(), client.DryRunAll),
+			client.IgnoreNotFound(o.Live.Get(context.Background(), keyOf(probe), probe.DeepCopy())),
+		)
 		return err == nil == may, err
 	})
 }
@@ -283,6 +295,13 @@ func failingTransport(fail func(*http.Request) (*http.Response, error)) func(*or
 func immutableState(o *ordeal) func() {
 	edit(o.t, o.state(), func(state *corev1.Secret) { state.Immutable = ptr.To(true) })
 	return func() { remove(o.t, o.state()) }
+}
+
+// deletedWithoutRoom deletes the state, and lets a policy refuse the copy of it.
+func deletedWithoutRoom(o *ordeal) func() {
+	repair := refusing("object.metadata.name != 'orders-fluent-state-2'", "no copies here")(o)
+	remove(o.t, o.state())
+	return repair
 }
 
 func isStatus(request *http.Request) bool { return strings.HasSuffix(request.URL.Path, "/status") }
