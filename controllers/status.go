@@ -12,6 +12,7 @@ import (
 	"github.com/fluent-credential/operator/internal/custody"
 	"github.com/fluent-credential/operator/internal/failure"
 	"github.com/fluent-credential/operator/internal/plan"
+	"github.com/fluent-credential/operator/internal/token"
 )
 
 // The status is a view of what was seen and done and of what comes next. This file is pure.
@@ -78,6 +79,9 @@ func readiness(seen *observation, why cause) (metav1.ConditionStatus, cause) {
 		return metav1.ConditionFalse, why
 	case !seen.now.Before(stored.Expires):
 		expired := "the access token expired at " + stored.Expires.UTC().Format(time.RFC3339)
+		if !stored.Expires.After(stored.Obtained) {
+			expired = "the API gave an access token that has no life left (expires_in 0)"
+		}
 		return metav1.ConditionFalse, cause{v1alpha1.ReasonTokenExpired, expired + "; " + why.message}
 	case seen.publication() == plan.Current || seen.publication() == plan.Newer:
 		return metav1.ConditionTrue, cause{v1alpha1.ReasonTokenPublished,
@@ -116,7 +120,7 @@ func (o *observation) awaitsInput() bool {
 // stalledBy are the outcomes that only a person can change.
 var stalledBy = []plan.Why{plan.TargetTaken, plan.Refused, plan.NoMeans, plan.Stopped}
 
-// isStalled: only a person can continue. A credentials Secret that does not exist may be on its way.
+// isStalled reports whether a person can help. A credentials Secret that does not exist may be on its way.
 func isStalled(seen *observation, next plan.Step) bool {
 	return slices.Contains(stalledBy, next.Why) ||
 		next.Why == plan.Obstructed && seen.obstacle.reason != v1alpha1.ReasonCredentialsNotFound
@@ -156,6 +160,9 @@ func causeOf(seen *observation, next plan.Step) cause {
 		return cause{v1alpha1.ReasonProviderUnavailable, "the token host gave no answer to another credential; one at a time asks it until it does"}
 	}
 	if told, ok := causes[next.Why]; ok {
+		if stored := seen.record.Failure; next.Why == plan.NoMeans && stored != nil && stored.Verdict == token.RefusedDead {
+			told.message += "; " + stored.Message // why the API ended the last one
+		}
 		return told
 	}
 	switch {

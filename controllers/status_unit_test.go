@@ -233,6 +233,14 @@ var situations = map[string]situation{
 		"a person is asked", func(s *scene) { s.seeded(); s.answered(token.RefreshToken, deadToken) },
 		published, "False ReauthorizationRequired", stalled, "put a new refresh_token", status.FailedStatus,
 	},
+	"refresh token refused, the API's words": {
+		"a person learns why", func(s *scene) { s.seeded(); s.answered(token.RefreshToken, deadToken); s.later(time.Hour) },
+		"False TokenExpired", "False ReauthorizationRequired", stalled, "invalid_grant: Invalid refresh token", status.FailedStatus,
+	},
+	"a token without life": {
+		"it is not published, and the API is asked again", func(s *scene) { s.answered(token.RefreshToken, reply(0, "new")) },
+		"False TokenExpired", expected, "", "the API gave an access token that has no life left (expires_in 0)", status.InProgressStatus,
+	},
 	"nothing left, not due": {
 		"the early warning comes long before the token is due", func(s *scene) { s.seeded(); s.record.Chain = nil },
 		published, "False ReauthorizationRequired", "", "put a new refresh_token", status.CurrentStatus,

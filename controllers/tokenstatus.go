@@ -69,7 +69,7 @@ func tokenConditions(seen *tokenObservation, next distribution.Step) []metav1.Co
 	return conditions
 }
 
-// isTokenStalled: only a person can continue. A consent may be on its way, as whoever applies both objects at a time finds.
+// isTokenStalled reports whether a person can help. A consent may be on its way, as whoever applies both objects at a time finds.
 func isTokenStalled(next distribution.Step) bool {
 	return next.Why == distribution.TargetTaken || next.Why == distribution.Obstructed
 }

@@ -8,7 +8,7 @@ const (
 	// ConditionRenewable is True while the next refresh is expected to work without a person. Ready=True with Renewable=False is
 	// the early warning to alert on.
 	ConditionRenewable = "Renewable"
-	// ConditionStalled is present, and True, only while nothing but a person can help.
+	// ConditionStalled is present, and True, while a person can help: nothing is tried until then, or a refusal has outlived three probes.
 	ConditionStalled = "Stalled"
 	// ConditionReconciling is present, and True, only while work is under way or being retried.
 	ConditionReconciling = "Reconciling"
