@@ -57,8 +57,8 @@ func (r *Reconciler) exchange(ctx context.Context, seen *observation, means plan
 		r.discard(ctx, slot)
 		return ctx.Err() // SIGTERM: nothing new is begun
 	}
-	r.pending.Add(1)
-	defer r.pending.Done()
+	r.inFlight.Add(1)
+	defer r.inFlight.Add(-1)
 	claimed, err := r.claimLogin(ctx, conn, seen, try)
 	// From here on a claim may be there, and a token spent: what follows is finished whatever becomes of this pass, or of the lease.
 	ctx = context.WithoutCancel(ctx)
@@ -69,7 +69,14 @@ func (r *Reconciler) exchange(ctx context.Context, seen *observation, means plan
 	r.send(ctx, conn, seen, try, slot)
 	r.land(seen, try)
 	r.warnUnsealed(ctx, slot)
-	return r.finish(ctx, seen, claimed, try, slot)
+	if try.answer.Verdict == token.LoginRefused {
+		r.settleLogin(ctx, seen, try) // there is no token to wait for, and the guard says when to try again
+	}
+	h := &held{
+		seen: seen, try: try, slot: slot, lost: claimed.Lost,
+		pending: custody.NewPending(seen.owner(), claimed, r.result(seen, try)),
+	}
+	return r.finish(ctx, seen, h, custody.CommitTries)
 }
 
 // land gives the host's slot back, and passes on what was learned of the host.
@@ -80,22 +87,23 @@ func (r *Reconciler) land(seen *observation, try *attempt) {
 	}
 }
 
-// finish brings an answer to where it belongs: the state first, then the workloads. Only then is there time for anything else.
-func (r *Reconciler) finish(ctx context.Context, seen *observation, claimed *custody.Record, try *attempt, slot *journal.Slot) error {
-	if try.answer.Verdict == token.LoginRefused {
-		r.settleLogin(ctx, seen, try) // there is no token to wait for, and the guard says when to try again
-	}
-	err := r.commit(ctx, seen, claimed, try)
+// finish brings an answer to where it belongs: the state first, then the workloads. Only then is there time for anything else. A result
+// that cannot be stored is held: later passes go on from here.
+func (r *Reconciler) finish(ctx context.Context, seen *observation, h *held, tries int) error {
+	err := r.commit(ctx, seen, h, tries)
 	if err != nil && !isUnwanted(err) {
-		return err // the journal keeps the reply
+		r.memory.hold(h)
+		return err
 	}
+	r.memory.drop(h)
 	if err == nil {
-		r.publishReply(ctx, seen, try)
+		r.publishReply(ctx, seen, h.try)
 	}
-	if try.answer.Verdict != token.LoginRefused && (err == nil || !try.claim.Seed) { // of a claim that was settled by others, they know the seed's fate
-		r.settleLogin(ctx, seen, try)
+	isSettled := h.journaled || h.try.answer.Verdict == token.LoginRefused
+	if !isSettled && (err == nil || !h.try.claim.Seed) { // of a claim that was settled by others, they know the seed's fate
+		r.settleLogin(ctx, h.seen, h.try)
 	}
-	r.conclude(ctx, seen, slot, try, claimed.Lost)
+	r.conclude(ctx, seen, h)
 	return err
 }
 
@@ -200,18 +208,17 @@ func isLate(try *attempt) bool {
 	return try.sent.Sub(try.claim.Started) > SpendBefore || try.sent.Round(0).Sub(try.claim.Started.Round(0)) > SpendBefore
 }
 
-// Drain waits until every exchange in flight has stored its result. Losing the lease does not make one unsafe: the claim is the
-// fence, and the only copy of a refresh token may be in this process.
-func (r *Reconciler) Drain() { r.pending.Wait() }
-
-// commit stores the result. It tries until it is stored, because no other copy exists.
-func (r *Reconciler) commit(ctx context.Context, seen *observation, claimed *custody.Record, try *attempt) error {
+// commit makes a round of storing the result.
+func (r *Reconciler) commit(ctx context.Context, seen *observation, h *held, tries int) error {
 	before := seen.record
 	tried := func(err error) {
 		r.Metrics.CommitRetried()
-		ctrl.LoggerFrom(ctx).Error(err, "The result of an exchange could not be stored yet", "verdict", try.answer.Verdict)
+		ctrl.LoggerFrom(ctx).Info("The result of an exchange could not be stored yet",
+			"verdict", h.try.answer.Verdict, "because", wordsOfWrite(h.seen, err))
 	}
-	record, err := r.Custody.Commit(ctx, seen.owner(), claimed, r.result(seen, try), tried)
+	h.waited(r.Clock.Now())
+	record, err := r.Custody.Deliver(ctx, h.pending, tries, tried)
+	h.tried = r.Clock.Now()
 	if isUnwanted(err) {
 		ctrl.LoggerFrom(ctx).Info("The result of an exchange is not wanted any more", "because", err.Error())
 	}
@@ -219,7 +226,7 @@ func (r *Reconciler) commit(ctx context.Context, seen *observation, claimed *cus
 		return err
 	}
 	seen.now, seen.record = r.Clock.Now(), record
-	r.tell(seen, before, try)
+	r.tell(seen, before, h.try)
 	return nil
 }
 
@@ -233,9 +240,8 @@ func (r *Reconciler) result(seen *observation, try *attempt) custody.Result {
 		return custody.Result{Claim: try.claim, Wanted: wanted, Apply: r.granted(seen, try), Patience: claimLife}
 	}
 	failure := r.failure(seen, try)
-	return custody.Result{Claim: try.claim, Wanted: custody.State.Holds, Apply: func(state custody.State) custody.State {
-		return state.Failed(try.claim, failure, try.spends)
-	}}
+	apply := func(state custody.State) custody.State { return state.Failed(try.claim, failure, try.spends) }
+	return custody.Result{Claim: try.claim, Wanted: custody.State.Holds, Apply: apply, Patience: claimLife}
 }
 
 // undialed records a failure before the claim: nothing was sent, so a conflict is no loss.

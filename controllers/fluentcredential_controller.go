@@ -3,7 +3,7 @@ package controllers
 import (
 	"context"
 	"errors"
-	"sync"
+	"sync/atomic"
 	"time"
 
 	"k8s.io/client-go/tools/events"
@@ -16,6 +16,7 @@ import (
 	"github.com/fluent-credential/operator/internal/delivery"
 	"github.com/fluent-credential/operator/internal/exchange"
 	"github.com/fluent-credential/operator/internal/journal"
+	"github.com/fluent-credential/operator/internal/kubeerror"
 	"github.com/fluent-credential/operator/internal/loginguard"
 	"github.com/fluent-credential/operator/internal/metrics"
 	"github.com/fluent-credential/operator/internal/plan"
@@ -40,8 +41,8 @@ type Reconciler struct {
 	// Holder is this process, as claims name it.
 	Holder custody.Holder
 
-	memory  *memory
-	pending sync.WaitGroup // exchanges whose result is not stored yet
+	memory   *memory
+	inFlight atomic.Int64 // exchanges that may have spent something
 }
 
 // What the operator has to be permitted, and why. The permissions for internal/delivery are there.
@@ -67,21 +68,26 @@ type Reconciler struct {
 // Reconcile makes one pass over one credential: observe, decide, perform one action, report.
 func (r *Reconciler) Reconcile(ctx context.Context, cred *v1alpha1.FluentCredential) (ctrl.Result, error) {
 	memory := r.memoryOf(ctx, cred)
+	r.forsake(ctx, client.ObjectKeyFromObject(cred), cred.UID)
 	if wait := r.holdBack(ctx, cred, memory); wait > 0 {
 		return inLineAfter(wait), nil
 	}
 	seen, err := r.look(ctx, cred, memory)
 	if err != nil {
+		r.tellUnseen(ctx, cred, memory, err)
 		return unseen(err)
 	}
+	memory.reads.worked()
 	r.noticeEdit(ctx, seen)
 	step := plan.Next(seen.facts, seen.now)
+	before := seen.record
 	err = r.perform(ctx, seen, step)
-	if isOthers(err) || err != nil && ctx.Err() != nil { // or this process ends: nothing failed that people should see
+	if err != nil && ctx.Err() != nil || r.isLostRace(seen, err) { // this process ends, or nothing failed that people should see
 		return abandoned(err)
 	}
+	r.noteWrites(seen, step, before, err)
 	if err != nil {
-		seen.failed, seen.denied = err, custody.IsDenied(err) // people shall see it, and that a token expires meanwhile
+		seen.failed, seen.denied = err, kubeerror.IsDenied(err) // people shall see it, and that a token expires meanwhile
 	}
 	r.mark(ctx, seen)
 	return r.report(ctx, seen, step)
@@ -106,6 +112,9 @@ func abandoned(err error) (ctrl.Result, error) {
 // isOthers tells whether nothing is wrong with a pass that came to nothing: somebody else has changed meanwhile what it was about, or
 // let it go.
 func isOthers(err error) bool {
+	if errors.Is(err, custody.ErrHeld) {
+		return false // whatever was in the way, there is a result to store
+	}
 	return isRace(err) || errors.Is(err, custody.ErrConflict) || errors.Is(err, custody.ErrSuperseded) || errors.Is(err, custody.ErrGone)
 }
 
@@ -144,6 +153,8 @@ func (r *Reconciler) perform(ctx context.Context, seen *observation, step plan.S
 		return r.release(ctx, seen)
 	case plan.Relocate:
 		return r.relocate(ctx, seen)
+	case plan.Deliver:
+		return r.storeHeld(ctx, seen)
 	case plan.Restore:
 		return r.restore(ctx, seen)
 	case plan.Settle:

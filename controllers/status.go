@@ -9,7 +9,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/fluent-credential/operator/api/v1alpha1"
-	"github.com/fluent-credential/operator/internal/custody"
 	"github.com/fluent-credential/operator/internal/failure"
 	"github.com/fluent-credential/operator/internal/plan"
 	"github.com/fluent-credential/operator/internal/token"
@@ -95,7 +94,7 @@ func renewability(seen *observation, next plan.Step, why cause) (metav1.Conditio
 	switch {
 	case isStalled(seen, next), next.Why == plan.Suspended, next.Why == plan.ReplyLost, next.Why == plan.Obstructed:
 		return metav1.ConditionFalse, why
-	case seen.denied:
+	case seen.denied, seen.isUnwritable(next):
 		return metav1.ConditionFalse, why // nothing is spent that cannot be written down
 	case seen.awaitsInput():
 		return metav1.ConditionFalse, why
@@ -122,12 +121,14 @@ var stalledBy = []plan.Why{plan.TargetTaken, plan.Refused, plan.NoMeans, plan.St
 
 // isStalled reports whether a person can help. A credentials Secret that does not exist may be on its way.
 func isStalled(seen *observation, next plan.Step) bool {
-	return slices.Contains(stalledBy, next.Why) ||
+	return slices.Contains(stalledBy, next.Why) || seen.isWriteStalled(next) ||
 		next.Why == plan.Obstructed && seen.obstacle.reason != v1alpha1.ReasonCredentialsNotFound
 }
 
 // retriedAfter are the outcomes that change by themselves.
-var retriedAfter = []plan.Why{plan.BackingOff, plan.InFlight, plan.HostBusy, plan.ReplyLost, plan.Obstructed}
+var retriedAfter = []plan.Why{
+	plan.BackingOff, plan.InFlight, plan.HostBusy, plan.ReplyLost, plan.Obstructed, plan.Undelivered, plan.Unwritable, plan.Unpublishable,
+}
 
 // isReconciling: work is under way, or will be tried again.
 func isReconciling(seen *observation, next plan.Step) bool {
@@ -165,6 +166,9 @@ func causeOf(seen *observation, next plan.Step) cause {
 		}
 		return told
 	}
+	if told, ok := heldBack(seen, next); ok {
+		return told
+	}
 	switch {
 	case next.Why == plan.TargetTaken:
 		return cause{v1alpha1.ReasonTargetConflict,
@@ -174,7 +178,7 @@ func causeOf(seen *observation, next plan.Step) cause {
 	case next.Why == plan.Stopped, next.Why == plan.ReplyLost:
 		return cause{v1alpha1.ReasonReplyLost, lostMessage(seen, next)}
 	case seen.failed != nil:
-		return cause{v1alpha1.ReasonPublishFailed, custody.Refused(seen.failed)}
+		return causeOfWrite(seen, seen.failed)
 	case seen.facts.Failure != nil:
 		return cause{seen.record.Failure.Reason, seen.record.Failure.Message}
 	}

@@ -4,12 +4,10 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
@@ -79,16 +77,6 @@ func ownedBy(secret *corev1.Secret, uid types.UID) bool {
 		}
 	}
 	return false
-}
-
-// isNamespaceGone tells a refusal that no retry will change: the namespace is being deleted, or is gone.
-func isNamespaceGone(err error) bool {
-	if apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause) {
-		return true
-	}
-	var status apierrors.APIStatus
-	return errors.As(err, &status) && apierrors.IsNotFound(err) && status.Status().Details != nil &&
-		status.Status().Details.Kind == "namespaces"
 }
 
 func newSalt() string { return randomHex() }

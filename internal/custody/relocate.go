@@ -8,10 +8,10 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/fluent-credential/operator/api/v1alpha1"
+	"github.com/fluent-credential/operator/internal/kubeerror"
 )
 
 // Relocate brings the state out of a Secret that somebody deleted. The order makes it safe to stop anywhere: the old Secret first
@@ -30,7 +30,7 @@ func (s *Store) Relocate(ctx context.Context, owner Owner, from *Record) (*Recor
 		from = marked
 	}
 	copied, err := s.Put(ctx, owner, from, from.State)
-	if isNamespaceGone(err) {
+	if kubeerror.IsTerminating(err) {
 		return from, s.letGo(ctx, from.secret) // there is no room for a copy, and nobody who could use it
 	}
 	if err != nil {
@@ -105,7 +105,7 @@ func (s *Store) letGo(ctx context.Context, secret *corev1.Secret) error {
 	changed := secret.DeepCopy()
 	changed.Finalizers = slices.DeleteFunc(changed.Finalizers, func(f string) bool { return f == v1alpha1.StateFinalizer })
 	patch := client.MergeFromWithOptions(secret, client.MergeFromWithOptimisticLock{})
-	return safely(client.IgnoreNotFound(s.Writer.Patch(ctx, changed, patch)))
+	return s.sendPatch(ctx, changed, patch)
 }
 
 // Release deletes the state for good: the FluentCredential is going. It returns ErrConflict where somebody claimed or stored
@@ -121,8 +121,7 @@ func (s *Store) Release(ctx context.Context, owner Owner, seen *Record) error {
 
 func (s *Store) release(ctx context.Context, owner Owner, name string, seen *Record) error {
 	var secret corev1.Secret
-	key := types.NamespacedName{Namespace: owner.Namespace, Name: name}
-	if err := s.Reader.Get(ctx, key, &secret); err != nil {
+	if err := s.get(ctx, owner, name, &secret); err != nil {
 		return client.IgnoreNotFound(err)
 	}
 	if secret.Type != v1alpha1.StateSecretType {
@@ -135,11 +134,11 @@ func (s *Store) release(ctx context.Context, owner Owner, name string, seen *Rec
 		return ErrConflict
 	}
 	uid := secret.UID
-	err := s.Writer.Delete(ctx, &secret, client.Preconditions{UID: &uid, ResourceVersion: &secret.ResourceVersion})
-	if err != nil && !apierrors.IsNotFound(err) {
-		return writeError(err)
+	preconditions := client.Preconditions{UID: &uid, ResourceVersion: &secret.ResourceVersion}
+	if err := s.sendDelete(ctx, &secret, preconditions); err != nil {
+		return err
 	}
-	if err := s.Reader.Get(ctx, key, &secret); err != nil || secret.UID != uid {
+	if err := s.get(ctx, owner, name, &secret); err != nil || secret.UID != uid {
 		return client.IgnoreNotFound(err)
 	}
 	return s.letGo(ctx, &secret)
@@ -157,7 +156,7 @@ func (s *Store) isAnothers(ctx context.Context, owner Owner, secret *corev1.Secr
 		return false, nil
 	}
 	var cred v1alpha1.FluentCredential
-	if err := s.Reader.Get(ctx, types.NamespacedName{Namespace: owner.Namespace, Name: owner.Name}, &cred); err != nil {
+	if err := s.get(ctx, owner, owner.Name, &cred); err != nil {
 		return false, client.IgnoreNotFound(err)
 	}
 	return cred.UID != owner.UID && ownedBy(secret, cred.UID), nil

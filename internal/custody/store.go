@@ -69,7 +69,7 @@ func (s *Store) Open(ctx context.Context, owner Owner) (*Record, error) {
 
 func (s *Store) read(ctx context.Context, owner Owner, name string) (*Record, error) {
 	var secret corev1.Secret
-	if err := s.Reader.Get(ctx, types.NamespacedName{Namespace: owner.Namespace, Name: name}, &secret); err != nil {
+	if err := s.get(ctx, owner, name, &secret); err != nil {
 		return nil, err
 	}
 	if secret.Type != v1alpha1.StateSecretType {
@@ -136,8 +136,8 @@ func (s *Store) Put(ctx context.Context, owner Owner, from *Record, next State) 
 	if next.isLate(from.State) {
 		secret.Annotations[v1alpha1.LateReplyAnnotation] = next.LastClaim
 	}
-	if err := s.Writer.Update(ctx, secret); err != nil {
-		return nil, writeError(err)
+	if err := s.sendUpdate(ctx, secret, next); err != nil {
+		return nil, err
 	}
 	return &Record{State: next, secret: secret, Leaving: from.Leaving}, nil
 }
@@ -184,8 +184,8 @@ func (s *Store) create(ctx context.Context, owner Owner, name string, state Stat
 		Data:       data,
 	}
 	dress(secret, owner)
-	if err := s.Writer.Create(ctx, secret); err != nil {
-		return nil, writeError(err)
+	if err := s.sendCreate(ctx, secret, state); err != nil {
+		return nil, err
 	}
 	return &Record{State: state, secret: secret}, nil
 }

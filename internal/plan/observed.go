@@ -26,7 +26,8 @@ type Observed struct {
 	Login       Login
 	OnLostReply Policy
 	Failure     *Failure
-	Mended      bool      // the last exchange failed, and a person has changed the login or the spec since
+	Mended      bool // the last exchange failed, and a person has changed the login or the spec since
+	Writes      Writes
 	HostFree    time.Time // when the token host may be asked again (its rate is limited); zero: now
 }
 
