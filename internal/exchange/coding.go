@@ -19,13 +19,9 @@ import (
 // same, or name one that it did not use, and the reply is the only copy of a token. What is JSON as it came was not encoded.
 func decodeBody(response *http.Response, body []byte) ([]byte, error) {
 	decoded, err := decodeAll(codingsOf(response.Header, body), body)
-	var known *fault
 	switch {
 	case err != nil && json.Valid(body):
 		decoded = body
-	case errors.As(err, &known):
-		known.status = response.StatusCode
-		return nil, err
 	case err != nil:
 		return nil, err
 	}

@@ -45,7 +45,7 @@ func coded(coding, body string) string {
 
 // TestCodingNobodyAskedFor: the reply is the only copy of a token, so that it is decoded however it comes.
 func TestCodingNobodyAskedFor(t *testing.T) {
-	tooLarge := outcome{Verdict: token.Unknown, Code: provider.InvalidReply, Description: "the reply is larger than 256 KiB"}
+	tooLarge := outcome{Verdict: token.Unknown, Status: 200, Code: provider.InvalidReply, Description: "the reply is larger than 256 KiB"}
 	broken := func(words string) outcome { return outcome{token.Unknown, 200, provider.InvalidReply, words, ""} }
 	damaged := func(coding string) outcome {
 		return broken("the reply's " + coding + " coding is damaged or incomplete")
@@ -111,14 +111,32 @@ func TestCodingNobodyAskedFor(t *testing.T) {
 	}
 }
 
-type tape struct{ bytes.Buffer }
+type tape struct {
+	bytes.Buffer
+	sealed bool
+}
 
-func (*tape) Seal() error { return nil }
+func (t *tape) Seal() error {
+	t.sealed = true
+	return nil
+}
 
 // TestTapeHoldsTheWire: what is taped is what came, and no more than MaxWire of it.
 func TestTapeHoldsTheWire(t *testing.T) {
 	bomb := strings.Repeat("x", 4*MaxReply)
-	for name, wire := range map[string]string{"gzip": coded("gzip", gzipped(granting)), "too large": reply("200 OK", bomb), "head": "HTTP/1.1 200 OK\r\nX: " + bomb} {
+	for name, test := range map[string]struct {
+		wire   string
+		sealed bool
+		why    string
+	}{
+		"gzip":      {coded("gzip", gzipped(granting)), true, "it is a reply"},
+		"brotli":    {coded("br", "\x0b\x02\x80"), true, "another version of the operator may be able to read it"},
+		"damaged":   {coded("gzip", gzipped(granting)[:60]), true, "what there is of it is there"},
+		"too large": {reply("200 OK", bomb), true, "what there is of it is there"},
+		"cut off":   {reply("200 OK", granting)[:150], false, "it is not whole"},
+		"head":      {"HTTP/1.1 200 OK\r\nX: " + bomb, false, "there is no reply"},
+	} {
+		wire := test.wire
 		server := listen(t, answering(wire))
 		api := oauth2(t, server.url(), provider.Form)
 		conn, refused := Dialer{Policy: developing}.Dial(t.Context(), api, request(t, api))
@@ -130,6 +148,9 @@ func TestTapeHoldsTheWire(t *testing.T) {
 		conn.Send(t.Context(), api, token.RefreshToken, request(t, api))
 		if got := taped.String(); len(got) > MaxWire || !strings.HasPrefix(wire, got) || name == "gzip" && got != wire {
 			t.Errorf("%s: %d of %d bytes are on the tape", name, len(got), len(wire))
+		}
+		if taped.sealed != test.sealed {
+			t.Errorf("%s: sealed: %t, but %s", name, taped.sealed, test.why)
 		}
 	}
 }

@@ -45,6 +45,9 @@ func (c *Conn) Send(ctx context.Context, api provider.API, grant token.Grant, re
 	defer c.Close()
 	reply, fault := c.fetch(ctx, request)
 	if fault != nil {
+		if fault.status != 0 {
+			c.seal() // it is all there, and another version of the operator may read it
+		}
 		return fault.answer()
 	}
 	c.seal() // before anything is made of it
@@ -157,16 +160,29 @@ func readBody(response *http.Response) (provider.Reply, error) {
 	defer func() { _ = response.Body.Close() }()
 	wire, err := io.ReadAll(response.Body)
 	if err != nil && !mayBeWhole(response) {
-		return provider.Reply{}, err
+		return provider.Reply{}, withStatus(response, err)
 	}
 	body, broken := decodeBody(response, wire)
 	switch {
 	case err != nil && (broken != nil || !json.Valid(body)):
-		return provider.Reply{}, err
+		return provider.Reply{}, withStatus(response, err)
 	case broken != nil:
-		return provider.Reply{}, broken
+		return provider.Reply{}, withStatus(response, broken)
 	}
 	return provider.Reply{Status: response.StatusCode, Header: response.Header, Body: body}, nil
+}
+
+// withStatus adds the status to what is wrong with a reply that came, and cannot be used.
+func withStatus(response *http.Response, err error) error {
+	var known *fault
+	switch {
+	case errors.As(err, &known):
+		known.status = response.StatusCode
+		return known
+	case errors.Is(err, errTooLarge):
+		return &fault{phase: midRead, kind: tooLarge, status: response.StatusCode, cause: err}
+	}
+	return err
 }
 
 // mayBeWhole reports whether what was read before the connection failed can be all of a granted reply: a JSON value says itself where it

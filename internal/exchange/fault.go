@@ -71,7 +71,7 @@ type fault struct {
 	host   string // that was looked up
 	proxy  string // host and port of the proxy; empty if it has no part in this
 	detail string // the words of the system, of the certificate check or of the Policy
-	status int    // of a reply that cannot be decoded
+	status int    // of a reply that came, and cannot be used
 	asked  bool   // the peer asked for a client certificate
 	cause  error
 }

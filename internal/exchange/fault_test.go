@@ -23,7 +23,7 @@ type mishap struct {
 var (
 	granted  = outcome{Verdict: token.Granted, Access: "access-after"}
 	cutOff   = unknown("the connection was closed before the reply was complete")
-	tooBig   = outcome{Verdict: token.Unknown, Code: provider.InvalidReply, Description: "the reply is larger than 256 KiB"}
+	tooBig   = outcome{Verdict: token.Unknown, Status: 200, Code: provider.InvalidReply, Description: "the reply is larger than 256 KiB"}
 	longHead = outcome{Verdict: token.Unknown, Code: provider.InvalidReply, Description: "the header of the reply is larger than 64 KiB"}
 	noHTTP   = unknown("the reply is not valid HTTP")
 	tooSlow  = unknown("no reply in time")
