@@ -70,9 +70,9 @@ func lastingCluster() map[string]lastingFailure {
 		"the API is away after a token was spent": {breaks: apiAway, login: seeded, afterSpending: true, isMute: true, presented: 1,
 			starts: []lastingStart{expiring, staying}, why: "a reply that is held is stored when it can be"},
 		"the state was made immutable": {breaks: immutableState, login: seeded, presented: 1, starts: []lastingStart{expiring, staying},
-			says: "immutable", why: "its deletion is seen, and it goes on under its other name"},
+			why: "it goes on under its other name at once"},
 		"the state was made immutable after a token was spent": {breaks: immutableState, login: seeded, afterSpending: true, presented: 1,
-			starts: []lastingStart{expiring, staying}, says: "immutable", why: "its deletion is seen, and it goes on under its other name"},
+			starts: []lastingStart{expiring, staying}, why: "it goes on under its other name at once"},
 		"a foreign Secret has the state's name": {breaks: foreignState, says: "has the name of the state Secret", why: "it is left alone"},
 		"a foreign Secret has the state's name after a token was spent": {breaks: foreignState, login: seeded, afterSpending: true, presented: 1,
 			starts: []lastingStart{expiring, staying}, says: "has the name of the state Secret",
@@ -290,11 +290,10 @@ func failingTransport(fail func(*http.Request) (*http.Response, error)) func(*or
 	}
 }
 
-// immutableState makes the state immutable, which cannot be undone. A person deletes it in the end, and the operator copies it before it
-// is gone.
+// immutableState makes the state immutable, which cannot be undone: nobody repairs it.
 func immutableState(o *ordeal) func() {
 	edit(o.t, o.state(), func(state *corev1.Secret) { state.Immutable = ptr.To(true) })
-	return func() { remove(o.t, o.state()) }
+	return func() {}
 }
 
 // deletedWithoutRoom deletes the state, and lets a policy refuse the copy of it.
