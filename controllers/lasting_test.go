@@ -58,6 +58,7 @@ var (
 	staying       = lastingStart{"token is due", 30 * time.Minute, true}
 	noneYet       = lastingStart{"no token yet", 4 * time.Minute, false}
 	lastingStarts = []lastingStart{expiring, staying, noneYet}
+	justExpiring  = []lastingStart{expiring}
 )
 
 // The bounds that hold for every failure.
@@ -291,7 +292,7 @@ func (o *ordeal) isFailing() bool { return !o.begun.IsZero() && o.ended.IsZero()
 
 // isReady reports whether there is a token newer than the one from before the failure, and all is well.
 func (o *ordeal) isReady() bool {
-	status := o.status()
+	status := o.shown()
 	return status.Token != nil && status.Token.Serial > o.serial && status.Token.ExpirationTime.After(o.clock.Now()) &&
 		meta.IsStatusConditionTrue(status.Conditions, v1alpha1.ConditionReady) &&
 		meta.IsStatusConditionTrue(status.Conditions, v1alpha1.ConditionRenewable)

@@ -43,7 +43,7 @@ func (o *ordeal) recover() {
 	o.after = -1
 	for limit := o.ended.Add(recoveryLimit); o.after < 0 && o.clock.Now().Before(limit); o.step(limit) {
 		passed := o.clock.Now().Sub(o.ended)
-		if o.ready < 0 && meta.IsStatusConditionTrue(o.status().Conditions, v1alpha1.ConditionReady) && o.isValid() {
+		if o.ready < 0 && meta.IsStatusConditionTrue(o.shown().Conditions, v1alpha1.ConditionReady) && o.isValid() {
 			o.ready = passed
 		}
 		if o.isReady() {
@@ -73,7 +73,7 @@ func (o *ordeal) step(limit time.Time) {
 // sleepUntil turns the clock. What the status says meanwhile stays as it is.
 func (o *ordeal) sleepUntil(then time.Time) {
 	o.t.Helper()
-	status := o.status()
+	status := o.shown()
 	if status.Token != nil && meta.IsStatusConditionTrue(status.Conditions, v1alpha1.ConditionReady) {
 		o.overdue = max(o.overdue, then.Sub(status.Token.ExpirationTime.Time))
 	}
@@ -100,17 +100,22 @@ func (o *ordeal) makePass() {
 	} else {
 		o.failed = 0
 	}
+	if o.watch() || o.called {
+		wait = soon
+	}
 	o.look()
 	if o.failure.harmless && o.isFailing() {
 		o.mustServe()
-	}
-	if o.watch() || o.called {
-		wait = soon
 	}
 	o.next = time.Time{}
 	if wait > 0 {
 		o.next = o.clock.Now().Add(wait)
 	}
+}
+
+// shown is the status as the last look at the cluster showed it.
+func (o *ordeal) shown() v1alpha1.FluentCredentialStatus {
+	return o.watched["FluentCredential"].(*v1alpha1.FluentCredential).Status
 }
 
 // look notes what the conditions say while the failure lasts.
@@ -119,7 +124,7 @@ func (o *ordeal) look() {
 	if !o.isFailing() {
 		return
 	}
-	for _, condition := range o.status().Conditions {
+	for _, condition := range o.shown().Conditions {
 		words := lastingWords{
 			after: o.clock.Now().Sub(o.begun), kind: condition.Type, status: string(condition.Status),
 			reason: condition.Reason, message: condition.Message,
@@ -132,7 +137,7 @@ func (o *ordeal) look() {
 
 // isValid reports whether the token of the status is valid.
 func (o *ordeal) isValid() bool {
-	status := o.status()
+	status := o.shown()
 	return status.Token != nil && status.Token.ExpirationTime.After(o.clock.Now())
 }
 
