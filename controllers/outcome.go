@@ -78,8 +78,8 @@ func (o *observation) expiryOf(try *attempt, stored *custody.Token) plan.Expiry 
 	return told.Again(known, stored.Obtained)
 }
 
-// toldOf is what a reply says about the life of its token, as the spec wants it read. A new token whose reply gives it no life has the one that
-// is assumed; one that is given again has none left.
+// toldOf is what a reply says about the life of its token, as the spec wants it read. A new token whose reply gives it no life
+// has the one that is assumed; one that is given again has none left.
 func toldOf(set token.Set, spec v1alpha1.RefreshSpec, isNew bool) plan.Told {
 	told := plan.Told{Life: set.Life, Age: set.Age}
 	switch {

@@ -7,11 +7,12 @@ import (
 	"text/template/parse"
 )
 
-// A member of Extra that the reply does not have is an error where it is printed, since an empty entry would look like one. Where a template
-// only asks for it, it is not there, and the template goes on: in the condition of an if or a with, and as an argument of or, and and not.
+// A member of Extra that the reply does not have is an error where it is printed, since an empty entry would look
+// like one. Where a template only asks for it, it is not there, and the template goes on: in the condition of an if
+// or a with, and as an argument of or, and and not.
 //
-// The two cannot be told apart when the template runs. So what only asks is rewritten before: .Extra.name becomes (index .Extra "name"), which
-// is empty for a member that is missing.
+// The two cannot be told apart when the template runs. So what only asks is rewritten before: .Extra.name becomes
+// (index .Extra "name"), which is empty for a member that is missing.
 
 // askSoftly rewrites the places of a template that only ask for a member.
 func askSoftly(one *template.Template) {
@@ -69,9 +70,15 @@ func softenPipe(pipe *parse.PipeNode, asks bool) {
 				command.Args[i] = softened(pipe, arg)
 			}
 		}
-		if member, ok := command.Args[0].(*parse.PipeNode); ok && len(command.Args) == 1 && len(member.Decl) == 0 && len(member.Cmds) == 1 {
-			command.Args = member.Cmds[0].Args // (index .Extra "name") alone is the command itself
-		}
+		unwrap(command)
+	}
+}
+
+// unwrap makes (index .Extra "name") the command itself where it is all of it.
+func unwrap(command *parse.CommandNode) {
+	inner, ok := command.Args[0].(*parse.PipeNode)
+	if ok && len(command.Args) == 1 && len(inner.Decl) == 0 && len(inner.Cmds) == 1 {
+		command.Args = inner.Cmds[0].Args
 	}
 }
 
@@ -100,7 +107,9 @@ func softened(pipe *parse.PipeNode, arg parse.Node) parse.Node {
 	call := pipe.CopyPipe()
 	call.Decl = nil
 	index := parse.NewIdentifier("index").SetPos(arg.Position())
-	name := &parse.StringNode{NodeType: parse.NodeString, Pos: arg.Position(), Quoted: strconv.Quote(member), Text: member}
+	name := &parse.StringNode{
+		NodeType: parse.NodeString, Pos: arg.Position(), Quoted: strconv.Quote(member), Text: member,
+	}
 	call.Cmds = call.Cmds[:1]
 	call.Cmds[0].Args = []parse.Node{index, extra, name}
 	return call

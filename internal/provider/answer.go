@@ -37,20 +37,21 @@ func (d dialect) answer(grant token.Grant, reply Reply) Answer {
 	case notGranted != nil && code == noCode:
 		code = unknownCode
 	}
-	means := classify(reading{status: status, body: doc.kind, code: code, words: wordsIn(said, reply.Header), grant: grant})
+	words := wordsIn(said, reply.Header)
+	means := classify(reading{status: status, body: doc.kind, code: code, words: words, grant: grant})
 	said.Status = reply.Status
 	return Answer{Verdict: means.verdict, Cause: means.cause, Problem: said, RetryAfter: retryAfter(reply.Header)}
 }
 
-// hasToken reports whether the reply has an access token of some kind. Beside one that cannot be read, an error proves nothing: a token was
-// issued, and so the presented one may be spent.
+// hasToken reports whether the reply has an access token of some kind. Beside one that cannot be read, an error
+// proves nothing: a token was issued, and so the presented one may be spent.
 func (d document) hasToken() bool {
 	raw := strings.TrimSpace(string(d.fields["access_token"]))
 	return d.conflict != nil || raw != "" && raw != "null" && raw != `""`
 }
 
-// withWords adds what a reply says in words to why it is no grant. Only what a member for words holds is shown: another body of a 2xx could
-// be a token.
+// withWords adds what a reply says in words to why it is no grant. Only what a member for words holds is shown:
+// another body of a 2xx could be a token.
 func (d document) withWords(why string, said Problem) string {
 	words := said.Description
 	if d.saysError() && said.Code != "" {

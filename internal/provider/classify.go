@@ -103,32 +103,35 @@ func all(same judgment) byGrant { return byGrant{same, same, same, same} }
 
 // The judgments.
 var (
-	inDoubt      = judgment{token.Unknown, failure.Passing()}
-	tryLater     = judgment{token.TryLater, failure.Passing()}
-	intact       = judgment{token.RefusedIntact, failure.Passing()}
-	dead         = judgment{token.RefusedDead, failure.Passing()} // the next means is open at once
-	wrongLogin   = judgment{token.LoginRefused, failure.WaitsFor(failure.CredentialsSecret)}
-	wrongClient  = judgment{token.RefusedIntact, failure.WaitsFor(failure.CredentialsSecret)}
-	wrongSpec    = judgment{token.RefusedIntact, failure.WaitsFor(failure.Spec)}
+	inDoubt     = judgment{token.Unknown, failure.Passing()}
+	tryLater    = judgment{token.TryLater, failure.Passing()}
+	intact      = judgment{token.RefusedIntact, failure.Passing()}
+	dead        = judgment{token.RefusedDead, failure.Passing()} // the next means is open at once
+	wrongLogin  = judgment{token.LoginRefused, failure.WaitsFor(failure.CredentialsSecret)}
+	wrongClient = judgment{token.RefusedIntact, failure.WaitsFor(failure.CredentialsSecret)}
+	wrongSpec   = judgment{token.RefusedIntact, failure.WaitsFor(failure.Spec)}
+	// A declined refresh token is not probed; the probes of a declined password are paced by the login guard.
 	unclearToken = judgment{token.Declined, failure.WaitsForUnprobed(failure.CredentialsSecret)}
-	unclearLogin = judgment{token.Declined, failure.WaitsFor(failure.CredentialsSecret)} // the login guard paces the probes
+	unclearLogin = judgment{token.Declined, failure.WaitsFor(failure.CredentialsSecret)}
 )
 
-// byStatusAlone are the statuses that settle the matter whatever comes with them. A status that says that the request was not carried out
-// is believed. 301 to 303 answer requests that were carried out (RFC 9110 section 15.4), and a server may fail after the token was spent.
+// byStatusAlone are the statuses that settle the matter whatever comes with them. A status that says that the request
+// was not carried out is believed. 301 to 303 answer requests that were carried out (RFC 9110 section 15.4), and a
+// server may fail after the token was spent.
 var byStatusAlone = map[statusClass]judgment{
-	notFinal: inDoubt, carriedOut: inDoubt, elsewhere: intact, timedOut: inDoubt, notProcessed: tryLater, failed: inDoubt,
+	notFinal: inDoubt, carriedOut: inDoubt, elsewhere: intact,
+	timedOut: inDoubt, notProcessed: tryLater, failed: inDoubt,
 }
 
-// byPage are the judgments on an HTML page, which is never the API's word. The status is: 401 says that the request was not applied (RFC
-// 9110 section 15.5.2), though a password may have been counted.
+// byPage are the judgments on an HTML page, which is never the API's word. The status is: 401 says that the request
+// was not applied (RFC 9110 section 15.5.2), though a password may have been counted.
 var byPage = map[statusClass]byGrant{
 	succeeded: all(inDoubt), refused: all(inDoubt), formRefused: all(intact), beforeAPI: all(tryLater),
 	unauthorized: {tryLater, tryLater, inDoubt, tryLater},
 }
 
-// byCode are the judgments on the codes that win over words and over the status of a refusal. dex and fosite answer reuse of a refresh
-// token with invalid_request.
+// byCode are the judgments on the codes that win over words and over the status of a refusal. dex and fosite answer
+// reuse of a refresh token with invalid_request.
 var byCode = map[codeClass]byGrant{
 	badLogin:        {unclearToken, unclearToken, wrongLogin, wrongClient},
 	badGrant:        {dead, dead, wrongLogin, wrongClient},
@@ -153,7 +156,8 @@ var byStatus = map[statusClass]byGrant{
 
 // classify says what a reply without an access token means. It is total: every reading has a judgment.
 //
-// What the status alone settles comes first, then what is no word of the API, then the code, then the words, then the rest of the status.
+// What the status alone settles comes first, then what is no word of the API, then the code, then the words, then the
+// rest of the status.
 func classify(r reading) judgment {
 	settled, isSettled := byStatusAlone[r.status]
 	switch {
@@ -189,8 +193,8 @@ func (b byGrant) orElse(grant token.Grant, other judgment) judgment {
 	return other
 }
 
-// afterWords changes a judgment that a code or a status gave by what the words say. What is dead stays dead, and a login that was refused
-// stays refused, since a locked user is told to come back later too.
+// afterWords changes a judgment that a code or a status gave by what the words say. What is dead stays dead, and a
+// login that was refused stays refused, since a locked user is told to come back later too.
 func afterWords(r reading, given judgment) judgment {
 	switch {
 	case given.verdict == token.RefusedIntact && r.words == limitWords:
@@ -207,7 +211,8 @@ func afterWords(r reading, given judgment) judgment {
 	return inDoubt
 }
 
-// statusOf classifies a status. A 503 that names a time has refused; any other may have happened after the token was spent.
+// statusOf classifies a status. A 503 that names a time has refused; any other may have happened after the token was
+// spent.
 func statusOf(reply Reply) statusClass {
 	if known, ok := statuses[reply.Status]; ok {
 		return known
@@ -230,13 +235,22 @@ func statusOf(reply Reply) statusClass {
 
 // statuses are those with a class of their own (RFC 9110 sections 15.4 and 15.5, RFC 6585).
 var statuses = map[int]statusClass{
-	http.StatusTemporaryRedirect: elsewhere, http.StatusPermanentRedirect: elsewhere,
-	http.StatusUnauthorized: unauthorized,
-	http.StatusForbidden:    beforeAPI, http.StatusNotFound: beforeAPI, http.StatusMethodNotAllowed: beforeAPI,
-	http.StatusProxyAuthRequired: beforeAPI,
-	http.StatusRequestTimeout:    timedOut,
-	http.StatusLengthRequired:    formRefused, http.StatusRequestEntityTooLarge: formRefused, http.StatusRequestURITooLong: formRefused,
-	http.StatusUnsupportedMediaType: formRefused, http.StatusExpectationFailed: formRefused, http.StatusUpgradeRequired: formRefused,
+	http.StatusTemporaryRedirect:           elsewhere,
+	http.StatusPermanentRedirect:           elsewhere,
+	http.StatusUnauthorized:                unauthorized,
+	http.StatusForbidden:                   beforeAPI,
+	http.StatusNotFound:                    beforeAPI,
+	http.StatusMethodNotAllowed:            beforeAPI,
+	http.StatusProxyAuthRequired:           beforeAPI,
+	http.StatusRequestTimeout:              timedOut,
+	http.StatusLengthRequired:              formRefused,
+	http.StatusRequestEntityTooLarge:       formRefused,
+	http.StatusRequestURITooLong:           formRefused,
+	http.StatusUnsupportedMediaType:        formRefused,
+	http.StatusExpectationFailed:           formRefused,
+	http.StatusUpgradeRequired:             formRefused,
 	http.StatusRequestHeaderFieldsTooLarge: formRefused,
-	http.StatusMisdirectedRequest:          notProcessed, http.StatusTooEarly: notProcessed, http.StatusTooManyRequests: notProcessed,
+	http.StatusMisdirectedRequest:          notProcessed,
+	http.StatusTooEarly:                    notProcessed,
+	http.StatusTooManyRequests:             notProcessed,
 }

@@ -209,6 +209,13 @@ func TestEveryCodeHasARank(t *testing.T) {
 			t.Errorf("code class %d has no rank", class)
 		}
 	}
+	listed := 0
+	for _, list := range codesOf {
+		listed += len(list)
+	}
+	if listed != len(codes) {
+		t.Errorf("%d codes are listed, and %d known: one is in two lists", listed, len(codes))
+	}
 	for code, class := range codes {
 		if spelling(code) != code {
 			t.Errorf("%q is never found: it is spelled %q", code, spelling(code))

@@ -10,42 +10,56 @@ import (
 	"github.com/fluent-credential/operator/internal/token"
 )
 
-// codes are the error codes that are known, spelled as spelling does: those of RFC 6749 section 5.2 and of the RFCs that extend it, and what
-// vendors have in their place. A vendor's code is here only if its name alone says what is wrong.
+// codesOf are the error codes that are known, spelled as spelling does: those of RFC 6749 section 5.2 and of the RFCs
+// that extend it, and what vendors have in their place. A vendor's code is here only if its name alone says what is
+// wrong.
 //
-//   - GitHub: docs.github.com, «Troubleshooting OAuth app access token request errors» and «Refreshing user access tokens»
-//   - Slack: docs.slack.dev/reference/methods/oauth.v2.access
-//   - HubSpot: its replies have them under "status", github.com/airbytehq/airbyte/issues/79592
-//   - Google and other gRPC gateways: the names of google.rpc.Code
-var codes = map[string]codeClass{
-	"invalid_grant": badGrant,
+//   - GitHub: docs.github.com, «Troubleshooting OAuth app access token request errors» and «Refreshing user access
+//
+// tokens»   - Slack: docs.slack.dev/reference/methods/oauth.v2.access   - HubSpot: its replies have them under
+// "status", github.com/airbytehq/airbyte/issues/79592   - Google and other gRPC gateways: the names of
+// google.rpc.Code
+var codesOf = map[codeClass][]string{
+	badGrant: {"invalid_grant"},
+	badToken: {"invalid_token"},
+	badRefreshToken: {
+		"bad_refresh_token", "invalid_refresh_token", "expired_refresh_token", "revoked_refresh_token",
+		"refresh_token_expired", "refresh_token_invalid", "refresh_token_revoked",
+	},
+	badCode: {
+		"bad_verification_code", "bad_auth_code", "invalid_code", "invalid_authorization_code",
+		"code_already_used", "code_expired",
+	},
+	badClient: {
+		"invalid_client", "unauthorized_client", "incorrect_client_credentials", "invalid_client_credentials",
+		"bad_client_credentials", "bad_client_id", "invalid_client_id", "bad_client_secret", "invalid_client_secret",
+		"incorrect_client_secret",
+	},
+	badSpec:    {"invalid_scope", "unsupported_grant_type", "invalid_grant_type", "invalid_target"},
+	badRequest: {"invalid_request"},
+	denied:     {"access_denied"},
+	limitCode: {
+		"slow_down", "authorization_pending", "too_many_requests", "rate_limit", "rate_limited", "ratelimited",
+		"rate_limit_exceeded", "rate_limit_error", "throttled", "throttling", "throttling_exception",
+		"too_many_requests_exception", "quota_exceeded", "resource_exhausted",
+	},
+	laterCode: {
+		"temporarily_unavailable", "service_unavailable", "unavailable", "server_error", "internal_error",
+		"internal_server_error", "internal", "deadline_exceeded", "aborted", "try_again_later", "retry_later",
+	},
+}
 
-	"invalid_token": badToken,
+// codes are the classes by code.
+var codes = byCodes(codesOf)
 
-	"bad_refresh_token": badRefreshToken, "invalid_refresh_token": badRefreshToken, "expired_refresh_token": badRefreshToken,
-	"refresh_token_expired": badRefreshToken, "refresh_token_invalid": badRefreshToken, "refresh_token_revoked": badRefreshToken,
-	"revoked_refresh_token": badRefreshToken,
-
-	"bad_verification_code": badCode, "bad_auth_code": badCode, "invalid_code": badCode, "code_already_used": badCode, "code_expired": badCode,
-	"invalid_authorization_code": badCode,
-
-	"invalid_client": badClient, "unauthorized_client": badClient, "incorrect_client_credentials": badClient,
-	"invalid_client_credentials": badClient, "bad_client_credentials": badClient, "bad_client_id": badClient, "invalid_client_id": badClient,
-	"bad_client_secret": badClient, "invalid_client_secret": badClient, "incorrect_client_secret": badClient,
-
-	"invalid_scope": badSpec, "unsupported_grant_type": badSpec, "invalid_grant_type": badSpec, "invalid_target": badSpec,
-
-	"invalid_request": badRequest,
-
-	"access_denied": denied,
-
-	"slow_down": limitCode, "authorization_pending": limitCode, "too_many_requests": limitCode, "rate_limit": limitCode, "rate_limited": limitCode,
-	"ratelimited": limitCode, "rate_limit_exceeded": limitCode, "rate_limit_error": limitCode, "throttled": limitCode, "throttling": limitCode,
-	"throttling_exception": limitCode, "too_many_requests_exception": limitCode, "quota_exceeded": limitCode, "resource_exhausted": limitCode,
-
-	"temporarily_unavailable": laterCode, "service_unavailable": laterCode, "unavailable": laterCode, "server_error": laterCode,
-	"internal_error": laterCode, "internal_server_error": laterCode, "internal": laterCode, "deadline_exceeded": laterCode, "aborted": laterCode,
-	"try_again_later": laterCode, "retry_later": laterCode,
+func byCodes(lists map[codeClass][]string) map[string]codeClass {
+	all := map[string]codeClass{}
+	for class, list := range lists {
+		for _, code := range list {
+			all[code] = class
+		}
+	}
+	return all
 }
 
 // decisiveness orders the classes of codes: of several errors the one with the highest counts.
@@ -62,7 +76,8 @@ type dialect struct {
 	code func(grant token.Grant, status int, code string) codeClass
 }
 
-// classOf classifies an error code. One that only repeats the status says nothing: frameworks and gateways put it in every error.
+// classOf classifies an error code. One that only repeats the status says nothing: frameworks and gateways put it in
+// every error.
 func (d dialect) classOf(grant token.Grant, status int, code string) codeClass {
 	if d.code != nil {
 		if own := d.code(grant, status, code); own != noCode {
@@ -78,7 +93,8 @@ func (d dialect) classOf(grant token.Grant, status int, code string) codeClass {
 	return unknownCode
 }
 
-// spelling writes a code in small letters with underscores: "Access Denied", "BAD_CLIENT_ID" and "TooManyRequests" are one code each.
+// spelling writes a code in small letters with underscores: "Access Denied", "BAD_CLIENT_ID" and "TooManyRequests"
+// are one code each.
 func spelling(code string) string {
 	var out strings.Builder
 	var before rune
@@ -99,14 +115,25 @@ func spelling(code string) string {
 
 var (
 	// limits are words about a rate limit.
-	limits = regexp.MustCompile(`too many ([a-z]+ ){0,2}(requests?|calls|queries)\b|rate ?limit|(request|throttle|call) limit|rate (is |was )?exceeded|` +
-		`throttl|quota ([a-z]+ ){0,3}(exceed|exhaust|reach|violat)|exceeded ([a-z]+ ){0,3}(quota|rate)\b|over quota|slow down`)
+	limits = anyOf(
+		`too many ([a-z]+ ){0,2}(requests?|calls|queries)\b`, `rate ?limit`, `(request|throttle|call) limit`,
+		`rate (is |was )?exceeded`, `throttl`, `quota ([a-z]+ ){0,3}(exceed|exhaust|reach|violat)`,
+		`exceeded ([a-z]+ ){0,3}(quota|rate)\b`, `over quota`, `slow down`,
+	)
 	// retries are words that ask for the same request again.
-	retries = regexp.MustCompile(`\bretry\b|\btry (it |this |the request )?(again|later)|temporarily unavailable|(currently|service|server) (is )?unavailable|` +
-		`transient|maintenance|overloaded|(server|system) (is )?(too )?busy`)
+	retries = anyOf(
+		`\bretry\b`, `\btry (it |this |the request )?(again|later)`, `temporarily unavailable`,
+		`(currently|service|server) (is )?unavailable`, `transient`, `maintenance`, `overloaded`,
+		`(server|system) (is )?(too )?busy`,
+	)
 	// finals are words by which a request to try again means another request, as after a new login.
-	finals = regexp.MustCompile(`expired|invalid|revoked|already|\blog ?in\b|sign ?in\b|re-?auth|authori[sz]e|denied|disabled|suspended|locked|incorrect|wrong`)
+	finals = anyOf(
+		`expired`, `invalid`, `revoked`, `already`, `\blog ?in\b`, `sign ?in\b`, `re-?auth`, `authori[sz]e`, `denied`,
+		`disabled`, `suspended`, `locked`, `incorrect`, `wrong`,
+	)
 )
+
+func anyOf(patterns ...string) *regexp.Regexp { return regexp.MustCompile(strings.Join(patterns, "|")) }
 
 // wordsIn classifies what a code and a description say. A header Retry-After says it without words.
 func wordsIn(said Problem, header http.Header) wordClass {

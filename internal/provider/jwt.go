@@ -9,8 +9,9 @@ import (
 	"github.com/fluent-credential/operator/internal/token"
 )
 
-// jwtLife is the life that an access token says of itself if it is a JWT (RFC 7519 section 4.1): exp − iat, else exp − the reply's Date; zero
-// if it is no JWT, or says nothing that makes sense. The signature is not checked, and the life is a hint, never a proof of anything.
+// jwtLife is the life that an access token says of itself if it is a JWT (RFC 7519 section 4.1): exp − iat, else exp
+// − the reply's Date; zero if it is no JWT, or says nothing that makes sense. The signature is not checked, and the
+// life is a hint, never a proof of anything.
 //
 // The age is the reply's Date − iat: how old the token was when the API answered, by clocks of its own.
 func jwtLife(access token.Secret, header http.Header) (life, age time.Duration) {

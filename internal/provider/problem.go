@@ -8,19 +8,20 @@ import (
 	"strings"
 )
 
-// The members in which errors are written, in the order in which they are believed. Their names are compared without case.
+// The members in which errors are written, in the order in which they are believed. Their names are compared without
+// case.
 var (
 	codeMembers = []string{"error", "code", "error_code", "errorcode", "status", "__type", "httpmessage"}
 	wordMembers = []string{
-		"error_description", "message", "title", "description", "detail", "error_message", "errormessage", "errorsummary", "faultstring",
-		"moreinformation", "reason", "msg", "errmsg",
+		"error_description", "message", "title", "description", "detail", "error_message", "errormessage",
+		"errorsummary", "faultstring", "moreinformation", "reason", "msg", "errmsg",
 	}
 	// errorMembers are those by which a 2xx says that it is an error.
 	errorMembers = []string{"error", "errors", "error_code", "errorcode", "fault"}
 )
 
-// problemsOf finds the errors of a JSON reply: in its own members, and in those of the objects and lists in it, one level deep. What one
-// does not say is taken from the other.
+// problemsOf finds the errors of a JSON reply: in its own members, and in those of the objects and lists in it, one
+// level deep. What one does not say is taken from the other.
 func problemsOf(doc document) []Problem {
 	if doc.list != nil {
 		return problemsIn(doc.list, doc.status)
@@ -113,7 +114,8 @@ func problemOfText(text string) Problem {
 	return Problem{Code: text}
 }
 
-// problemIn reads the members of one object. A number that repeats the status is no code, and a word is preferred to a number.
+// problemIn reads the members of one object. A number that repeats the status is no code, and a word is preferred to
+// a number.
 func problemIn(object fields, status int) Problem {
 	var said Problem
 	for _, name := range codeMembers {
@@ -141,8 +143,8 @@ func isNumber(text string) bool {
 	return err == nil
 }
 
-// says is the value of an error member that says something: "error": false and its kin say that there is none, and true no more than that
-// there is one.
+// says is the value of an error member that says something: "error": false and its kin say that there is none, and
+// true no more than that there is one.
 func says(value string) string {
 	if isAny(value, "false", "0", "none", "null", "true", "error", "failure", "fail", "failed", "ok", "success") {
 		return ""
@@ -152,7 +154,8 @@ func says(value string) string {
 
 // saysError reports whether the reply calls itself an error, as some do with a 2xx.
 func (d document) saysError() bool {
-	return slices.ContainsFunc(append([]fields{d.fields}, d.list...), func(object fields) bool { return object.sayError(d.status) })
+	objects := append([]fields{d.fields}, d.list...)
+	return slices.ContainsFunc(objects, func(object fields) bool { return object.sayError(d.status) })
 }
 
 func (f fields) sayError(status int) bool {

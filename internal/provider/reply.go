@@ -63,7 +63,8 @@ type document struct {
 	fields fields   // of an object
 	list   []fields // of a list of objects
 	text   string   // of a plain text, or of XML without its markup
-	// conflict is why the fields are no grant: of two different tokens by the same name, a guess could publish the wrong one.
+	// conflict is why the fields are no grant: of two different tokens by the same name, a guess could publish the
+	// wrong one.
 	conflict error
 }
 
@@ -77,7 +78,7 @@ func read(reply Reply) document {
 		return doc
 	}
 	list, isList := parseList(body)
-	form, conflict, isForm := parseForm(kind, body)
+	form, isForm, conflict := parseForm(kind, body)
 	switch {
 	case len(body) == 0:
 		doc.kind = emptyBody
@@ -109,8 +110,8 @@ func parseFields(body []byte) (fields, error) {
 	return object, err
 }
 
-// parse reads a JSON object, with nothing after it. Of two members by the same name the last one counts, as in most parsers; conflict says
-// that they are two tokens.
+// parse reads a JSON object, with nothing after it. Of two members by the same name the last one counts, as in most
+// parsers; conflict says that they are two tokens.
 func parse(body []byte) (object fields, conflict, err error) {
 	body = bytes.TrimPrefix(body, byteOrderMark)
 	decoder := json.NewDecoder(bytes.NewReader(body))
@@ -164,15 +165,15 @@ func parseList(body []byte) ([]fields, bool) {
 	return list, true
 }
 
-// parseForm reads application/x-www-form-urlencoded, which some servers answer with although they are asked for JSON. A plain text is
-// taken for it if it has one of the members that a reply must have.
-func parseForm(kind string, body []byte) (object fields, conflict error, ok bool) {
+// parseForm reads application/x-www-form-urlencoded, which some servers answer with although they are asked for JSON.
+// A plain text is taken for it if it has one of the members that a reply must have.
+func parseForm(kind string, body []byte) (object fields, ok bool, conflict error) {
 	if kind != "application/x-www-form-urlencoded" && kind != "text/plain" {
-		return nil, nil, false
+		return nil, false, nil
 	}
 	values, err := url.ParseQuery(string(body))
 	if err != nil || !values.Has("access_token") && !values.Has("error") {
-		return nil, nil, false
+		return nil, false, nil
 	}
 	object = fields{}
 	for name, each := range values {
@@ -183,7 +184,7 @@ func parseForm(kind string, body []byte) (object fields, conflict error, ok bool
 			}
 		}
 	}
-	return object, conflict, true
+	return object, true, conflict
 }
 
 // tokens are the members that are spent or published.
@@ -233,8 +234,9 @@ func (f fields) texts(name string) []string {
 	return values
 }
 
-// life reads expires_in: a number or a string of seconds. What is missing, negative or no number counts as missing: a token
-// that was granted must not be lost over it (RFC 6749 section 5.1 only recommends the field). Too large for a float64 is large.
+// life reads expires_in: a number or a string of seconds. What is missing, negative or no number counts as missing: a
+// token that was granted must not be lost over it (RFC 6749 section 5.1 only recommends the field). Too large for a
+// float64 is large.
 func (f fields) life() (time.Duration, bool) {
 	seconds, err := strconv.ParseFloat(f.scalar("expires_in"), 64)
 	if err != nil && !errors.Is(err, strconv.ErrRange) || !(seconds >= 0) {
@@ -255,8 +257,8 @@ func (f fields) numericDate(name string) time.Time {
 	return time.Unix(int64(seconds), 0)
 }
 
-// age is created_at against the reply's Date: both are of the server's clock, so that one which differs from ours does no harm.
-// Without either, or where they do not fit together, nothing is known.
+// age is created_at against the reply's Date: both are of the server's clock, so that one which differs from ours
+// does no harm. Without either, or where they do not fit together, nothing is known.
 func (f fields) age(header http.Header) time.Duration {
 	created, err := strconv.ParseInt(f.scalar("created_at"), 10, 64)
 	if err != nil {
@@ -274,11 +276,15 @@ func (f fields) age(header http.Header) time.Duration {
 }
 
 // known are the members of a reply that have a place of their own.
-var known = map[string]bool{"access_token": true, "refresh_token": true, "token_type": true, "expires_in": true, "scope": true}
+var known = map[string]bool{
+	"access_token": true, "refresh_token": true, "token_type": true, "expires_in": true, "scope": true,
+}
 
 // credential matches the names of members that are credentials, however they are spelled: they never reach a template.
-var credential = regexp.MustCompile(`(?i)token$|tokens$|secret|assertion|password|passwd|passphrase|credential|private_?key|api_?key|` +
-	`^code$|(auth|authorization|device)_?code$|^jwt$|_jwt$|cookie|^ticket$`)
+var credential = regexp.MustCompile(`(?i)` + strings.Join([]string{
+	`tokens?$`, `secret`, `assertion`, `password`, `passwd`, `passphrase`, `credential`, `private_?key`, `api_?key`,
+	`^code$`, `(auth|authorization|device)_?code$`, `(^|_)jwt$`, `cookie`, `^ticket$`,
+}, "|"))
 
 // extra are the members beyond RFC 6749 that are scalars and no credentials.
 func (f fields) extra() map[string]string {
@@ -315,8 +321,8 @@ func (d document) grantedSet() (token.Set, error) {
 	}, nil
 }
 
-// token reads a token; zero where there is none. A character outside of RFC 6749 appendices A.12 and A.17 means that the reply was
-// mangled on its way, or would end a header where the token is used.
+// token reads a token; zero where there is none. A character outside of RFC 6749 appendices A.12 and A.17 means that
+// the reply was mangled on its way, or would end a header where the token is used.
 func (f fields) token(name string) (token.Secret, error) {
 	value, ok := f.text(name)
 	if !ok {
@@ -328,7 +334,8 @@ func (f fields) token(name string) (token.Secret, error) {
 	return token.NewSecret(value), nil
 }
 
-// retryAfter reads the header Retry-After: seconds, or a date that is compared with the reply's own (RFC 9110 section 10.2.3).
+// retryAfter reads the header Retry-After: seconds, or a date that is compared with the reply's own (RFC 9110 section
+// 10.2.3).
 func retryAfter(header http.Header) time.Duration {
 	value := header.Get("Retry-After")
 	if seconds, err := strconv.Atoi(value); err == nil || errors.Is(err, strconv.ErrRange) {
@@ -348,8 +355,8 @@ func retryAfter(header http.Header) time.Duration {
 // maxRetryAfter bounds what an API may ask for.
 const maxRetryAfter = time.Hour
 
-// assumeLife takes a life of zero seconds for none that is told: a server does not issue a token that has expired, and some write 0 for a
-// token without an end.
+// assumeLife takes a life of zero seconds for none that is told: a server does not issue a token that has expired,
+// and some write 0 for a token without an end.
 func assumeLife(answer Answer) Answer {
 	if answer.Verdict == token.Granted && !answer.Set.LifeUnknown && answer.Set.Life == 0 {
 		answer.Set.LifeUnknown, answer.Set.LifeZero = true, true

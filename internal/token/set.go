@@ -29,7 +29,8 @@ type Set struct {
 	Life time.Duration
 	// LifeUnknown is true where the reply does not say how long the token lives.
 	LifeUnknown bool
-	// LifeZero is true if the reply says that the token has no life left, and the API documents no such reply. LifeUnknown is true then, too.
+	// LifeZero is true if the reply says that the token has no life left, and the API documents no such reply.
+	// LifeUnknown is true then, too.
 	LifeZero bool
 	// JWTLife and JWTAge are what the access token says of its own life and age if it is a JWT; zero if it is none.
 	JWTLife time.Duration
@@ -40,14 +41,15 @@ type Set struct {
 	Extra    map[string]string // the reply's other fields that are scalars
 }
 
-// LongLife is the life beyond which an access token is more likely a mistake, such as a life in milliseconds, than meant.
+// LongLife is the life beyond which an access token is more likely a mistake, such as a life in milliseconds, than
+// meant.
 const LongLife = 30 * 24 * time.Hour
 
 // maxType bounds a token type.
 const maxType = 64
 
-// CleanType is a token type as far as it is a token of HTTP (RFC 9110 section 5.6.2): it begins a header, so nothing that could end the
-// header, or be taken for a part of the credentials, is kept.
+// CleanType is a token type as far as it is a token of HTTP (RFC 9110 section 5.6.2): it begins a header, so nothing
+// that could end the header, or be taken for a part of the credentials, is kept.
 func CleanType(tokenType string) string {
 	tokenType = strings.TrimSpace(tokenType)
 	if end := strings.IndexFunc(tokenType, func(r rune) bool { return !isTokenChar(r) }); end >= 0 {
@@ -57,11 +59,12 @@ func CleanType(tokenType string) string {
 }
 
 func isTokenChar(r rune) bool {
-	return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("!#$%&'*+-.^_`|~", r)
+	isAlphanumeric := r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9'
+	return isAlphanumeric || strings.ContainsRune("!#$%&'*+-.^_`|~", r)
 }
 
-// Scheme is a token type as it begins the header Authorization. Every spelling of bearer, and no type at all, is Bearer (RFC 6750 section
-// 2.1); another type is kept as it is.
+// Scheme is a token type as it begins the header Authorization. Every spelling of bearer, and no type at all, is
+// Bearer (RFC 6750 section 2.1); another type is kept as it is.
 func Scheme(tokenType string) string {
 	clean := CleanType(tokenType)
 	switch strings.NewReplacer("-", "", "_", "").Replace(strings.ToLower(clean)) {
