@@ -27,22 +27,57 @@ const lastsFor = 10 * time.Minute
 // lastingFailure is a failure that begins, lasts and ends.
 type lastingFailure struct {
 	breaks func(*ordeal) (repair func())
-	// afterSpending lets the failure begin when the server has spent a refresh token and has not replied yet. The reply arrives whole.
-	afterSpending bool
+	says   string // part of a condition's message meanwhile
+	why    string
 
 	login    func(*ordeal, *corev1.Secret) // nil: a client alone
 	tls      *tls.Config                   // nil: plain HTTP
 	caBundle string
 	starts   []lastingStart // nil: all
+	// afterSpending lets the failure begin when the server has spent a refresh token and has not replied yet. The reply
+	// arrives whole.
+	afterSpending bool
 
-	says   string        // part of a condition's message meanwhile
-	within time.Duration // from the end until all is well; zero: the longest step of the back-off
 	// presented is how often a refresh token may be presented; zero: as often as it is proven to be intact.
 	presented int
-	isMute    bool // no status can be written meanwhile
-	harmless  bool // the target has a valid token all the time
-	forPerson bool // only a person can continue after it
-	why       string
+	within    time.Duration // from the end until all is well; zero: the longest step of the back-off
+	isMute    bool          // no status can be written meanwhile
+	harmless  bool          // the target has a valid token all the time
+	forPerson bool          // only a person can continue after it
+}
+
+func lasting(breaks func(*ordeal) func(), says, why string) lastingFailure {
+	return lastingFailure{breaks: breaks, says: says, why: why}
+}
+
+// with sets the login.
+func (f lastingFailure) with(login func(*ordeal, *corev1.Secret)) lastingFailure {
+	f.login = login
+	return f
+}
+
+// only sets what the failure finds when it begins.
+func (f lastingFailure) only(starts ...lastingStart) lastingFailure {
+	f.starts = starts
+	return f
+}
+
+// once sets a login with a refresh token, which is presented once at most.
+func (f lastingFailure) once() lastingFailure {
+	f.login, f.presented = seeded, 1
+	return f
+}
+
+// afterSpent is once, and the failure begins when the token is spent.
+func (f lastingFailure) afterSpent() lastingFailure {
+	f.afterSpending = true
+	return f.once().only(expiring, staying)
+}
+
+// mute lets no status be written meanwhile.
+func (f lastingFailure) mute() lastingFailure {
+	f.isMute = true
+	return f
 }
 
 // lastingStart is what a failure finds when it begins.
@@ -58,7 +93,6 @@ var (
 	staying       = lastingStart{"token is due", 30 * time.Minute, true}
 	noneYet       = lastingStart{"no token yet", 4 * time.Minute, false}
 	lastingStarts = []lastingStart{expiring, staying, noneYet}
-	justExpiring  = []lastingStart{expiring}
 )
 
 // The bounds that hold for every failure.
@@ -74,8 +108,8 @@ const (
 	settlingTime    = 5 * time.Second // what a recovery may take besides the wait for the next try
 )
 
-// ordeal is a driven operator that goes through one lasting failure. Its passes are made when the last one asked for the next, and when a
-// watch would wake it.
+// ordeal is a driven operator that goes through one lasting failure. Its passes are made when the last one asked for the
+// next, and when a watch would wake it.
 type ordeal struct {
 	*driven
 	rogue   *rogue

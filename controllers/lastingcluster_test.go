@@ -32,65 +32,58 @@ const (
 
 // lastingCluster are failures of writes to the Kubernetes API.
 func lastingCluster() map[string]lastingFailure {
+	const held = "a reply that is held is stored when it can be"
+	const intact = "nothing is spent that cannot be written down"
+	target := refusing(butTarget, "set the label owner")
+	state := refusing(butState, "no states here")
+	unwritable, unreadable := withVerbs("get", "list", "watch"), withVerbs("list", "watch", "create", "update", "patch", "delete")
+	everything := func(*http.Request) bool { return true }
+	statusless := lasting(outOfSpace(isStatus), "", "the status is a view, and nothing waits for it").once().only(expiring, staying)
+	statusless.harmless = true
 	return map[string]lastingFailure{
-		"a policy refuses the target": {breaks: refusing(butTarget, "set the label owner"), login: seeded,
-			says: "set the label owner", presented: 1, why: "the policy's words are what a person needs"},
-		"a quota refuses the target": {breaks: quotaFor(2), starts: []lastingStart{noneYet}, says: "exceeded quota",
-			why: "the quota's words are what a person needs"},
-		"a foreign Secret has the target's name": {breaks: foreignTarget, login: seeded, says: "does not belong", presented: 1,
-			why: "it is left alone, and its deletion is seen"},
-		"a policy refuses the state": {breaks: refusing(butState, "no states here"), login: seeded, says: "no states here",
-			presented: 1, why: "nothing is spent that cannot be written down"},
-		"a policy refuses the state of a spent token": {breaks: refusing(butState, "no states here"), login: seeded,
-			afterSpending: true, starts: []lastingStart{expiring, staying}, says: "no states here", presented: 1,
-			why: "a reply that is held is stored when it can be"},
-		"a quota refuses the state": {breaks: quotaFor(1), starts: []lastingStart{noneYet}, says: "exceeded quota",
-			why: "nothing is spent that cannot be written down"},
-		"the right to write Secrets is missing": {breaks: withVerbs("get", "list", "watch"), login: seeded, says: "cannot update resource", presented: 1,
-			starts: []lastingStart{expiring, staying}, why: "a role was edited"},
-		"the right is missing after a token was spent": {breaks: withVerbs("get", "list", "watch"), login: seeded, afterSpending: true,
-			starts: []lastingStart{expiring, staying}, says: "cannot update resource", presented: 1,
-			why: "a reply that is held is stored when it can be"},
-		"a webhook is down": {breaks: webhookDown, login: seeded, says: "failed calling webhook", presented: 1,
-			why: "an error of a write is no lost race"},
-		"a webhook is down after a token was spent": {breaks: webhookDown, login: seeded, afterSpending: true,
-			starts: []lastingStart{expiring, staying}, says: "failed calling webhook", presented: 1,
-			why: "a reply that is held is stored when it can be"},
-		"etcd is out of space for Secrets": {breaks: outOfSpace(isSecret), login: seeded, says: "database space exceeded", presented: 1,
-			why: "reads work, and writes do not"},
-		"etcd is out of space": {breaks: outOfSpace(func(*http.Request) bool { return true }), login: seeded, isMute: true, presented: 1,
-			why: "not even the status can be written"},
-		"the status cannot be written": {breaks: outOfSpace(isStatus), login: seeded, isMute: true, harmless: true, presented: 1,
-			starts: []lastingStart{expiring, staying}, why: "the status is a view, and nobody waits for it"},
-		"a policy refuses the copy of a deleted state": {breaks: deletedWithoutRoom, login: seeded, says: "no copies here", presented: 1,
-			starts: []lastingStart{expiring, staying}, why: "the chain stays where it is until there is room for it"},
-		"the right to read Secrets is missing": {breaks: withVerbs("list", "watch", "create", "update", "patch", "delete"), login: seeded,
-			starts: []lastingStart{expiring, staying}, says: "cannot get resource", presented: 1, why: "a role was edited"},
-		"the API is away": {breaks: apiAway, login: seeded, isMute: true, presented: 1, why: "nothing is spent meanwhile"},
-		"the API is away after a token was spent": {breaks: apiAway, login: seeded, afterSpending: true, isMute: true, presented: 1,
-			starts: []lastingStart{expiring, staying}, why: "a reply that is held is stored when it can be"},
-		"the state was made immutable": {breaks: immutableState, login: seeded, presented: 1, starts: []lastingStart{expiring, staying},
-			why: "it goes on under its other name at once"},
-		"the state was made immutable after a token was spent": {breaks: immutableState, login: seeded, afterSpending: true, presented: 1,
-			starts: []lastingStart{expiring, staying}, why: "it goes on under its other name at once"},
-		"a foreign Secret has the state's name": {breaks: foreignState, says: "has the name of the state Secret", why: "it is left alone"},
-		"a foreign Secret has the state's name after a token was spent": {breaks: foreignState, login: seeded, afterSpending: true, presented: 1,
-			starts: []lastingStart{expiring, staying}, says: "has the name of the state Secret",
-			why: "a reply that is held is stored when it can be"},
-		"a policy refuses the login guard": {breaks: refusing(butGuard, "no guards here"), login: withPassword, starts: []lastingStart{noneYet},
-			says: "no guards here", why: "no login is made that is not counted"},
+		"a policy refuses the target": lasting(target, "set the label owner", "a person needs the policy's words").once(),
+		"a quota refuses the target": lasting(quotaFor(2), "exceeded quota", "a person needs the quota's words").
+			only(noneYet),
+		"a foreign Secret has the target's name": lasting(foreignTarget, "does not belong", "its deletion is seen").once(),
+
+		"a policy refuses the state":                  lasting(state, "no states here", intact).once(),
+		"a policy refuses the state of a spent token": lasting(state, "no states here", held).afterSpent(),
+		"a policy refuses the copy of a deleted state": lasting(deletedWithoutRoom, "no copies here",
+			"the chain stays where it is until there is room").once().only(expiring, staying),
+		"a policy refuses the login guard": lasting(refusing(butGuard, "no guards here"), "no guards here",
+			"no login is made that is not counted").with(withPassword).only(noneYet),
+		"a quota refuses the state":                 lasting(quotaFor(1), "exceeded quota", intact).only(noneYet),
+		"the state was made immutable":              lasting(immutableState, "", "it moves at once").once().only(expiring, staying),
+		"the state of a spent token was made so":    lasting(immutableState, "", "it moves at once").afterSpent(),
+		"a foreign Secret has the state's name":     lasting(foreignState, "has the name of the state", "its deletion is seen"),
+		"likewise, after a token was spent":         lasting(foreignState, "has the name of the state", held).afterSpent(),
+		"no right to write Secrets":                 lasting(unwritable, "cannot update resource", intact).once().only(expiring, staying),
+		"no right to write, after a token is spent": lasting(unwritable, "cannot update resource", held).afterSpent(),
+		"no right to read Secrets":                  lasting(unreadable, "cannot get resource", intact).once().only(expiring, staying),
+
+		"a webhook is down":                         lasting(webhookDown, "failed calling webhook", "it is no lost race").once(),
+		"a webhook is down after a token was spent": lasting(webhookDown, "failed calling webhook", held).afterSpent(),
+		"etcd has no space for Secrets":             lasting(outOfSpace(isSecret), "database space exceeded", "reads work").once(),
+		"etcd has no space":                         lasting(outOfSpace(everything), "", "nor for a status").once().mute(),
+		"no status can be written":                  statusless.mute(),
+		"the API is away":                           lasting(apiAway, "", intact).once().mute(),
+		"the API is away after a token was spent":   lasting(apiAway, "", held).afterSpent().mute(),
 	}
 }
 
 // lastingCredentials are failures of what a person wrote, which the person corrects.
 func lastingCredentials() map[string]lastingFailure {
-	mark := []byte("\xef\xbb\xbf")
+	corrected := func(breaks func(*ordeal) func(), says string) lastingFailure {
+		failure := lasting(breaks, says, "the correction is seen")
+		failure.within = time.Second
+		return failure
+	}
+	none := func([]byte) []byte { return nil }
+	marked := func(right []byte) []byte { return append([]byte("\xef\xbb\xbf"), right...) }
 	return map[string]lastingFailure{
-		"the credentials Secret is gone": {breaks: credentialsGone, says: "orders-login", within: time.Second, why: "its creation is seen"},
-		"a key is missing": {breaks: wrongKey(v1alpha1.ClientSecretKey, func([]byte) []byte { return nil }), says: "username and password", within: time.Second,
-			why: "its correction is seen"},
-		"a byte order mark": {breaks: wrongKey(v1alpha1.ClientSecretKey, func(right []byte) []byte { return append(mark, right...) }),
-			says: "byte order mark", within: time.Second, why: "an editor put it there, and nobody sees it"},
+		"the credentials Secret is gone": corrected(credentialsGone, "orders-login"),
+		"a key is missing":               corrected(wrongKey(v1alpha1.ClientSecretKey, none), "username and password"),
+		"a byte order mark":              corrected(wrongKey(v1alpha1.ClientSecretKey, marked), "byte order mark"),
 	}
 }
 
@@ -121,7 +114,8 @@ func refusing(but, message string) func(*ordeal) func() {
 			ObjectMeta: metav1.ObjectMeta{Name: "lasting-" + o.cred.Namespace},
 			Spec: admissionv1.ValidatingAdmissionPolicySpec{
 				MatchConstraints: &admissionv1.MatchResources{
-					NamespaceSelector: inNamespace(o.cred.Namespace), ResourceRules: []admissionv1.NamedRuleWithOperations{{RuleWithOperations: secretWrites}},
+					NamespaceSelector: inNamespace(o.cred.Namespace),
+					ResourceRules:     []admissionv1.NamedRuleWithOperations{{RuleWithOperations: secretWrites}},
 				},
 				Validations: []admissionv1.Validation{
 					{Expression: but, Message: message},
@@ -138,7 +132,7 @@ func refusing(but, message string) func(*ordeal) func() {
 		create(o.t, policy)
 		create(o.t, binding)
 		o.awaitProbe(false)
-		return o.once(func() {
+		return o.atMostOnce(func() {
 			_ = live.Delete(context.Background(), binding)
 			_ = live.Delete(context.Background(), policy)
 			o.awaitProbe(true)
@@ -146,8 +140,8 @@ func refusing(but, message string) func(*ordeal) func() {
 	}
 }
 
-// once makes a repair that is made at the end of the test at the latest: what it removes is not in the test's namespace.
-func (o *ordeal) once(repair func()) func() {
+// atMostOnce makes a repair that is made at the end of the test at the latest: it removes what is in no namespace.
+func (o *ordeal) atMostOnce(repair func()) func() {
 	done := false
 	only := func() {
 		if !done {
@@ -174,16 +168,18 @@ func quotaFor(secrets int64) func(*ordeal) func() {
 	return func(o *ordeal) func() {
 		hard := corev1.ResourceList{"count/secrets": *resource.NewQuantity(secrets, resource.DecimalSI)}
 		quota := &corev1.ResourceQuota{
-			ObjectMeta: metav1.ObjectMeta{Namespace: o.cred.Namespace, Name: "few-secrets"}, Spec: corev1.ResourceQuotaSpec{Hard: hard},
+			ObjectMeta: metav1.ObjectMeta{Namespace: o.cred.Namespace, Name: "few-secrets"},
+			Spec:       corev1.ResourceQuotaSpec{Hard: hard},
 		}
 		create(o.t, quota)
-		quota.Status = corev1.ResourceQuotaStatus{Hard: hard, Used: corev1.ResourceList{"count/secrets": *resource.NewQuantity(1, resource.DecimalSI)}}
+		used := corev1.ResourceList{"count/secrets": *resource.NewQuantity(1, resource.DecimalSI)}
+		quota.Status = corev1.ResourceQuotaStatus{Hard: hard, Used: used}
 		if err := live.Status().Update(o.t.Context(), quota); err != nil { // no controller of quotas runs here
 			o.t.Fatal(err)
 		}
 		others := func() error {
-			return live.Create(context.Background(), &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: o.cred.Namespace, GenerateName: "probe-"}},
-				client.DryRunAll)
+			probe := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: o.cred.Namespace, GenerateName: "probe-"}}
+			return live.Create(context.Background(), probe, client.DryRunAll)
 		}
 		if secrets == 1 {
 			eventually(o.t, "the quota holds", func() (bool, any) { err := others(); return err != nil, err })
@@ -235,15 +231,18 @@ func webhookDown(o *ordeal) func() {
 	hook := &admissionv1.ValidatingWebhookConfiguration{
 		ObjectMeta: metav1.ObjectMeta{Name: "lasting-" + o.cred.Namespace},
 		Webhooks: []admissionv1.ValidatingWebhook{{
-			Name: "validate.policy.example", AdmissionReviewVersions: []string{"v1"}, SideEffects: ptr.To(admissionv1.SideEffectClassNone),
+			Name: "validate.policy.example", AdmissionReviewVersions: []string{"v1"},
+			SideEffects:   ptr.To(admissionv1.SideEffectClassNone),
 			FailurePolicy: ptr.To(admissionv1.Fail), NamespaceSelector: inNamespace(o.cred.Namespace),
-			Rules:        []admissionv1.RuleWithOperations{secretWrites},
-			ClientConfig: admissionv1.WebhookClientConfig{Service: &admissionv1.ServiceReference{Namespace: o.cred.Namespace, Name: "policy"}},
+			Rules: []admissionv1.RuleWithOperations{secretWrites},
+			ClientConfig: admissionv1.WebhookClientConfig{
+				Service: &admissionv1.ServiceReference{Namespace: o.cred.Namespace, Name: "policy"},
+			},
 		}},
 	}
 	create(o.t, hook)
 	o.awaitProbe(false)
-	return o.once(func() {
+	return o.atMostOnce(func() {
 		_ = live.Delete(context.Background(), hook)
 		o.awaitProbe(true)
 	})
@@ -258,8 +257,8 @@ func isSecret(request *http.Request) bool { return strings.Contains(request.URL.
 // outOfSpace answers writes as an API server whose etcd has no space left.
 func outOfSpace(concerned func(*http.Request) bool) func(*ordeal) func() {
 	status := metav1.Status{
-		TypeMeta: metav1.TypeMeta{Kind: "Status", APIVersion: "v1"}, Status: metav1.StatusFailure, Code: http.StatusInternalServerError,
-		Message: "etcdserver: mvcc: database space exceeded",
+		TypeMeta: metav1.TypeMeta{Kind: "Status", APIVersion: "v1"},
+		Status:   metav1.StatusFailure, Code: http.StatusInternalServerError, Message: "etcdserver: mvcc: database space exceeded",
 	}
 	body, _ := json.Marshal(status) // plain data always encodes
 	return failingTransport(func(request *http.Request) (*http.Response, error) {
