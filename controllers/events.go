@@ -47,6 +47,10 @@ func (r *Reconciler) sayRestored(seen *observation) {
 		"Restored Secret %s, which was deleted or edited; nothing was spent", seen.workload.wanted.Name)
 }
 
+func (r *Reconciler) sayCopied(seen *observation, name string) {
+	r.Recorder.Eventf(seen.cred, nil, corev1.EventTypeWarning, "SecretCopied", "Observe", copied, name, "FluentCredential")
+}
+
 func (r *Reconciler) sayStateSaved(seen *observation) {
 	reason, what := "StateSecretDeleted", "deleted"
 	if seen.record.IsFrozen() {
