@@ -140,7 +140,7 @@ func oddFields() map[string]badEndpoint {
 func noJSON() map[string]badEndpoint {
 	no := "the reply is not a JSON object"
 	padded := func(good string) string {
-		return good[:len(good)-1] + `,"padding":"` + strings.Repeat("x", 70<<10) + `"}`
+		return good[:len(good)-1] + `,"padding":"` + strings.Repeat("x", 270<<10) + `"}`
 	}
 	return map[string]badEndpoint{
 		"an HTML page, 200": unclear(raw(said("200 OK", "text/html", "<html>Log in</html>")), "an HTML page, not a reply of the API", "a captive portal answers so"),
@@ -152,9 +152,9 @@ func noJSON() map[string]badEndpoint {
 		"an empty body":     unclear(raw(said("200 OK", "application/json", "")), no, "there is nothing in it"),
 		"204 No Content":    unclear(raw("HTTP/1.1 204 No Content\r\n\r\n"), no, "there is nothing in it"),
 		"205 with a body":   unclear(raw(said("205 Reset Content", "application/json", "x")), no, "there is nothing in it"),
-		"gzip unasked":      unclear(raw("HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 10\r\n\r\n\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"), no, "identity was asked for"),
+		"gzip unasked":      unclear(raw("HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 10\r\n\r\n\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"), "the reply's gzip coding is damaged or incomplete", "what is missing may be the token"),
 		"UTF-16":            unclear(rewritten(asUTF16), no, "JSON is UTF-8"),
-		"70 KiB of body":    unclear(rewritten(padded), "larger than 64 KiB", "memory is bounded"),
+		"270 KiB of body":   unclear(rewritten(padded), "larger than 256 KiB", "memory is bounded"),
 		"a header without end": unclear(manners{serve: func(t turn) {
 			t.say("HTTP/1.1 200 OK\r\nX-Pad: ")
 			forEver(t, strings.Repeat("x", 4096))

@@ -60,7 +60,7 @@ func badInputs() map[string]badInput {
 			reason: v1alpha1.ReasonEndpointNotAllowed, says: "redirects to elsewhere.example, which is not followed", exchanges: 12, why: "an endpoint that redirects today may answer tomorrow"},
 		"HTML reply": {fault: "every: html 200", reason: v1alpha1.ReasonInvalidReply, says: "an HTML page, not a reply of the API", exchanges: 12, why: "something in front of the API may pass"},
 		"HTML 502":   {fault: "every: html 502", reason: v1alpha1.ReasonProviderUnavailable, says: "HTTP 502", exchanges: 12, why: "a CDN answers so while the API is away"},
-		"70 KiB reply": {fault: "every: oversized", reason: v1alpha1.ReasonInvalidReply, says: "larger than 64 KiB", exchanges: 12,
+		"300 KiB reply": {fault: "every: oversized", reason: v1alpha1.ReasonInvalidReply, says: "larger than 256 KiB", exchanges: 12,
 			why: "a reply is read within bounds"},
 		"rate limited": {fault: "every: rate-limited 3600", reason: v1alpha1.ReasonRateLimited, says: "HTTP 429", exchanges: 1, why: "Retry-After is honoured"},
 		"wrong client": {login: func(s *corev1.Secret) { s.StringData["client_secret"] = "wrong-secret" },

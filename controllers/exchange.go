@@ -145,6 +145,7 @@ func (r *Reconciler) prepare(seen *observation, means plan.Means) (*attempt, err
 		try.claim.Spends = try.spends.Hash(seen.record.Salt)
 	}
 	request, err := seen.api.Request(try.claim.Grant, login)
+	request.Secrets = append(request.Secrets, seen.ownSecrets()...)
 	try.request = request
 	return try, err
 }

@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/client-go/tools/events"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -65,9 +66,15 @@ type Reconciler struct {
 // create and patch: to tell what happened; a repeated event is counted by a patch.
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
 
-// Reconcile makes one pass over one credential: observe, decide, perform one action, report.
+// Reconcile makes one pass over one credential.
 func (r *Reconciler) Reconcile(ctx context.Context, cred *v1alpha1.FluentCredential) (ctrl.Result, error) {
 	memory := r.memoryOf(ctx, cred)
+	result, err := r.pass(ctx, cred, memory)
+	return r.beforeExpiry(ctx, cred, memory, result, err)
+}
+
+// pass observes, decides, performs one action and reports.
+func (r *Reconciler) pass(ctx context.Context, cred *v1alpha1.FluentCredential, memory *remembered) (ctrl.Result, error) {
 	r.forsake(ctx, client.ObjectKeyFromObject(cred), cred.UID)
 	if wait := r.holdBack(ctx, cred, memory); wait > 0 {
 		return inLineAfter(wait), nil
@@ -91,6 +98,28 @@ func (r *Reconciler) Reconcile(ctx context.Context, cred *v1alpha1.FluentCredent
 	}
 	r.mark(ctx, seen)
 	return r.report(ctx, seen, step)
+}
+
+// beforeExpiry makes the pass after an error come no later than the token expires. The back-off of the workqueue can be longer than that,
+// and Ready would be True meanwhile.
+func (r *Reconciler) beforeExpiry(
+	ctx context.Context, cred *v1alpha1.FluentCredential, memory *remembered, result ctrl.Result, err error,
+) (ctrl.Result, error) {
+	if err == nil {
+		memory.errors = 0
+		return result, nil
+	}
+	backoff := min(errorBackoff<<min(memory.errors, 10), errorBackoffMost) // as that of the workqueue
+	memory.errors++
+	if cred.Status.Token == nil || !meta.IsStatusConditionTrue(cred.Status.Conditions, v1alpha1.ConditionReady) {
+		return result, err
+	}
+	left := cred.Status.Token.ExpirationTime.Add(time.Second).Sub(r.Clock.Now()) // the status has whole seconds
+	if left <= 0 || left >= backoff {
+		return result, err
+	}
+	ctrl.LoggerFrom(ctx).Error(err, "The pass failed; another one is made when the token expires")
+	return ctrl.Result{RequeueAfter: left}, nil
 }
 
 // unseen is the result of a pass that could not look, or that was about an object which is no more: its cache is behind.

@@ -141,7 +141,7 @@ func (r *Reconciler) restore(ctx context.Context, seen *observation) error {
 // token's life counts from the claim: the moment of sending is not known, and came after it.
 func (r *Reconciler) replay(ctx context.Context, seen *observation, try *attempt) *held {
 	try.spends, try.sent = seen.sentBy(try.claim), try.claim.Started
-	try.answer = exchange.Replay(seen.api, try.claim.Grant, seen.journaled.Reply, []token.Secret{try.spends, seen.login.Password})
+	try.answer = seen.replayed(try, seen.journaled.Reply)
 	if try.answer.Verdict != token.Granted && !seen.record.Holds(try.claim) { // it was settled meanwhile: only a token is still welcome (invariant I6)
 		return nil
 	}
@@ -151,9 +151,45 @@ func (r *Reconciler) replay(ctx context.Context, seen *observation, try *attempt
 	}
 }
 
-// isKept tells whether the journal keeps a reply that was made use of: the API granted something that could not be
-// understood, and what was spent for it cannot be spent again. A login can be made again, and an API that answers every
-// one with a page of its own would fill the disk.
+// replayed reads a reply as it would have been read when it came, and hides the same secrets. Those are the ones of the present login, since
+// no other is known; without a login none is, and what the API says is withheld.
+func (o *observation) replayed(try *attempt, reply token.Secret) provider.Answer {
+	secrets := append(o.ownSecrets(), try.spends)
+	login := o.login
+	switch try.claim.Grant {
+	case token.RefreshToken:
+		login.Refresh = try.spends
+	case token.AuthorizationCode:
+		login.Code = try.spends
+	case token.Password, token.ClientCredentials:
+	}
+	if request, err := o.api.Request(try.claim.Grant, login); err == nil {
+		secrets = append(secrets, request.Secrets...)
+	}
+	answer := exchange.Replay(o.api, try.claim.Grant, reply, secrets)
+	if o.login == (token.Login{}) && answer.Verdict != token.Granted {
+		answer.Problem.Description = withheldWords
+	}
+	return answer
+}
+
+const withheldWords = "[withheld: the login that it may repeat is not known]"
+
+// ownSecrets are the values of a credential that no message may hold, beside those that its requests are made of.
+func (o *observation) ownSecrets() []token.Secret {
+	secrets := []token.Secret{o.login.Password, o.login.ClientSecret, o.login.Refresh, o.login.Code}
+	if stored := o.record.Token; stored != nil {
+		secrets = append(secrets, stored.Access)
+	}
+	if chain := o.record.Chain; chain != nil {
+		secrets = append(secrets, chain.Refresh)
+	}
+	return secrets
+}
+
+// isKept tells whether the journal keeps a reply that was made use of: the API granted something that could not be understood, and what
+// was spent for it cannot be spent again. A login can be made again, and an API that answers every one with a page of its own would
+// fill the disk.
 func isKept(try *attempt) bool {
 	return try.answer.Verdict == token.Unknown && try.answer.Problem.Status/100 == 2 && try.claim.Spends != ""
 }

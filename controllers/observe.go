@@ -191,7 +191,7 @@ func (r *Reconciler) refresh(seen *observation) {
 		Obstacle:     plan.Obstacle(seen.obstacle.reason),
 		Publication:  seen.publication(),
 		Leftover:     len(seen.workload.leftovers) > 0,
-		StateLeaving: seen.record.Leaving,
+		StateLeaving: seen.record.HasToMove(),
 		Claim:        r.claimFact(seen),
 		Journaled:    seen.isJournaled(),
 		Token:        seen.tokenFact(),

@@ -168,8 +168,11 @@ func heldBack(seen *observation, next plan.Step) (cause, bool) {
 	state, target := seen.memory.state, seen.memory.target
 	switch next.Why {
 	case plan.Undelivered:
-		message := "a reply of the API is held until it can be stored: " + wordsOfWrite(seen, state.err)
-		return cause{v1alpha1.ReasonStateUnwritable, message}, true
+		held := "a reply of the API is held until it can be stored"
+		if state.err != nil {
+			held += ": " + wordsOfWrite(seen, state.err)
+		}
+		return cause{v1alpha1.ReasonStateUnwritable, held}, true
 	case plan.Unwritable:
 		return cause{v1alpha1.ReasonStateUnwritable, wordsOfWrite(seen, state.err)}, true
 	case plan.Unpublishable:

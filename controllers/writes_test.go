@@ -186,12 +186,6 @@ var obstacles = map[string]struct {
 		},
 		func(g *gated) { g.gate.refuses = nil }, "Forbidden: a rule of admission",
 	},
-	"immutable": {
-		"only force takes it away, and what is held is all there is", func(g *gated) {
-			g.editState(func(state *corev1.Secret) { state.Immutable = ptr.To(true) })
-		},
-		func(g *gated) { g.forceState() }, "field is immutable when `immutable` is set",
-	},
 	"a foreign Secret": {
 		"nothing is written over it", func(g *gated) {
 			g.forceState()

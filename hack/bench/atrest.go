@@ -79,8 +79,9 @@ func (b *bench) measureRestart(ctx context.Context) error {
 
 // memory of the operator's process, in bytes.
 type memory struct {
-	Resident int64 `json:"residentBytes"` // VmRSS
-	Live     int64 `json:"liveHeapBytes"` // of the Go heap, after the last collection
+	Resident  int64 `json:"residentBytes"` // VmRSS
+	Live      int64 `json:"liveHeapBytes"` // of the Go heap, after the last collection
+	Unsettled bool  `json:"unsettled,omitempty"`
 }
 
 // What counts as settled: some collections, and a resident size that has come to rest.
@@ -88,31 +89,53 @@ const (
 	collections = 3
 	restFor     = 10 * time.Second
 	restWithin  = 0.01
+	// settleLimit bounds the wait. The last values are reported then, and are marked as unsettled.
+	settleLimit = 3 * time.Minute
 )
 
 // settledMemory waits until the Go runtime has collected what is not used any more and given back what it wants to give back. The
-// operator is idle; what it collects is what answering our own look at its metrics leaves behind.
+// operator is idle; what it collects is what answering our own look at its metrics leaves behind. Where the resident size
+// never comes to rest, the last one is reported, with a remark.
 func (b *bench) settledMemory(ctx context.Context) (memory, error) {
-	var now memory
-	var first float64
-	var resting restingValue
-	err := b.until(ctx, "the memory has settled", 3*time.Minute, func() (bool, error) {
+	var settling settling
+	err := b.until(ctx, "the memory is measured", settleLimit+time.Minute, func() (bool, error) {
 		seen, err := b.scrape(ctx)
 		if err != nil {
 			return false, err
 		}
-		cycles := seen.sum("go_gc_cycles_total_gc_cycles_total")
-		if first == 0 {
-			first = cycles
-		}
-		now.Live = int64(seen.sum("go_gc_heap_live_bytes"))
-		if now.Resident, err = residentMemory(b.operator.PID()); err != nil {
+		resident, err := residentMemory(b.operator.PID())
+		if err != nil {
 			return false, err
 		}
-		rests := resting.since(float64(now.Resident), time.Now())
-		return cycles-first >= collections && rests >= restFor, nil
+		now := memory{Resident: resident, Live: int64(seen.sum("go_gc_heap_live_bytes"))}
+		return settling.add(now, seen.sum("go_gc_cycles_total_gc_cycles_total"), time.Now()), nil
 	})
-	return now, err
+	if settling.last.Unsettled {
+		b.say("the memory did not settle within %s; its last value is reported", settleLimit)
+	}
+	return settling.last, err
+}
+
+// settling follows the memory of a process until it has settled, or until settleLimit.
+type settling struct {
+	last memory
+
+	began   time.Time
+	cycles  float64 // collections before the first look
+	resting restingValue
+}
+
+// add takes what is measured now, and reports whether the measurement is over.
+func (s *settling) add(measured memory, cycles float64, now time.Time) bool {
+	if s.began.IsZero() {
+		s.began = now
+		s.cycles = cycles
+	}
+	s.last = measured
+	rests := s.resting.since(float64(measured.Resident), now)
+	settled := cycles-s.cycles >= collections && rests >= restFor
+	s.last.Unsettled = !settled
+	return settled || now.Sub(s.began) >= settleLimit
 }
 
 // restingValue knows since when a value has not moved by more than restWithin.

@@ -178,6 +178,60 @@ func TestRestingValue(t *testing.T) {
 	}
 }
 
+func TestMemoryIsMeasuredInBoundedTime(t *testing.T) {
+	const pause = time.Second
+	for name, test := range map[string]struct {
+		resident func(look int) int64
+		cycles   func(look int) float64
+		took     time.Duration
+		want     memory
+		why      string
+	}{
+		"at rest": {
+			resident: func(int) int64 { return 50 << 20 },
+			cycles:   func(look int) float64 { return float64(look) },
+			took:     restFor, want: memory{Resident: 50 << 20, Live: 7},
+			why: "nothing moves",
+		},
+		"it never rests": {
+			resident: func(look int) int64 { return int64(50+2*(look%2)) << 20 },
+			cycles:   func(look int) float64 { return float64(look) },
+			took:     settleLimit, want: memory{Resident: 50 << 20, Live: 7, Unsettled: true},
+			why: "the last value is reported, with a remark",
+		},
+		"nothing is collected": {
+			resident: func(int) int64 { return 50 << 20 },
+			cycles:   func(int) float64 { return 4 },
+			took:     settleLimit, want: memory{Resident: 50 << 20, Live: 7, Unsettled: true},
+			why: "garbage may still be in it",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var settling settling
+			start, look := time.Now(), 0
+			for !settling.add(memory{Resident: test.resident(look), Live: 7}, test.cycles(look), start.Add(time.Duration(look)*pause)) {
+				if look++; look > 1000 {
+					t.Fatal("the measurement never ends")
+				}
+			}
+			if took := time.Duration(look) * pause; took != test.took || settling.last != test.want {
+				t.Errorf("%+v after %s, want %+v after %s: %s", settling.last, took, test.want, test.took, test.why)
+			}
+		})
+	}
+}
+
+func TestUnsettledMemoryIsRemarked(t *testing.T) {
+	const remark = "did not settle within 3m0s (with none: settled; with all: not settled)"
+	r := measured()
+	r.Memory.Full.Unsettled = true
+	var out strings.Builder
+	r.print(&out)
+	if !strings.Contains(out.String(), remark) {
+		t.Errorf("the table says\n%s\nwithout %q", out.String(), remark)
+	}
+}
+
 func TestEach(t *testing.T) {
 	var sum atomic.Int64
 	if err := each(t.Context(), 1000, func(_ context.Context, i int) error { sum.Add(int64(i)); return nil }); err != nil || sum.Load() != 499500 {
@@ -201,7 +255,7 @@ func measured() *results {
 		return &requests{ByKind: map[string]int{"get secrets": get, "update secrets": update}}
 	}
 	r := &results{Credentials: 1000, Machine: machine{CPUs: 2, System: "linux/amd64", Go: "go1.26", LoadBefore: "0.10"}}
-	r.Memory.Empty, r.Memory.Full = memory{50 << 20, 6 << 20}, memory{60 << 20, 11 << 20}
+	r.Memory.Empty, r.Memory.Full = memory{Resident: 50 << 20, Live: 6 << 20}, memory{Resident: 60 << 20, Live: 11 << 20}
 	r.Idle = idle{Seconds: 60, requests: &requests{Watches: 1}}
 	r.Restart = restart{ReadyAfter: 2, requests: &requests{ByKind: map[string]int{"get secrets": 3000}}}
 	r.Steady = steady{work: work{Rotations: 100, Seconds: 10, requests: count(100, 200)}, published: []bucket{{0.004, 50}, {0.008, 100}, {math.Inf(1), 100}}}

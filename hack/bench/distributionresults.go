@@ -77,6 +77,7 @@ func (d *distribution) print(out io.Writer) {
 	if d.Memory.With.Live > 0 {
 		fmt.Fprintf(out, "  memory per consumer: %.1f KiB resident, %.1f KiB of live heap\n",
 			d.perConsumer(func(m memory) int64 { return m.Resident })/1024, d.perConsumer(func(m memory) int64 { return m.Live })/1024)
+		printUnsettled(out, d.Memory.Without, d.Memory.With)
 	}
 }
 

@@ -97,6 +97,22 @@ func (r *results) printMemory(out io.Writer) {
 		float64(empty.Resident)/mebi, float64(full.Resident)/mebi, r.perCredential(func(m memory) int64 { return m.Resident })/kibi)
 	fmt.Fprintf(out, "  live heap   %6.1f MiB with none, %6.1f MiB with all: %5.1f KiB per credential\n",
 		float64(empty.Live)/mebi, float64(full.Live)/mebi, r.perCredential(func(m memory) int64 { return m.Live })/kibi)
+	printUnsettled(out, empty, full)
+}
+
+// printUnsettled adds a remark where a figure is not one of a process at rest.
+func printUnsettled(out io.Writer, without, with memory) {
+	if without.Unsettled || with.Unsettled {
+		fmt.Fprintf(out, "  the memory did not settle within %s (with none: %s; with all: %s), so these are its last values\n",
+			settleLimit, without.settledOrNot(), with.settledOrNot())
+	}
+}
+
+func (m memory) settledOrNot() string {
+	if m.Unsettled {
+		return "not settled"
+	}
+	return "settled"
 }
 
 func (r *results) printIdle(out io.Writer) {

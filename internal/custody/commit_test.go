@@ -340,7 +340,7 @@ func settle(t *testing.T, a *api) *Record {
 		if err != nil {
 			continue
 		}
-		if !found.Leaving {
+		if !found.HasToMove() {
 			return found
 		}
 		_, _ = a.store().Relocate(t.Context(), owner, found)

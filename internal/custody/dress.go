@@ -31,6 +31,16 @@ func Names(credential string) [2]string {
 	return [2]string{stem + suffix, stem + alternateSuffix}
 }
 
+// CredentialOf returns the FluentCredential whose state Secret may have the name. Of a name that had to be shortened it does not know it.
+func CredentialOf(name string) (credential string, isState bool) {
+	for _, end := range []string{alternateSuffix, suffix} {
+		if stem, found := strings.CutSuffix(name, end); found && stem != "" {
+			return stem, true
+		}
+	}
+	return "", false
+}
+
 func otherName(credential, name string) string {
 	names := Names(credential)
 	if name == names[0] {

@@ -45,6 +45,14 @@ type Record struct {
 // Exists tells whether there is a state Secret at all.
 func (r *Record) Exists() bool { return r.secret != nil }
 
+// IsFrozen reports whether somebody made the Secret immutable, which cannot be undone: it holds the truth until that is copied.
+func (r *Record) IsFrozen() bool {
+	return r.secret != nil && r.secret.Immutable != nil && *r.secret.Immutable && !r.Damaged
+}
+
+// HasToMove reports whether the state has to be brought under its other name.
+func (r *Record) HasToMove() bool { return r.Leaving || r.IsFrozen() }
+
 // ErrConflict is returned by Put when somebody else wrote first. Nothing was changed.
 var ErrConflict = errors.New("the state was changed by another process")
 
