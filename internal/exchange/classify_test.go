@@ -101,8 +101,8 @@ func TestEveryFaultIsClassified(t *testing.T) {
 	}
 }
 
-// TestNoFaultLetsAWrittenTokenGo: once a byte of the request was written, only the end of the TLS handshake proves that nothing was spent;
-// once a byte of the reply was read, nothing does.
+// TestNoFaultLetsAWrittenTokenGo: once a byte of the request was written, only the end of the TLS handshake proves
+// that nothing was spent; once a byte of the reply was read, nothing does.
 func TestNoFaultLetsAWrittenTokenGo(t *testing.T) {
 	for at := midWrite; at < phase(phases); at++ {
 		for what := range kind(kinds) {
@@ -210,7 +210,8 @@ func (s *scripted) Read(b []byte) (int, error) {
 	return n, nil
 }
 
-// TestWhatComesAroundAFailedRequest: an endpoint may answer before it has read everything, and its alert may come at any time.
+// TestWhatComesAroundAFailedRequest: an endpoint may answer before it has read everything, and its alert may come at
+// any time.
 func TestWhatComesAroundAFailedRequest(t *testing.T) {
 	const dead = `{"error":"invalid_grant"}`
 	tests := map[string]struct {
