@@ -68,7 +68,7 @@ func merged(some, others map[kind]judgement) map[kind]judgement {
 
 // spoken is a part of the words of each kind that has no detail.
 var spoken = map[kind]string{
-	other: "", disallowed: "is not allowed", unusable: "cannot be used", notFound: "does not exist", temporary: "cannot be looked up",
+	other: "", disallowed: "is not allowed", notFound: "does not exist", temporary: "cannot be looked up",
 	refused: "refused", reset: "reset", closed: "closed", unreachable: "no route", timedOut: "in time", canceled: "not waited for",
 	tooLate: "deadline passed", declined: "no connection to the endpoint", noTLS: "does not speak TLS", unnamed: "no subject alternative name",
 	forOtherHost: "for another host", notForServers: "not meant for servers", expired: "has expired", notYetValid: "not valid yet",

@@ -34,7 +34,6 @@ type kind int
 const (
 	other         kind = iota
 	disallowed         // by the Policy
-	unusable           // not to be parsed
 	notFound           // a name that does not exist
 	temporary          // a name that cannot be looked up
 	refused            // a port at which nothing listens

@@ -20,7 +20,7 @@ func (f *fault) reason() string {
 	switch f.kind {
 	case notFound, temporary:
 		return f.lookupWords()
-	case refused, reset, unreachable, disallowed, declined, unusable:
+	case refused, reset, unreachable, disallowed, declined:
 		return f.detailOr(plain[f.kind])
 	case closed, timedOut, canceled, tooLate:
 		return f.brokenOff()
@@ -55,7 +55,6 @@ var plain = map[kind]string{
 	unreachable: "no route to host",
 	disallowed:  "the endpoint is not allowed",
 	declined:    "there is no connection to the endpoint",
-	unusable:    "the URL cannot be used",
 }
 
 // otherwise are the words for what has no kind of its own.
