@@ -151,8 +151,8 @@ func (r *Reconciler) replay(ctx context.Context, seen *observation, try *attempt
 	}
 }
 
-// replayed reads a reply as it would have been read when it came, and hides the same secrets. Those are the ones of the present login, since
-// no other is known; without a login none is, and what the API says is withheld.
+// replayed reads a reply as it would have been read when it came, and hides the same secrets. Those are the ones of
+// the present login, since no other is known; without a login none is, and what the API says is withheld.
 func (o *observation) replayed(try *attempt, reply token.Secret) provider.Answer {
 	secrets := append(o.ownSecrets(), try.spends)
 	login := o.login

@@ -434,7 +434,7 @@ func (o *oracle) presenting(r *replica, asked question, f fault) *presentation {
 		return &presentation{asked: asked, fault: f}
 	}
 	made.used = true
-	if late := w.now - made.at; late > controllers.SpendBefore+exchange.ReplyTimeout+time.Second {
+	if late := w.now - made.at; late > controllers.SpendBefore {
 		o.violated("the fence", "%s sends %s after its claim", r.writer(), late)
 	}
 	if f != none && f != slow {

@@ -56,7 +56,8 @@ func encode(state State) (map[string][]byte, error) {
 // maxDocument is what the state Secret has room for beside the checksum.
 const maxDocument = corev1.MaxSecretSize - 2*sha256.Size
 
-// encoded is the document without the escapes for HTML, which would make five characters more of each angle bracket and ampersand.
+// encoded is the document without the escapes for HTML, which would make five characters more of each angle bracket
+// and ampersand.
 func (d document) encoded() ([]byte, error) {
 	var out bytes.Buffer
 	encoder := json.NewEncoder(&out)
@@ -67,8 +68,8 @@ func (d document) encoded() ([]byte, error) {
 	return bytes.TrimSuffix(out.Bytes(), []byte("\n")), nil
 }
 
-// withoutExtras leaves out what a reply brought beside the tokens. A document that is larger than a Secret could not be stored at all, and
-// the tokens would be lost over it.
+// withoutExtras leaves out what a reply brought beside the tokens. A document that is larger than a Secret could not
+// be stored at all, and the tokens would be lost over it.
 func (d document) withoutExtras() document {
 	bare := *d.Token
 	bare.Extra, bare.Identity = nil, token.Identity{}
