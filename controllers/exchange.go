@@ -2,6 +2,7 @@ package controllers
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -13,6 +14,7 @@ import (
 	"github.com/fluent-credential/operator/internal/plan"
 	"github.com/fluent-credential/operator/internal/provider"
 	"github.com/fluent-credential/operator/internal/token"
+	"github.com/fluent-credential/operator/internal/watchdog"
 )
 
 // SpendBefore is the fence: a claim that is older than this, on the monotonic clock, is not spent any more. Its holder may have
@@ -61,14 +63,20 @@ func (r *Reconciler) exchange(ctx context.Context, seen *observation, means plan
 	defer r.pending.Done()
 	claimed, err := r.claimLogin(ctx, conn, seen, try)
 	// From here on a claim may be there, and a token spent: what follows is finished whatever becomes of this pass, or of the lease.
+	watchdog.Detach(ctx)
 	ctx = context.WithoutCancel(ctx)
 	if claimed == nil {
 		r.discard(ctx, slot)
 		return err
 	}
+	letGo := r.hold()
+	defer letGo()
 	r.send(ctx, conn, seen, try, slot)
 	r.land(seen, try)
 	r.warnUnsealed(ctx, slot)
+	if slot != nil && slot.Err() == nil {
+		letGo() // the next process finds the reply in the journal
+	}
 	return r.finish(ctx, seen, claimed, try, slot)
 }
 
@@ -83,12 +91,14 @@ func (r *Reconciler) land(seen *observation, try *attempt) {
 // finish brings an answer to where it belongs: the state first, then the workloads. Only then is there time for anything else.
 func (r *Reconciler) finish(ctx context.Context, seen *observation, claimed *custody.Record, try *attempt, slot *journal.Slot) error {
 	if try.answer.Verdict == token.LoginRefused {
-		r.settleLogin(ctx, seen, try) // there is no token to wait for, and the guard says when to try again
+		r.settleRefused(ctx, seen, try) // there is no token to wait for, and the guard says when to try again
 	}
 	err := r.commit(ctx, seen, claimed, try)
 	if err != nil && !isUnwanted(err) {
 		return err // the journal keeps the reply
 	}
+	ctx, cancel := context.WithTimeout(ctx, PassTimeout) // the next pass makes up for what is left
+	defer cancel()
 	if err == nil {
 		r.publishReply(ctx, seen, try)
 	}
@@ -97,6 +107,13 @@ func (r *Reconciler) finish(ctx context.Context, seen *observation, claimed *cus
 	}
 	r.conclude(ctx, seen, slot, try, claimed.Lost)
 	return err
+}
+
+// settleRefused does not hold the result up for longer than a pass may take.
+func (r *Reconciler) settleRefused(ctx context.Context, seen *observation, try *attempt) {
+	ctx, cancel := context.WithTimeout(ctx, PassTimeout)
+	defer cancel()
+	r.settleLogin(ctx, seen, try)
 }
 
 // ready brings everything up that can fail without a loss: a place on disk for the reply, and a connection.
@@ -143,7 +160,8 @@ func (r *Reconciler) prepare(seen *observation, means plan.Means) (*attempt, err
 // claimLogin asks the login guard first: it counts an attempt from before it is made. Without a claim and an error the guard
 // refused. What is begun is finished; but whoever is told to stop while the guard is asked claims nothing any more.
 func (r *Reconciler) claimLogin(pass context.Context, conn *exchange.Conn, seen *observation, try *attempt) (*custody.Record, error) {
-	ctx := context.WithoutCancel(pass)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(pass), PassTimeout) // it ends, whether the Kubernetes API answers or not
+	defer cancel()
 	refused, err := r.reserveLogin(ctx, seen, try)
 	if err != nil {
 		return nil, err
@@ -169,6 +187,7 @@ func (r *Reconciler) claim(ctx context.Context, conn *exchange.Conn, seen *obser
 	try.claim.Started = r.Clock.Now()
 	conn.Arm(SpendBefore)
 	try.claim.SpendBefore = try.claim.Started.Add(SpendBefore)
+	try.claim.DoneBefore = try.claim.Started.Add(claimLife)
 	next := seen.record.Claimed(try.claim, seen.handledRotate())
 	ctx, cancel := context.WithTimeout(ctx, SpendBefore)
 	defer cancel()
@@ -199,6 +218,15 @@ func (r *Reconciler) send(ctx context.Context, conn *exchange.Conn, seen *observ
 func isLate(try *attempt) bool {
 	return try.sent.Sub(try.claim.Started) > SpendBefore || try.sent.Round(0).Sub(try.claim.Started.Round(0)) > SpendBefore
 }
+
+// hold says that a reply is under way, or here and not durable. What it returns says that it is; it may be called twice.
+func (r *Reconciler) hold() (letGo func()) {
+	r.held.Add(1)
+	return sync.OnceFunc(func() { r.held.Add(-1) })
+}
+
+// Holds reports whether a reply would be lost with this process.
+func (r *Reconciler) Holds() bool { return r.held.Load() > 0 }
 
 // Drain waits until every exchange in flight has stored its result. Losing the lease does not make one unsafe: the claim is the
 // fence, and the only copy of a refresh token may be in this process.

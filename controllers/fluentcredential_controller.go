@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"k8s.io/client-go/tools/events"
@@ -19,6 +20,7 @@ import (
 	"github.com/fluent-credential/operator/internal/loginguard"
 	"github.com/fluent-credential/operator/internal/metrics"
 	"github.com/fluent-credential/operator/internal/plan"
+	"github.com/fluent-credential/operator/internal/watchdog"
 )
 
 // Reconciler keeps the workload Secret of every FluentCredential supplied with a token that is valid now.
@@ -40,8 +42,12 @@ type Reconciler struct {
 	// Holder is this process, as claims name it.
 	Holder custody.Holder
 
+	// Watchdog watches the passes and the disk.
+	Watchdog *watchdog.Watchdog
+
 	memory  *memory
 	pending sync.WaitGroup // exchanges whose result is not stored yet
+	held    atomic.Int64   // those whose reply would be lost with this process
 }
 
 // What the operator has to be permitted, and why. The permissions for internal/delivery are there.
@@ -77,7 +83,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, cred *v1alpha1.FluentCredent
 	r.noticeEdit(ctx, seen)
 	step := plan.Next(seen.facts, seen.now)
 	err = r.perform(ctx, seen, step)
-	if isOthers(err) || err != nil && ctx.Err() != nil { // or this process ends: nothing failed that people should see
+	if isOthers(err) || err != nil && isStopping(ctx) { // nothing failed that people should see
 		return abandoned(err)
 	}
 	if err != nil {
@@ -86,6 +92,9 @@ func (r *Reconciler) Reconcile(ctx context.Context, cred *v1alpha1.FluentCredent
 	r.mark(ctx, seen)
 	return r.report(ctx, seen, step)
 }
+
+// isStopping reports whether this process ends. That a pass has used up its time is another matter: somebody did not answer.
+func isStopping(ctx context.Context) bool { return errors.Is(ctx.Err(), context.Canceled) }
 
 // unseen is the result of a pass that could not look, or that was about an object which is no more: its cache is behind.
 func unseen(err error) (ctrl.Result, error) {

@@ -43,8 +43,8 @@ func (r *Reconciler) recoverEntries(ctx context.Context, since map[string]time.T
 	entries, defects, err := r.Journal.Scan()
 	if err != nil {
 		r.Metrics.JournalFailed("read")
-		log.Error(err, "The journal cannot be read yet")
-		return true
+		log.Info("The journal cannot be read as a whole yet", "because", rootOf(err))
+		left = true
 	}
 	for _, defect := range defects {
 		if since[defect.Path].IsZero() {
@@ -78,7 +78,7 @@ func (r *Reconciler) sweep(ctx context.Context, defect *journal.Defect, isOld bo
 	if defect.Head == nil || json.Unmarshal(defect.Head.Claim, &claim) != nil || claim.Holder == r.Holder {
 		return false // not a slot, or one of our own exchanges that began meanwhile
 	}
-	if !claim.Holder.Outlived(r.Holder) && !isOld {
+	if !r.isHolderGone(claim.Holder) && !isOld {
 		return true
 	}
 	owner := custody.Owner{Namespace: defect.Head.Namespace, Name: defect.Head.Name, UID: types.UID(defect.Head.UID)}

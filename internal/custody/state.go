@@ -72,6 +72,7 @@ type Claim struct {
 	Holder      Holder      `json:"holder"`
 	Started     time.Time   `json:"started"`
 	SpendBefore time.Time   `json:"spendBefore"`
+	DoneBefore  time.Time   `json:"doneBefore,omitzero"` // when the holder cannot be at work any more; zero: an older version's
 }
 
 // Holder is the process that made a claim.

@@ -57,8 +57,11 @@ func (d *hanging) Create(path string) (File, error) {
 	return hangingFile{file, d}, nil
 }
 
-func (d *hanging) ReadFile(path string) ([]byte, error) { d.pass("read"); return d.osDisk.ReadFile(path) }
-func (d *hanging) Remove(path string) error             { d.pass("remove"); return d.osDisk.Remove(path) }
+func (d *hanging) ReadFile(path string) ([]byte, error) {
+	d.pass("read")
+	return d.osDisk.ReadFile(path)
+}
+func (d *hanging) Remove(path string) error { d.pass("remove"); return d.osDisk.Remove(path) }
 
 type hangingFile struct {
 	File

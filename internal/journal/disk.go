@@ -49,6 +49,9 @@ type File interface {
 	Sync() error
 }
 
+// OS returns the operating system's disk.
+func OS() Disk { return osDisk{} }
+
 type osDisk struct{}
 
 func (osDisk) MkdirAll(dir string, mode fs.FileMode) error { return os.MkdirAll(dir, mode) }
