@@ -422,4 +422,3 @@ func TestHealthzFailsWhileTheDiskHangs(t *testing.T) {
 	disk.heal()
 	mustSay("the disk answers again", http.StatusOK)
 }
-

@@ -225,7 +225,7 @@ func (o *observation) tokenFact() *plan.Token {
 	}
 	stale := o.api != nil && o.obstacle.reason == "" &&
 		(stored.Inputs != o.inputs() || stored.User != "" && o.login.Username != "" && stored.User != o.user())
-	return &plan.Token{Obtained: stored.Obtained, Expires: stored.Expires, Refresh: stored.Refresh, Stale: stale}
+	return &plan.Token{Obtained: stored.Obtained, Expires: stored.Expires, Refresh: o.refreshAt(), Stale: stale}
 }
 
 // chainFact doubts a refresh token that the workload Secret, the status or the mark shows to be an old one: it is likely spent.
