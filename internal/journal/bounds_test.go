@@ -245,15 +245,24 @@ func TestMarkThatHangsSendsNothing(t *testing.T) {
 
 // TestSealThatHangsIsFinishedLater: the exchange goes on in memory, and the file ends as the exchange does.
 func TestSealThatHangsIsFinishedLater(t *testing.T) {
-	for at, discarded := range map[string]bool{"sync": true, "write": true, "sync ": false} {
-		t.Run(at, func(t *testing.T) {
+	cases := map[string]struct {
+		at        string
+		discarded bool
+	}{
+		"sync, stored":     {"sync", true},
+		"write, stored":    {"write", true},
+		"sync, not stored": {"sync", false},
+	}
+	for name, test := range cases {
+		at, discarded := test.at, test.discarded
+		t.Run(name, func(t *testing.T) {
 			s := newScene(t)
 			slot, err := s.reserve("aa")
 			if err != nil {
 				t.Fatal(err)
 			}
 			_, _ = slot.Write([]byte(reply))
-			release := s.hangs(strings.TrimSpace(at), slot.Seal)
+			release := s.hangs(at, slot.Seal)
 			if slot.Err() == nil {
 				t.Error("it counts as sealed")
 			}

@@ -39,7 +39,7 @@ func isLocal(file *os.File) error {
 	if err := unix.Fstatfs(int(file.Fd()), &about); err != nil {
 		return os.NewSyscallError("fstatfs", err)
 	}
-	if !slices.Contains(localFileSystems, int64(about.Type)) {
+	if !slices.Contains(localFileSystems, int64(about.Type)) { //nolint:unconvert // it is 32 bits wide on some machines
 		return fmt.Errorf("locks of this file system: %w", errors.ErrUnsupported)
 	}
 	return nil
