@@ -327,8 +327,7 @@ func silentAPI(t *testing.T) *rest.Config {
 	return &rest.Config{Host: "http://" + listener.Addr().String(), QPS: -1}
 }
 
-// TestPassEndsThoughTheKubernetesAPINeverAnswers: up to the claim it has a deadline, the login guard included, and it is an error that is
-// backed off and not the end of the process.
+// TestPassEndsThoughTheKubernetesAPINeverAnswers: the end of its time is an error, which is backed off, and not the end of the process.
 func TestPassEndsThoughTheKubernetesAPINeverAnswers(t *testing.T) {
 	t.Parallel()
 	d := newDriven(t, nil)

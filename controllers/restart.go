@@ -53,16 +53,30 @@ func (r *Reconciler) recoverEntries(ctx context.Context, since map[string]time.T
 			log.Info("A file of the journal cannot be used", "file", defect.Path, "because", defect.Kind, "nothingSent", defect.Unsent)
 		}
 		isOld := r.Clock.Now().Sub(since[defect.Path]) >= claimLife
-		left = r.sweep(ctx, defect, isOld) || left
+		left = r.sweepWithin(ctx, defect, isOld) || left
 	}
 	for _, entry := range entries {
-		kept, err := r.recoverEntry(ctx, entry)
+		kept, err := r.recoverWithin(ctx, entry)
 		if err != nil {
 			log.Error(err, "A reply in the journal could not be stored yet", "namespace", entry.Namespace, "name", entry.Name)
 		}
 		left = left || kept || err != nil
 	}
 	return left
+}
+
+// recoverWithin and sweepWithin have a deadline: a Kubernetes API that does not answer must not end the recovery for good. The file stays, and
+// the next round goes on with it.
+func (r *Reconciler) recoverWithin(ctx context.Context, entry *journal.Entry) (kept bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, PassTimeout)
+	defer cancel()
+	return r.recoverEntry(ctx, entry)
+}
+
+func (r *Reconciler) sweepWithin(ctx context.Context, defect *journal.Defect, isOld bool) (left bool) {
+	ctx, cancel := context.WithTimeout(ctx, PassTimeout)
+	defer cancel()
+	return r.sweep(ctx, defect, isOld)
 }
 
 // sweep removes a slot that nobody will write to or ask for any more, and tells whether it is still there. Its process is gone, or

@@ -57,6 +57,11 @@ func (d *hanging) Create(path string) (File, error) {
 	return hangingFile{file, d}, nil
 }
 
+func (d *hanging) MkdirAll(dir string, mode os.FileMode) error {
+	d.pass("mkdir")
+	return d.osDisk.MkdirAll(dir, mode)
+}
+
 func (d *hanging) ReadFile(path string) ([]byte, error) {
 	d.pass("read")
 	return d.osDisk.ReadFile(path)
@@ -67,6 +72,8 @@ type hangingFile struct {
 	File
 	disk *hanging
 }
+
+func (f hangingFile) Close() error { f.disk.pass("close"); return f.File.Close() }
 
 func (f hangingFile) Sync() error { f.disk.pass("sync"); return f.File.Sync() }
 
@@ -311,6 +318,30 @@ func TestWhatCouldNotBeRemovedIsRemovedLater(t *testing.T) {
 	if files := s.files(); len(files) != 0 {
 		t.Errorf("after the hang %v is still there", files)
 	}
+}
+
+// TestCloseThatHangsIsGivenUp: a network mount writes when a file is closed.
+func TestCloseThatHangsIsGivenUp(t *testing.T) {
+	s := newScene(t)
+	slot, err := s.reserve("aa")
+	if err != nil || slot.Seal() != nil {
+		t.Fatal(err)
+	}
+	release := s.hangs("close", slot.Discard)
+	release()
+	s.settles()
+	if files := s.files(); len(files) != 0 {
+		t.Errorf("after the hang %v is still there", files)
+	}
+}
+
+// TestStartEndsThoughTheDirectoryHangs: the process ends with an error that names the cause, and is started again.
+func TestStartEndsThoughTheDirectoryHangs(t *testing.T) {
+	s := newScene(t)
+	s.hangs("mkdir", func() error {
+		_, err := OpenWithin(Bounds{After: s.clock.after, Watch: s.watch}, s.disk, filepath.Join(s.dir, "more"), make([]byte, KeySize))
+		return err
+	})
 }
 
 func TestReadThatHangsIsNoAnswer(t *testing.T) {
