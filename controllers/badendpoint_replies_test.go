@@ -79,8 +79,8 @@ func redirects() map[string]badEndpoint {
 		if status[:3] == "307" || status[:3] == "308" { // the same request is asked for elsewhere: it was not carried out here
 			then = intact
 		}
-		rows["redirect "+status[:3]] = badEndpoint{manners: away, then: then, reason: v1alpha1.ReasonEndpointNotAllowed, stalled: true,
-			says: "redirects to elsewhere.example, which is not followed", why: "it would take the password elsewhere"}
+		rows["redirect "+status[:3]] = badEndpoint{manners: away, then: then, reason: v1alpha1.ReasonEndpointNotAllowed,
+			says: "redirects to elsewhere.example, which is not followed", why: "it would take the password elsewhere, and may be gone tomorrow"}
 	}
 	return rows
 }
@@ -89,22 +89,21 @@ func wrongFields() map[string]badEndpoint {
 	lacking, noText := "the reply has no access_token", "access_token is not a string"
 	mangled := "access_token holds characters that no token has"
 	return map[string]badEndpoint{
-		"access_token missing":            unclear(member("access_token", ""), lacking, "the successor may be lost with it"),
-		"access_token null":               unclear(member("access_token", "null"), lacking, "null is none"),
-		"access_token empty":              unclear(member("access_token", `""`), lacking, "an empty one is none"),
-		"access_token number":             unclear(member("access_token", "12345678901234567890"), noText, "a number loses digits"),
-		"access_token array":              unclear(member("access_token", `["a"]`), noText, "which of them is open"),
-		"access_token object":             unclear(member("access_token", `{"value":"a"}`), noText, "what it means is open"),
-		"access_token true":               unclear(member("access_token", "true"), noText, "it is no token"),
-		"access_token of two lines":       unclear(member("access_token", `"a\r\nX-Injected: 1"`), mangled, "it would end the header in which it is used"),
-		"access_token beyond ASCII":       unclear(member("access_token", `"tökén"`), mangled, "it was mangled on its way"),
-		"refresh_token number":            unclear(member("refresh_token", "7"), "refresh_token is not a string", "the chain would be continued with something else"),
-		"refresh_token object":            unclear(member("refresh_token", "{}"), "refresh_token is not a string", "the chain would be continued with something else"),
-		"refresh_token of two lines":      unclear(member("refresh_token", `"a\nb"`), "refresh_token holds characters", "it was mangled on its way"),
-		"two different access_tokens":     unclear(preceded(`"access_token":"another"`), "two different members access_token", "a guess could publish the wrong one"),
-		"two different refresh_tokens":    unclear(preceded(`"refresh_token":"another"`), "two different members refresh_token", "a guess could lose the chain"),
-		"an error in the place of tokens": unclear(rewritten(func(string) string { return `{"error":"invalid_grant"}` }), lacking, "a 200 does not refuse"),
-		"an empty object":                 unclear(rewritten(func(string) string { return "{}" }), lacking, "there is nothing in it"),
+		"access_token missing":         unclear(member("access_token", ""), lacking, "the successor may be lost with it"),
+		"access_token null":            unclear(member("access_token", "null"), lacking, "null is none"),
+		"access_token empty":           unclear(member("access_token", `""`), lacking, "an empty one is none"),
+		"access_token number":          unclear(member("access_token", "12345678901234567890"), noText, "a number loses digits"),
+		"access_token array":           unclear(member("access_token", `["a"]`), noText, "which of them is open"),
+		"access_token object":          unclear(member("access_token", `{"value":"a"}`), noText, "what it means is open"),
+		"access_token true":            unclear(member("access_token", "true"), noText, "it is no token"),
+		"access_token of two lines":    unclear(member("access_token", `"a\r\nX-Injected: 1"`), mangled, "it would end the header in which it is used"),
+		"access_token beyond ASCII":    unclear(member("access_token", `"tökén"`), mangled, "it was mangled on its way"),
+		"refresh_token number":         unclear(member("refresh_token", "7"), "refresh_token is not a string", "the chain would be continued with something else"),
+		"refresh_token object":         unclear(member("refresh_token", "{}"), "refresh_token is not a string", "the chain would be continued with something else"),
+		"refresh_token of two lines":   unclear(member("refresh_token", `"a\nb"`), "refresh_token holds characters", "it was mangled on its way"),
+		"two different access_tokens":  unclear(preceded(`"access_token":"another"`), "two different members access_token", "a guess could publish the wrong one"),
+		"two different refresh_tokens": unclear(preceded(`"refresh_token":"another"`), "two different members refresh_token", "a guess could lose the chain"),
+		"an empty object":              unclear(rewritten(func(string) string { return "{}" }), lacking, "there is nothing in it"),
 	}
 }
 
@@ -141,10 +140,10 @@ func oddFields() map[string]badEndpoint {
 func noJSON() map[string]badEndpoint {
 	no := "the reply is not a JSON object"
 	padded := func(good string) string {
-		return good[:len(good)-1] + `,"padding":"` + strings.Repeat("x", 70<<10) + `"}`
+		return good[:len(good)-1] + `,"padding":"` + strings.Repeat("x", 270<<10) + `"}`
 	}
 	return map[string]badEndpoint{
-		"an HTML page, 200": unclear(raw(said("200 OK", "text/html", "<html>Log in</html>")), no, "a captive portal answers so"),
+		"an HTML page, 200": unclear(raw(said("200 OK", "text/html", "<html>Log in</html>")), "an HTML page, not a reply of the API", "a captive portal answers so"),
 		"truncated JSON":    unclear(rewritten(func(good string) string { return good[:len(good)/2] }), no, "half of a token is none"),
 		"two JSON values":   unclear(rewritten(func(good string) string { return good + good }), no, "which of them is open"),
 		"a JSON array":      unclear(rewritten(func(good string) string { return "[" + good + "]" }), no, "the standard knows none"),
@@ -153,9 +152,9 @@ func noJSON() map[string]badEndpoint {
 		"an empty body":     unclear(raw(said("200 OK", "application/json", "")), no, "there is nothing in it"),
 		"204 No Content":    unclear(raw("HTTP/1.1 204 No Content\r\n\r\n"), no, "there is nothing in it"),
 		"205 with a body":   unclear(raw(said("205 Reset Content", "application/json", "x")), no, "there is nothing in it"),
-		"gzip unasked":      unclear(raw("HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 10\r\n\r\n\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"), no, "identity was asked for"),
+		"gzip unasked":      unclear(raw("HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 10\r\n\r\n\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"), "the reply's gzip coding is damaged or incomplete", "what is missing may be the token"),
 		"UTF-16":            unclear(rewritten(asUTF16), no, "JSON is UTF-8"),
-		"70 KiB of body":    unclear(rewritten(padded), "larger than 64 KiB", "memory is bounded"),
+		"270 KiB of body":   unclear(rewritten(padded), "larger than 256 KiB", "memory is bounded"),
 		"a header without end": unclear(manners{serve: func(t turn) {
 			t.say("HTTP/1.1 200 OK\r\nX-Pad: ")
 			forEver(t, strings.Repeat("x", 4096))
@@ -204,6 +203,10 @@ func badStatuses() map[string]badEndpoint {
 		"an HTML page, 404":       passing(away, "404 Not Found", "text/html", "<html>", "HTTP 404: "+page, "something in front of the API passes in its own time"),
 		"an HTML page, 403":       passing(away, "403 Forbidden", "text/html", "<html>", "HTTP 403: "+page, "a firewall in front of the API may think better of it"),
 		"an HTML page, 405":       passing(away, "405 Method Not Allowed", "text/html", "<html>", "HTTP 405: "+page, "something in front of the API passes in its own time"),
+		"an HTML page, 401":       passing(away, "401 Unauthorized", "text/html", "<html>", "HTTP 401: "+page, "something in front of the API passes in its own time"),
+		"an HTML page, 400":       lost(raw(said("400 Bad Request", "text/html", "<html>")), "HTTP 400: "+page, "a page is not the API's word"),
+		"a later of the API, 400": lost(raw(said("400 Bad Request", "application/json", `{"error":"temporarily_unavailable"}`)), "HTTP 400: temporarily_unavailable", "it may have failed after the token was spent"),
+		"the client refused, 200": passing(v1alpha1.ReasonCredentialsRejected, "200 OK", "application/json", `{"error":"incorrect_client_credentials"}`, "HTTP 200: incorrect_client_credentials", "an error is an error, whatever the status"),
 		"421":                     passing(away, "421 Misdirected Request", "text/plain", "", "HTTP 421", "it was not looked at"),
 		"425":                     passing(away, "425 Too Early", "text/plain", "", "HTTP 425", "it was not looked at"),
 		"429 for a century":       waiting("Retry-After: 3153600000"),

@@ -58,7 +58,7 @@ func (b *beset) suffers(bad badEndpoint) {
 		requests += 2
 	}
 	refreshed := bad.reason
-	if bad.then == doubted && !bad.stalled {
+	if bad.then == doubted && !bad.stalled && bad.reason != v1alpha1.ReasonEndpointNotAllowed {
 		refreshed = v1alpha1.ReasonReplyLost
 	}
 	b.endures(bad, refreshed, 2)

@@ -81,8 +81,8 @@ func badTLS(t *testing.T, known *signer) map[string]badEndpoint {
 	plain := func(text string) manners { return manners{raw: true, serve: func(t turn) { t.say(text) }} }
 	year := 365 * 24 * time.Hour
 	return map[string]badEndpoint{
-		"expired":           unsent(offering(known.serving(t, "127.0.0.1", -year, -time.Hour, nil)), untrusted+"it has expired, or is not valid yet", "nobody vouches for it any more"),
-		"not valid yet":     unsent(offering(known.serving(t, "127.0.0.1", time.Hour, year, nil)), untrusted+"it has expired, or is not valid yet", "nobody vouches for it yet"),
+		"expired":           unsent(offering(known.serving(t, "127.0.0.1", -year, -time.Hour, nil)), untrusted+"it has expired", "nobody vouches for it any more"),
+		"not valid yet":     unsent(offering(known.serving(t, "127.0.0.1", time.Hour, year, nil)), untrusted+"it is not valid yet", "nobody vouches for it yet"),
 		"self-signed":       unsent(offering((*signer)(nil).serving(t, "127.0.0.1", -time.Hour, time.Hour, nil)), untrusted+"signed by an unknown authority", "anybody can make one"),
 		"another authority": unsent(offering(newSigner(t).serving(t, "127.0.0.1", -time.Hour, time.Hour, nil)), untrusted+"signed by an unknown authority", "somebody may be in between"),
 		"another address":   unsent(offering(known.serving(t, "192.0.2.1", -time.Hour, time.Hour, nil)), untrusted+"it is for another host", "somebody may be in between"),
@@ -91,11 +91,13 @@ func badTLS(t *testing.T, known *signer) map[string]badEndpoint {
 		"TLS 1.1": unsent(good(func(c *tls.Config) { c.MinVersion, c.MaxVersion = tls.VersionTLS10, tls.VersionTLS11 }),
 			"the endpoint ended TLS: tls: protocol version not supported", "it is not good any more"),
 		"a client certificate is asked for": unsent(good(func(c *tls.Config) { c.MaxVersion, c.ClientAuth = tls.VersionTLS12, tls.RequireAnyClientCert }),
-			"the endpoint ended TLS: tls: handshake failure", "there is none"),
+			"the endpoint requires a client certificate", "there is none"),
+		"a client certificate is asked for, TLS 1.3": unsent(good(func(c *tls.Config) { c.ClientAuth = tls.RequireAnyClientCert }),
+			"the endpoint requires a client certificate", "it says so when the request has been written, and does not look at it"),
 		"another protocol": unsent(good(func(c *tls.Config) { c.NextProtos = []string{"acme-tls/1"} }),
 			"the endpoint ended TLS: tls: no application protocol", "it says so before anything is sent"),
-		"plain HTTP":           unsent(plain("HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n"), "TLS could not be agreed on", "the port is another one's"),
-		"no word":              unsent(plain(""), "TLS could not be agreed on", "a load balancer without a backend does that"),
+		"plain HTTP":           unsent(plain("HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n"), "the endpoint does not speak TLS", "the port is another one's"),
+		"no word":              unsent(plain(""), "the connection was closed during the TLS handshake", "a load balancer without a backend does that"),
 		"a record of garbage":  unsent(plain("\x16\x03\x03\x00\x04nope"), "TLS could not be agreed on", "it is no handshake"),
 		"an alert of a record": unsent(plain("\x15\x03\x03\x00\x02\x02\x50"), "the endpoint ended TLS: tls: internal error", "the server is out of order"),
 	}

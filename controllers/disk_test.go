@@ -421,3 +421,17 @@ func TestHealthzFailsWhileTheDiskHangs(t *testing.T) {
 	disk.heal()
 	mustSay("the disk answers again", http.StatusOK)
 }
+
+// TestUnitReplyThatIsHeldIsAtStakeUnlessTheJournalHasIt: the probe must not end a process that holds the only copy.
+func TestUnitReplyThatIsHeldIsAtStakeUnlessTheJournalHasIt(t *testing.T) {
+	for journaled, want := range map[bool]bool{true: false, false: true} {
+		s := newScene(t)
+		if s.r.Holds() {
+			t.Error("nothing is held, and something is said to be")
+		}
+		s.r.memory.hold(&held{seen: s.observation, journaled: journaled})
+		if got := s.r.Holds(); got != want {
+			t.Errorf("in the journal: %t; at stake: %t, want %t", journaled, got, want)
+		}
+	}
+}

@@ -40,9 +40,9 @@ func (r *Reconciler) distribute(ctx context.Context, seen *observation, replied 
 	}
 	cred, record, done := seen.cred, *seen.record, make(chan struct{})
 	seen.distributed = done
-	r.pending.Add(1) // who ends, ends after that
+	r.inFlight.Add(1) // who ends, ends after that
 	go func() {
-		defer r.pending.Done()
+		defer r.inFlight.Add(-1)
 		defer close(done)
 		if r.Tokens.supplyAll(context.WithoutCancel(ctx), cred, &record) > 0 { // the pass may be over by then
 			r.Metrics.AllDistributed(r.Clock.Now().Sub(replied))

@@ -96,7 +96,11 @@ func newIdleTokens(t *testing.T, clock *testclock.FakePassiveClock, namespaces .
 // newIdleReconciler is a Reconciler with a running cache, and with no controller that calls it.
 func newIdleReconciler(t *testing.T, namespace string, clock *testclock.FakePassiveClock) *Reconciler {
 	t.Helper()
-	mgr := newIdleManager(t, namespace)
+	return idleReconcilerOf(newIdleManager(t, namespace), namespace, clock)
+}
+
+// idleReconcilerOf is a Reconciler with the client and the cache of a manager.
+func idleReconcilerOf(mgr ctrl.Manager, namespace string, clock *testclock.FakePassiveClock) *Reconciler {
 	reconciler := NewReconciler(mgr, Options{
 		Policy: exchange.Policy{InsecureHTTP: true}, Metrics: metrics.New(prometheus.NewRegistry()), Clock: clock, Namespace: namespace,
 	})

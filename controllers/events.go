@@ -48,8 +48,12 @@ func (r *Reconciler) sayRestored(seen *observation) {
 }
 
 func (r *Reconciler) sayStateSaved(seen *observation) {
-	r.Recorder.Eventf(seen.cred, nil, corev1.EventTypeWarning, "StateSecretDeleted", "Relocate",
-		"The state Secret was deleted by somebody; its content was brought to safety under another name")
+	reason, what := "StateSecretDeleted", "deleted"
+	if seen.record.IsFrozen() {
+		reason, what = "StateSecretImmutable", "made immutable"
+	}
+	r.Recorder.Eventf(seen.cred, nil, corev1.EventTypeWarning, reason, "Relocate",
+		"The state Secret was %s by somebody; its content was brought to safety under another name", what)
 }
 
 // noticeEdit tells once that the state Secret was edited: what follows is a new login, or a person who is asked, and this is why.

@@ -2,6 +2,7 @@ package controllers
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -59,8 +60,8 @@ func (r *Reconciler) exchange(ctx context.Context, seen *observation, means plan
 		r.discard(ctx, slot)
 		return ctx.Err() // SIGTERM: nothing new is begun
 	}
-	r.pending.Add(1)
-	defer r.pending.Done()
+	r.inFlight.Add(1)
+	defer r.inFlight.Add(-1)
 	claimed, err := r.claimLogin(ctx, conn, seen, try)
 	// From here on a claim may be there, and a token spent: what follows is finished whatever becomes of this pass, or of the lease.
 	watchdog.Detach(ctx)
@@ -77,7 +78,14 @@ func (r *Reconciler) exchange(ctx context.Context, seen *observation, means plan
 	if slot != nil && slot.Err() == nil {
 		letGo() // the next process finds the reply in the journal
 	}
-	return r.finish(ctx, seen, claimed, try, slot)
+	if try.answer.Verdict == token.LoginRefused {
+		r.settleRefused(ctx, seen, try) // there is no token to wait for, and the guard says when to try again
+	}
+	h := &held{
+		seen: seen, try: try, slot: slot, lost: claimed.Lost,
+		pending: custody.NewPending(seen.owner(), claimed, r.result(seen, try)),
+	}
+	return r.finish(ctx, seen, h, custody.CommitTries)
 }
 
 // land gives the host's slot back, and passes on what was learned of the host.
@@ -88,24 +96,25 @@ func (r *Reconciler) land(seen *observation, try *attempt) {
 	}
 }
 
-// finish brings an answer to where it belongs: the state first, then the workloads. Only then is there time for anything else.
-func (r *Reconciler) finish(ctx context.Context, seen *observation, claimed *custody.Record, try *attempt, slot *journal.Slot) error {
-	if try.answer.Verdict == token.LoginRefused {
-		r.settleRefused(ctx, seen, try) // there is no token to wait for, and the guard says when to try again
-	}
-	err := r.commit(ctx, seen, claimed, try)
+// finish brings an answer to where it belongs: the state first, then the workloads. Only then is there time for anything else. A result
+// that cannot be stored is held: later passes go on from here.
+func (r *Reconciler) finish(ctx context.Context, seen *observation, h *held, tries int) error {
+	err := r.commit(ctx, seen, h, tries)
 	if err != nil && !isUnwanted(err) {
-		return err // the journal keeps the reply
+		r.memory.hold(h)
+		return err
 	}
+	r.memory.drop(h)
 	ctx, cancel := context.WithTimeout(ctx, PassTimeout) // the next pass makes up for what is left
 	defer cancel()
 	if err == nil {
-		r.publishReply(ctx, seen, try)
+		r.publishReply(ctx, seen, h.try)
 	}
-	if try.answer.Verdict != token.LoginRefused && (err == nil || !try.claim.Seed) { // of a claim that was settled by others, they know the seed's fate
-		r.settleLogin(ctx, seen, try)
+	isSettled := h.journaled || h.try.answer.Verdict == token.LoginRefused
+	if !isSettled && (err == nil || !h.try.claim.Seed) { // of a claim that was settled by others, they know the seed's fate
+		r.settleLogin(ctx, h.seen, h.try)
 	}
-	r.conclude(ctx, seen, slot, try, claimed.Lost)
+	r.conclude(ctx, seen, h)
 	return err
 }
 
@@ -153,6 +162,7 @@ func (r *Reconciler) prepare(seen *observation, means plan.Means) (*attempt, err
 		try.claim.Spends = try.spends.Hash(seen.record.Salt)
 	}
 	request, err := seen.api.Request(try.claim.Grant, login)
+	request.Secrets = append(request.Secrets, seen.ownSecrets()...)
 	try.request = request
 	return try, err
 }
@@ -221,25 +231,27 @@ func isLate(try *attempt) bool {
 
 // hold says that a reply is under way, or here and not durable. What it returns says that it is; it may be called twice.
 func (r *Reconciler) hold() (letGo func()) {
-	r.held.Add(1)
-	return sync.OnceFunc(func() { r.held.Add(-1) })
+	r.unsealed.Add(1)
+	return sync.OnceFunc(func() { r.unsealed.Add(-1) })
 }
 
 // Holds reports whether a reply would be lost with this process.
-func (r *Reconciler) Holds() bool { return r.held.Load() > 0 }
+func (r *Reconciler) Holds() bool {
+	isAtStake := func(h *held) bool { return !h.isDurable() }
+	return r.unsealed.Load() > 0 || slices.ContainsFunc(r.memory.allHeld(), isAtStake)
+}
 
-// Drain waits until every exchange in flight has stored its result. Losing the lease does not make one unsafe: the claim is the
-// fence, and the only copy of a refresh token may be in this process.
-func (r *Reconciler) Drain() { r.pending.Wait() }
-
-// commit stores the result. It tries until it is stored, because no other copy exists.
-func (r *Reconciler) commit(ctx context.Context, seen *observation, claimed *custody.Record, try *attempt) error {
+// commit makes a round of storing the result.
+func (r *Reconciler) commit(ctx context.Context, seen *observation, h *held, tries int) error {
 	before := seen.record
 	tried := func(err error) {
 		r.Metrics.CommitRetried()
-		ctrl.LoggerFrom(ctx).Error(err, "The result of an exchange could not be stored yet", "verdict", try.answer.Verdict)
+		ctrl.LoggerFrom(ctx).Info("The result of an exchange could not be stored yet",
+			"verdict", h.try.answer.Verdict, "because", wordsOfWrite(h.seen, err))
 	}
-	record, err := r.Custody.Commit(ctx, seen.owner(), claimed, r.result(seen, try), tried)
+	h.waited(r.Clock.Now())
+	record, err := r.Custody.Deliver(ctx, h.pending, tries, tried)
+	h.tried = r.Clock.Now()
 	if isUnwanted(err) {
 		ctrl.LoggerFrom(ctx).Info("The result of an exchange is not wanted any more", "because", err.Error())
 	}
@@ -247,7 +259,7 @@ func (r *Reconciler) commit(ctx context.Context, seen *observation, claimed *cus
 		return err
 	}
 	seen.now, seen.record = r.Clock.Now(), record
-	r.tell(seen, before, try)
+	r.tell(seen, before, h.try)
 	return nil
 }
 
@@ -261,9 +273,8 @@ func (r *Reconciler) result(seen *observation, try *attempt) custody.Result {
 		return custody.Result{Claim: try.claim, Wanted: wanted, Apply: r.granted(seen, try), Patience: claimLife}
 	}
 	failure := r.failure(seen, try)
-	return custody.Result{Claim: try.claim, Wanted: custody.State.Holds, Apply: func(state custody.State) custody.State {
-		return state.Failed(try.claim, failure, try.spends)
-	}}
+	apply := func(state custody.State) custody.State { return state.Failed(try.claim, failure, try.spends) }
+	return custody.Result{Claim: try.claim, Wanted: custody.State.Holds, Apply: apply, Patience: claimLife}
 }
 
 // undialed records a failure before the claim: nothing was sent, so a conflict is no loss.

@@ -168,6 +168,10 @@ var obstacleCauses = map[string]failure.Cause{
 // classOf returns the class of what is in the way; empty where nothing is.
 func classOf(seen *observation, next plan.Step) failure.Class {
 	switch next.Why {
+	case plan.Undelivered, plan.Unwritable:
+		return seen.memory.state.class()
+	case plan.Unpublishable:
+		return seen.memory.target.class()
 	case plan.TargetTaken, plan.NoMeans, plan.Stopped:
 		return failure.Person
 	case plan.Obstructed:

@@ -3,10 +3,10 @@ package controllers
 import (
 	"context"
 	"errors"
-	"sync"
 	"sync/atomic"
 	"time"
 
+	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/client-go/tools/events"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -17,6 +17,7 @@ import (
 	"github.com/fluent-credential/operator/internal/delivery"
 	"github.com/fluent-credential/operator/internal/exchange"
 	"github.com/fluent-credential/operator/internal/journal"
+	"github.com/fluent-credential/operator/internal/kubeerror"
 	"github.com/fluent-credential/operator/internal/loginguard"
 	"github.com/fluent-credential/operator/internal/metrics"
 	"github.com/fluent-credential/operator/internal/plan"
@@ -45,9 +46,9 @@ type Reconciler struct {
 	// Watchdog watches the passes and the disk.
 	Watchdog *watchdog.Watchdog
 
-	memory  *memory
-	pending sync.WaitGroup // exchanges whose result is not stored yet
-	held    atomic.Int64   // those whose reply would be lost with this process
+	memory   *memory
+	inFlight atomic.Int64 // exchanges that may have spent something
+	unsealed atomic.Int64 // those whose reply would be lost with this process
 }
 
 // What the operator has to be permitted, and why. The permissions for internal/delivery are there.
@@ -70,24 +71,35 @@ type Reconciler struct {
 // create and patch: to tell what happened; a repeated event is counted by a patch.
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
 
-// Reconcile makes one pass over one credential: observe, decide, perform one action, report.
+// Reconcile makes one pass over one credential.
 func (r *Reconciler) Reconcile(ctx context.Context, cred *v1alpha1.FluentCredential) (ctrl.Result, error) {
 	memory := r.memoryOf(ctx, cred)
+	result, err := r.pass(ctx, cred, memory)
+	return r.beforeExpiry(ctx, cred, memory, result, err)
+}
+
+// pass observes, decides, performs one action and reports.
+func (r *Reconciler) pass(ctx context.Context, cred *v1alpha1.FluentCredential, memory *remembered) (ctrl.Result, error) {
+	r.forsake(ctx, client.ObjectKeyFromObject(cred), cred.UID)
 	if wait := r.holdBack(ctx, cred, memory); wait > 0 {
 		return inLineAfter(wait), nil
 	}
 	seen, err := r.look(ctx, cred, memory)
 	if err != nil {
+		r.tellUnseen(ctx, cred, memory, err)
 		return unseen(err)
 	}
+	memory.reads.worked()
 	r.noticeEdit(ctx, seen)
 	step := plan.Next(seen.facts, seen.now)
+	before := seen.record
 	err = r.perform(ctx, seen, step)
-	if isOthers(err) || err != nil && isStopping(ctx) { // nothing failed that people should see
+	if err != nil && isStopping(ctx) || r.isLostRace(seen, err) { // this process ends, or nothing failed that people should see
 		return abandoned(err)
 	}
+	r.noteWrites(seen, step, before, err)
 	if err != nil {
-		seen.failed, seen.denied = err, custody.IsDenied(err) // people shall see it, and that a token expires meanwhile
+		seen.failed, seen.denied = err, kubeerror.IsDenied(err) // people shall see it, and that a token expires meanwhile
 	}
 	r.mark(ctx, seen)
 	return r.report(ctx, seen, step)
@@ -95,6 +107,28 @@ func (r *Reconciler) Reconcile(ctx context.Context, cred *v1alpha1.FluentCredent
 
 // isStopping reports whether this process ends. That a pass has used up its time is another matter: somebody did not answer.
 func isStopping(ctx context.Context) bool { return errors.Is(ctx.Err(), context.Canceled) }
+
+// beforeExpiry makes the pass after an error come no later than the token expires. The back-off of the workqueue can be longer than that,
+// and Ready would be True meanwhile.
+func (r *Reconciler) beforeExpiry(
+	ctx context.Context, cred *v1alpha1.FluentCredential, memory *remembered, result ctrl.Result, err error,
+) (ctrl.Result, error) {
+	if err == nil {
+		memory.errors = 0
+		return result, nil
+	}
+	backoff := min(errorBackoff<<min(memory.errors, 10), errorBackoffMost) // as that of the workqueue
+	memory.errors++
+	if cred.Status.Token == nil || !meta.IsStatusConditionTrue(cred.Status.Conditions, v1alpha1.ConditionReady) {
+		return result, err
+	}
+	left := cred.Status.Token.ExpirationTime.Add(time.Second).Sub(r.Clock.Now()) // the status has whole seconds
+	if left <= 0 || left >= backoff {
+		return result, err
+	}
+	ctrl.LoggerFrom(ctx).Error(err, "The pass failed; another one is made when the token expires")
+	return ctrl.Result{RequeueAfter: left}, nil
+}
 
 // unseen is the result of a pass that could not look, or that was about an object which is no more: its cache is behind.
 func unseen(err error) (ctrl.Result, error) {
@@ -115,6 +149,9 @@ func abandoned(err error) (ctrl.Result, error) {
 // isOthers tells whether nothing is wrong with a pass that came to nothing: somebody else has changed meanwhile what it was about, or
 // let it go.
 func isOthers(err error) bool {
+	if errors.Is(err, custody.ErrHeld) {
+		return false // whatever was in the way, there is a result to store
+	}
 	return isRace(err) || errors.Is(err, custody.ErrConflict) || errors.Is(err, custody.ErrSuperseded) || errors.Is(err, custody.ErrGone)
 }
 
@@ -153,6 +190,8 @@ func (r *Reconciler) perform(ctx context.Context, seen *observation, step plan.S
 		return r.release(ctx, seen)
 	case plan.Relocate:
 		return r.relocate(ctx, seen)
+	case plan.Deliver:
+		return r.storeHeld(ctx, seen)
 	case plan.Restore:
 		return r.restore(ctx, seen)
 	case plan.Settle:

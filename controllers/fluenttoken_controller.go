@@ -14,6 +14,7 @@ import (
 	"github.com/fluent-credential/operator/internal/custody"
 	"github.com/fluent-credential/operator/internal/delivery"
 	"github.com/fluent-credential/operator/internal/distribution"
+	"github.com/fluent-credential/operator/internal/kubeerror"
 	"github.com/fluent-credential/operator/internal/metrics"
 	"github.com/fluent-credential/operator/internal/watchdog"
 )
@@ -183,7 +184,7 @@ func (t *TokenReconciler) publish(ctx context.Context, seen *tokenObservation) e
 		return err
 	case err != nil:
 		t.Metrics.Distributed(false)
-		ctrl.LoggerFrom(ctx).Info("The workload Secret could not be written", "because", custody.Refused(err))
+		ctrl.LoggerFrom(ctx).Info("The workload Secret could not be written", "because", kubeerror.Words(err, seen.secrets()...))
 	}
 	seen.failed = err
 	t.refresh(seen)

@@ -90,7 +90,7 @@ func newsOf(answer provider.Answer) news {
 		}
 		return answered
 	case token.Unsent, token.Unknown, token.TryLater:
-		if answer.Problem.Code == journalUnwritable {
+		if code := answer.Problem.Code; code == journalUnwritable || code == exchange.NotAllowed {
 			return none
 		}
 		return silent

@@ -212,6 +212,7 @@ func TestUnitNewsOfAHost(t *testing.T) {
 		"declined":       {"it works, and says something that nobody knows", provider.Answer{Verdict: token.Declined}, answered},
 		"redirected":     {"a portal or a page in front of it, for everybody", provider.Answer{Verdict: token.Declined, Problem: provider.Problem{Code: provider.Redirect}}, silent},
 		"forbidden here": {"nobody was asked", provider.Answer{Verdict: token.RefusedIntact, Problem: provider.Problem{Code: exchange.NotAllowed}}, none},
+		"a name's lie":   {"nobody was asked", provider.Answer{Verdict: token.Unsent, Problem: provider.Problem{Code: exchange.NotAllowed}}, none},
 		"refused":        {"nobody listens", provider.Answer{Verdict: token.Unsent}, silent},
 		"reply lost":     {"nobody knows, and the next may be lost too", provider.Answer{Verdict: token.Unknown}, silent},
 		"try later":      {"it says itself that it cannot", provider.Answer{Verdict: token.TryLater}, silent},

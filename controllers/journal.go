@@ -128,27 +128,62 @@ func (r *Reconciler) unlink(claim string) error {
 // restore stores a reply that the process which received it could not store.
 func (r *Reconciler) restore(ctx context.Context, seen *observation) error {
 	try := &attempt{claim: *seen.record.Claim, replied: r.Clock.Now()}
-	if _, err := r.replay(ctx, seen, try); err != nil {
+	h := r.replay(ctx, seen, try)
+	if h == nil {
+		_, err := r.ended(try)
 		return err
 	}
-	r.publishReply(ctx, seen, try)
-	return nil
+	return r.finish(ctx, seen, h, custody.CommitTries)
 }
 
-// replay makes of a journaled reply what would have been made of it when it came, and tells whether the file has to stay. The
-// token's life counts from the claim: the moment of sending is not known, and came after it.
-func (r *Reconciler) replay(ctx context.Context, seen *observation, try *attempt) (kept bool, err error) {
+// replay makes of a journaled reply what would have been made of it when it came; nothing where it is not wanted. The token's life counts
+// from the claim: the moment of sending is not known, and came after it.
+func (r *Reconciler) replay(ctx context.Context, seen *observation, try *attempt) *held {
 	try.spends, try.sent = seen.sentBy(try.claim), try.claim.Started
-	try.answer = exchange.Replay(seen.api, try.claim.Grant, seen.journaled.Reply, []token.Secret{try.spends, seen.login.Password})
+	try.answer = seen.replayed(try, seen.journaled.Reply)
 	if try.answer.Verdict != token.Granted && !seen.record.Holds(try.claim) { // it was settled meanwhile: only a token is still welcome (invariant I6)
-		return r.ended(try)
+		return nil
 	}
 	ctrl.LoggerFrom(ctx).Info("A reply was found in the journal", "grant", try.claim.Grant, "verdict", try.answer.Verdict)
-	if err := r.commit(ctx, seen, seen.record, try); err != nil && !isUnwanted(err) {
-		return true, err
+	return &held{
+		seen: seen, try: try, journaled: true, pending: custody.NewPending(seen.owner(), seen.record, r.result(seen, try)),
 	}
-	r.Metrics.Recovered("journal")
-	return r.ended(try)
+}
+
+// replayed reads a reply as it would have been read when it came, and hides the same secrets. Those are the ones of the present login, since
+// no other is known; without a login none is, and what the API says is withheld.
+func (o *observation) replayed(try *attempt, reply token.Secret) provider.Answer {
+	secrets := append(o.ownSecrets(), try.spends)
+	login := o.login
+	switch try.claim.Grant {
+	case token.RefreshToken:
+		login.Refresh = try.spends
+	case token.AuthorizationCode:
+		login.Code = try.spends
+	case token.Password, token.ClientCredentials:
+	}
+	if request, err := o.api.Request(try.claim.Grant, login); err == nil {
+		secrets = append(secrets, request.Secrets...)
+	}
+	answer := exchange.Replay(o.api, try.claim.Grant, reply, secrets)
+	if o.login == (token.Login{}) && answer.Verdict != token.Granted {
+		answer.Problem.Description = withheldWords
+	}
+	return answer
+}
+
+const withheldWords = "[withheld: the login that it may repeat is not known]"
+
+// ownSecrets are the values of a credential that no message may hold, beside those that its requests are made of.
+func (o *observation) ownSecrets() []token.Secret {
+	secrets := []token.Secret{o.login.Password, o.login.ClientSecret, o.login.Refresh, o.login.Code}
+	if stored := o.record.Token; stored != nil {
+		secrets = append(secrets, stored.Access)
+	}
+	if chain := o.record.Chain; chain != nil {
+		secrets = append(secrets, chain.Refresh)
+	}
+	return secrets
 }
 
 // isKept tells whether the journal keeps a reply that was made use of: the API granted something that could not be understood, and what
@@ -160,21 +195,28 @@ func isKept(try *attempt) bool {
 
 // conclude ends the slot of an exchange whose result is stored, and the files of former ones that the state does not wait for any
 // more: a new token makes them worthless, and so do later replies that are lost.
-func (r *Reconciler) conclude(ctx context.Context, seen *observation, slot *journal.Slot, try *attempt, lost []string) {
-	if slot == nil {
+func (r *Reconciler) conclude(ctx context.Context, seen *observation, h *held) {
+	if h.journaled {
+		r.Metrics.Recovered("journal")
+		if !isKept(h.try) {
+			r.forgetSlot(ctx, h.try.claim.ID)
+		}
 		return
 	}
-	for _, claim := range lost {
+	if h.slot == nil {
+		return
+	}
+	for _, claim := range h.lost {
 		if !slices.Contains(seen.record.Lost, claim) {
 			r.forgetSlot(ctx, claim)
 		}
 	}
-	if !isKept(try) {
-		r.discard(ctx, slot)
+	if !isKept(h.try) {
+		r.discard(ctx, h.slot)
 		return
 	}
-	_ = slot.Close()
-	ctrl.LoggerFrom(ctx).Info("A granted reply could not be understood; the journal keeps it", "claim", try.claim.ID)
+	_ = h.slot.Close()
+	ctrl.LoggerFrom(ctx).Info("A granted reply could not be understood; the journal keeps it", "claim", h.try.claim.ID)
 }
 
 // ended removes the file of a reply that was made use of. One that could not be understood stays: another version of the operator

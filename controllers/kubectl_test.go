@@ -110,7 +110,7 @@ func TestKstatus(t *testing.T) {
 		want status.Status
 	}{
 		"valid":            {badInput{why: "workloads have a token"}, status.CurrentStatus},
-		"refused":          {badInput{fault: "every: refuse 401 invalid_client Bad client credentials", why: "only a person can help"}, status.FailedStatus},
+		"refused":          {badInput{fault: "every: refuse 400 invalid_grant Bad credentials", why: "a person can help"}, status.FailedStatus},
 		"provider is away": {badInput{fault: "every: server-error 502", why: "it is tried again"}, status.InProgressStatus},
 		"login is missing": {badInput{cred: func(c *v1alpha1.FluentCredential) { c.Spec.CredentialsSecretRef.Name = "nowhere" },
 			why: "it may be on its way"}, status.InProgressStatus},

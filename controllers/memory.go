@@ -11,11 +11,12 @@ import (
 )
 
 // memory is what this process remembers of each credential, to spare reads and writes. All of it can be lost: it is rebuilt from
-// the cluster.
+// the cluster, or, of results that are not stored yet, from the journal.
 type memory struct {
 	mu      sync.Mutex
 	entries map[types.NamespacedName]*remembered
-	linedUp sync.Once // those that were due when this process began its work
+	results map[types.UID]*held // that are not stored yet: these are no memory, but goods
+	linedUp sync.Once           // those that were due when this process began its work
 }
 
 type remembered struct {
@@ -33,6 +34,11 @@ type remembered struct {
 	told       string                    // the version with that status; the cache may not show it yet
 	history    []v1alpha1.ExchangeStatus // with what the status does not show yet; nil: it shows all
 	expected   forecast
+	state      failing // the writes of the state Secret and the login guard
+	target     failing // likewise, of the target Secret
+	reads      failing // what a pass has to look at
+	races      lostRaces
+	errors     int // passes in a row that ended in one
 }
 
 // leaving is a deletion as this process saw it.

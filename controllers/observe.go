@@ -165,7 +165,7 @@ func (r *Reconciler) refresh(seen *observation) {
 		Obstacle:     plan.Obstacle(seen.obstacle.reason),
 		Publication:  seen.publication(),
 		Leftover:     len(seen.workload.leftovers) > 0,
-		StateLeaving: seen.record.Leaving,
+		StateLeaving: seen.record.HasToMove(),
 		Claim:        r.claimFact(seen),
 		Journaled:    seen.isJournaled(),
 		Token:        seen.tokenFact(),
@@ -175,6 +175,7 @@ func (r *Reconciler) refresh(seen *observation) {
 		Failure:      failure,
 		Mended:       state.Failure != nil && failure == nil,
 		Revocable:    seen.isRevocable(),
+		Writes:       r.writesFact(seen),
 	}
 	if seen.api != nil {
 		host := hostOf(seen.api)
@@ -244,4 +245,19 @@ func (o *observation) chainFact() plan.Chain {
 // isRolledBack: others have seen a higher serial than the state's.
 func (o *observation) isRolledBack() bool {
 	return max(o.workload.serial, o.witnessed()) > o.record.Serial
+}
+
+// secrets are all that are known of this credential: what the words of others must not repeat.
+func (o *observation) secrets() []token.Secret {
+	known := []token.Secret{o.login.Password, o.login.ClientSecret, o.login.Refresh, o.login.Code}
+	if o.record != nil && o.record.Token != nil {
+		known = append(known, o.record.Token.Access)
+	}
+	if o.record != nil && o.record.Chain != nil {
+		known = append(known, o.record.Chain.Refresh)
+	}
+	for _, value := range binding.HeadersOf(o.cred.Spec.Provider) {
+		known = append(known, token.NewSecret(value))
+	}
+	return known
 }

@@ -67,12 +67,10 @@ func (o *observation) tokenOf(try *attempt, stored *custody.Token) custody.Token
 
 // expiryOf is when the token of a granted reply ends, which may be the one that is stored.
 func (o *observation) expiryOf(try *attempt, stored *custody.Token) plan.Expiry {
-	set := try.answer.Set
-	told := plan.Told{Sent: try.sent, Life: set.Life, Assumed: set.LifeUnknown, Age: set.Age}
-	if set.LifeUnknown {
-		told.Life = assumedLifetime(o.cred.Spec.Refresh)
-	}
-	if stored == nil || !stored.Access.Equal(set.Access) {
+	isNew := stored == nil || !stored.Access.Equal(try.answer.Set.Access)
+	told := toldOf(try.answer.Set, o.cred.Spec.Refresh, isNew)
+	told.Sent = try.sent
+	if isNew {
 		return told.First()
 	}
 	known := plan.Expiry{At: stored.Expires, Latest: stored.Latest}
@@ -80,6 +78,22 @@ func (o *observation) expiryOf(try *attempt, stored *custody.Token) plan.Expiry 
 		known.Latest = known.At
 	}
 	return told.Again(known, stored.Obtained)
+}
+
+// toldOf is what a reply says about the life of its token, as the spec wants it read. A new token whose reply gives it no life has the one that
+// is assumed; one that is given again has none left.
+func toldOf(set token.Set, spec v1alpha1.RefreshSpec, isNew bool) plan.Told {
+	told := plan.Told{Life: set.Life, Age: set.Age}
+	switch {
+	case spec.LifetimeFrom == v1alpha1.LifetimeFromJWT && set.JWTLife > 0:
+		told.Life, told.Age = set.JWTLife, max(set.Age, set.JWTAge)
+	case set.LifeUnknown && (isNew || !set.LifeZero):
+		told.Life, told.Assumed = assumedLifetime(spec), true
+	}
+	if most := spec.MaximumLifetime; most != nil {
+		told.Life = min(told.Life, most.Duration)
+	}
+	return told
 }
 
 func assumedLifetime(spec v1alpha1.RefreshSpec) time.Duration {

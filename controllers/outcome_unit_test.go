@@ -133,6 +133,62 @@ func TestUnitGrantedToken(t *testing.T) {
 			"that is no reason to assume one", nil, token.RefreshToken, func(s *token.Set) { s.Life = 0 },
 			func(s custody.State) any { return s.Token.Expires }, start,
 		},
+		"life of zero, which the API does not document": {
+			"no server issues a token that has expired", nil, token.RefreshToken,
+			func(s *token.Set) { s.Life, s.LifeUnknown, s.LifeZero = 0, true, true },
+			func(s custody.State) any { return s.Token.Expires }, start.Add(time.Hour),
+		},
+		"life of zero of the same token": {
+			"it has none left, and none is assumed", nil, token.RefreshToken,
+			func(s *token.Set) {
+				s.Access, s.Life, s.LifeUnknown, s.LifeZero = token.NewSecret(sceneAccess), 0, true, true
+			},
+			func(s custody.State) any { return s.Token.Expires.After(start) }, false,
+		},
+		"life in milliseconds": {
+			"the user knows better",
+			func(s *scene) { s.cred.Spec.Refresh.MaximumLifetime = &metav1.Duration{Duration: time.Hour} },
+			token.RefreshToken, func(s *token.Set) { s.Life = 1000 * time.Hour },
+			func(s custody.State) any { return s.Token.Expires }, start.Add(time.Hour),
+		},
+		"life below the cap": {
+			"it caps, and adds nothing",
+			func(s *scene) { s.cred.Spec.Refresh.MaximumLifetime = &metav1.Duration{Duration: time.Hour} },
+			token.RefreshToken, nil,
+			func(s custody.State) any { return s.Token.Expires }, start.Add(30 * time.Minute),
+		},
+		"life of a JWT": {
+			"it replaces what the reply says",
+			func(s *scene) { s.cred.Spec.Refresh.LifetimeFrom = v1alpha1.LifetimeFromJWT },
+			token.RefreshToken, func(s *token.Set) { s.Life, s.LifeUnknown, s.JWTLife = 0, true, time.Minute },
+			func(s custody.State) any { return s.Token.Expires }, start.Add(time.Minute),
+		},
+		"life of a JWT, not asked for": {
+			"a claim is no proof",
+			nil, token.RefreshToken, func(s *token.Set) { s.JWTLife = time.Minute },
+			func(s custody.State) any { return s.Token.Expires }, start.Add(30 * time.Minute),
+		},
+		"life of a JWT that is no JWT": {
+			"the reply says it too",
+			func(s *scene) { s.cred.Spec.Refresh.LifetimeFrom = v1alpha1.LifetimeFromJWT },
+			token.RefreshToken, nil,
+			func(s custody.State) any { return s.Token.Expires }, start.Add(30 * time.Minute),
+		},
+		"life of a JWT that was issued before": {
+			"it ends when it says, and not a life after the reply",
+			func(s *scene) { s.cred.Spec.Refresh.LifetimeFrom = v1alpha1.LifetimeFromJWT },
+			token.RefreshToken, func(s *token.Set) { s.JWTLife, s.JWTAge = time.Hour, 40*time.Minute },
+			func(s custody.State) any { return s.Token.Expires }, start.Add(20 * time.Minute),
+		},
+		"life of a JWT, capped": {
+			"the cap is for every source",
+			func(s *scene) {
+				s.cred.Spec.Refresh.LifetimeFrom = v1alpha1.LifetimeFromJWT
+				s.cred.Spec.Refresh.MaximumLifetime = &metav1.Duration{Duration: 5 * time.Minute}
+			},
+			token.RefreshToken, func(s *token.Set) { s.JWTLife = 24 * time.Hour },
+			func(s custody.State) any { return s.Token.Expires }, start.Add(5 * time.Minute),
+		},
 		"serial": {"one more", nil, token.RefreshToken, nil, func(s custody.State) any { return s.Serial }, int64(18)},
 		"serial, the state lost": {
 			"above what the workload Secret and the status remember",

@@ -5,7 +5,6 @@ import (
 	"errors"
 
 	"k8s.io/apimachinery/pkg/types"
-	ctrl "sigs.k8s.io/controller-runtime"
 
 	"github.com/fluent-credential/operator/api/v1alpha1"
 	"github.com/fluent-credential/operator/internal/binding"
@@ -112,9 +111,11 @@ func (r *Reconciler) publish(ctx context.Context, seen *observation) {
 	case written != nil:
 		r.deliver(seen)
 		seen.memory.published = *written
+		seen.memory.target.worked()
 		seen.workload.recall(*written, seen.record.Serial)
-	case err != nil && !isRace(err):
-		ctrl.LoggerFrom(ctx).Info("The workload Secret could not be written", "because", custody.Refused(err))
+	case err != nil:
+		r.targetFails(seen, err)
+		logWrite(ctx, seen, err)
 	}
 }
 

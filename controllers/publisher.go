@@ -12,6 +12,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/fluent-credential/operator/api/v1alpha1"
+	"github.com/fluent-credential/operator/internal/custody"
+	"github.com/fluent-credential/operator/internal/failure"
+	"github.com/fluent-credential/operator/internal/kubeerror"
 	"github.com/fluent-credential/operator/internal/projection"
 )
 
@@ -59,15 +62,20 @@ func (p publisher) put(ctx context.Context, w *workload, lookAgain func() (bool,
 // whoever else is publishing (invariant I5). A Secret that holds nothing but what is wanted is replaced, which is the cheapest for
 // the API server; one that others put something into is patched.
 func (p publisher) write(ctx context.Context, w *workload) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, custody.RequestTimeout)
+	defer cancel()
 	secret, owner := w.wanted.Secret(w.version), client.FieldOwner(v1alpha1.OperatorName)
-	var err error
+	verb, err := kubeerror.Patch, error(nil)
 	switch {
 	case w.version == "":
-		err = p.client.Create(ctx, secret, owner)
+		verb, err = kubeerror.Create, p.client.Create(ctx, secret, owner)
 	case !w.content.Shared:
-		err = p.client.Update(ctx, secret, owner)
+		verb, err = kubeerror.Update, p.client.Update(ctx, secret, owner)
 	default:
 		err = p.patch(ctx, w, secret)
+	}
+	if err != nil {
+		err = &kubeerror.WriteError{Object: "Secret " + w.wanted.Name, Subject: failure.TargetSecret, Verb: verb, Err: err}
 	}
 	return secret.ResourceVersion, err
 }
@@ -91,6 +99,8 @@ func (p publisher) isUnchanged(ctx context.Context, key types.NamespacedName, kn
 
 // read reads the Secret live, and returns it where it is the owner's.
 func (p publisher) read(ctx context.Context, w *workload, key types.NamespacedName, owner projection.Owner) (*corev1.Secret, error) {
+	ctx, cancel := context.WithTimeout(ctx, custody.RequestTimeout)
+	defer cancel()
 	secret := &corev1.Secret{}
 	if err := p.live.Get(ctx, key, secret); err != nil {
 		return nil, client.IgnoreNotFound(err)

@@ -39,7 +39,7 @@ func (r *Reconciler) relocate(ctx context.Context, seen *observation) error {
 	if err != nil {
 		return err
 	}
-	ctrl.LoggerFrom(ctx).Info("The state Secret was deleted by somebody; its content was brought to safety")
+	ctrl.LoggerFrom(ctx).Info("The state Secret was deleted or made immutable by somebody; its content was brought to safety")
 	if !seen.record.Damaged {
 		r.sayStateSaved(seen)
 	}

@@ -44,8 +44,8 @@ func (r *Reconciler) report(ctx context.Context, seen *observation, done plan.St
 	if err := r.apply(ctx, seen, status); err != nil {
 		return ctrl.Result{}, err
 	}
-	if seen.failed != nil {
-		return ctrl.Result{}, errors.New(custody.Refused(seen.failed)) // the workqueue backs off
+	if _, waits := heldBack(seen, next); seen.failed != nil && !waits {
+		return ctrl.Result{}, errors.New(wordsOfWrite(seen, seen.failed)) // the workqueue backs off
 	}
 	return again(next, seen.now), nil
 }
@@ -54,7 +54,7 @@ func (r *Reconciler) report(ctx context.Context, seen *observation, done plan.St
 // start, a credential whose turn has come would be the last.
 func again(next plan.Step, now time.Time) ctrl.Result {
 	wait := untilNext(next, now)
-	if next.Do != plan.Wait {
+	if next.Do != plan.Wait || next.Why == plan.Undelivered {
 		return inLineAfter(wait)
 	}
 	return ctrl.Result{RequeueAfter: wait, Priority: ptr.To(routine)}

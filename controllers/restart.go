@@ -20,6 +20,8 @@ import (
 const (
 	journalPace     = 2 * time.Second
 	journalPaceMost = 5 * time.Minute
+	// unstoredPaceMost is for replies that the Kubernetes API did not take: workloads wait for what is in them.
+	unstoredPaceMost = 15 * time.Second
 )
 
 // RecoverJournal stores what the journal holds when a process starts. Every replica does it, whoever leads: only this one may have
@@ -30,15 +32,23 @@ func (r *Reconciler) RecoverJournal(ctx context.Context) {
 	}
 	r.sweepMarks(ctx)
 	defects := map[string]time.Time{}
-	for pace := journalPace; r.recoverEntries(ctx, defects) && r.Custody.Wait(ctx, pace); {
-		pace = min(2*pace, journalPaceMost)
+	for pace := journalPace; ; {
+		left, unstored := r.recoverEntries(ctx, defects)
+		if !left || !r.Custody.Wait(ctx, pace) {
+			return
+		}
+		most := journalPaceMost
+		if unstored {
+			most = unstoredPaceMost
+		}
+		pace = min(2*pace, most)
 	}
 }
 
-// recoverEntries makes one round, and tells whether another one may find more to do. A file that cannot be used is told once: it is
-// no reason not to start. Since says when each was first seen, on this process's own monotonic clock: the file system's time and the
+// recoverEntries makes one round, and tells whether another one may find more to do, and whether a reply could not be stored. A file that
+// cannot be used is told once: it is no reason not to start. Since says when each was first seen, on this process's own monotonic clock: the file system's time and the
 // wall clock need not agree.
-func (r *Reconciler) recoverEntries(ctx context.Context, since map[string]time.Time) (left bool) {
+func (r *Reconciler) recoverEntries(ctx context.Context, since map[string]time.Time) (left, unstored bool) {
 	log := ctrl.LoggerFrom(ctx)
 	entries, defects, err := r.Journal.Scan()
 	if err != nil {
@@ -60,9 +70,9 @@ func (r *Reconciler) recoverEntries(ctx context.Context, since map[string]time.T
 		if err != nil {
 			log.Error(err, "A reply in the journal could not be stored yet", "namespace", entry.Namespace, "name", entry.Name)
 		}
-		left = left || kept || err != nil
+		left, unstored = left || kept || err != nil, unstored || err != nil
 	}
-	return left
+	return left, unstored
 }
 
 // recoverWithin and sweepWithin have a deadline: a Kubernetes API that does not answer must not end the recovery for good. The file stays, and
@@ -129,11 +139,25 @@ func (r *Reconciler) recoverEntry(ctx context.Context, entry *journal.Entry) (ke
 	case seen.api == nil:
 		return true, nil // what it says cannot be read with this spec
 	case state.Awaits(claim), isNewest(seen, entry) && (!state.Exists() || state.Damaged):
-		return r.replay(ctx, seen, &attempt{claim: claim, replied: r.Clock.Now()})
+		return r.recoverReply(ctx, seen, &attempt{claim: claim, replied: r.Clock.Now()})
 	case state.Claim != nil && state.LastClaim != claim.ID:
 		return true, nil // another exchange is under way, and may end without a token
 	}
 	return false, r.dropStale(ctx, entry, "it is stored, or a newer token is")
+}
+
+// recoverReply makes one try to store a reply, and tells whether its file has to stay. One that is denied must not hold up those of other
+// credentials: the next round tries again.
+func (r *Reconciler) recoverReply(ctx context.Context, seen *observation, try *attempt) (kept bool, err error) {
+	h := r.replay(ctx, seen, try)
+	if h == nil {
+		return r.ended(try)
+	}
+	if err := r.commit(ctx, seen, h, 1); err != nil && !isUnwanted(err) {
+		return true, err
+	}
+	r.Metrics.Recovered("journal")
+	return r.ended(try)
 }
 
 // isNewest tells whether nobody has seen a token that came after the reply: one that did outlives a state that is lost, and what the

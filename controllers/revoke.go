@@ -41,7 +41,7 @@ func (o *observation) isRevocable() bool {
 func (r *Reconciler) revoke(ctx context.Context, seen *observation) error {
 	problem, because, err := r.revocation(ctx, seen)
 	if because == "" && r.isTooLate(ctx, seen, err) {
-		because, err = "its claim could not be written: "+custody.Refused(err), nil
+		because, err = "its claim could not be written: "+wordsOfWrite(seen, err), nil
 	}
 	if err == nil {
 		err = ctx.Err()

@@ -109,7 +109,7 @@ func Setup(ctx context.Context, mgr ctrl.Manager, options Options) (*Reconciler,
 	if r.Journal != nil {
 		r.Metrics.CountJournal(r.Journal.Len)
 	}
-	for _, first := range []everyReplica{giveBack, r.RecoverJournal} {
+	for _, first := range []everyReplica{giveBack, r.RecoverJournal, r.drainAtStop} {
 		if err := mgr.Add(first); err != nil {
 			return nil, err
 		}
@@ -155,6 +155,9 @@ func (r *Reconciler) reconcileKey(ctx context.Context, request ctrl.Request) (ct
 	err := r.Client.Get(ctx, request.NamespacedName, cred)
 	if apierrors.IsNotFound(err) {
 		r.forget(request.NamespacedName)
+		if r.forsake(ctx, request.NamespacedName, "") {
+			return ctrl.Result{RequeueAfter: errorBackoffMost}, nil
+		}
 		return ctrl.Result{}, nil
 	}
 	if err != nil {

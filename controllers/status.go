@@ -9,9 +9,9 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/fluent-credential/operator/api/v1alpha1"
-	"github.com/fluent-credential/operator/internal/custody"
 	"github.com/fluent-credential/operator/internal/failure"
 	"github.com/fluent-credential/operator/internal/plan"
+	"github.com/fluent-credential/operator/internal/token"
 )
 
 // The status is a view of what was seen and done and of what comes next. This file is pure.
@@ -78,6 +78,9 @@ func readiness(seen *observation, why cause) (metav1.ConditionStatus, cause) {
 		return metav1.ConditionFalse, why
 	case !seen.now.Before(stored.Expires):
 		expired := "the access token expired at " + stored.Expires.UTC().Format(time.RFC3339)
+		if !stored.Expires.After(stored.Obtained) {
+			expired = "the API gave an access token that has no life left (expires_in 0)"
+		}
 		return metav1.ConditionFalse, cause{v1alpha1.ReasonTokenExpired, expired + "; " + why.message}
 	case seen.publication() == plan.Current || seen.publication() == plan.Newer:
 		return metav1.ConditionTrue, cause{v1alpha1.ReasonTokenPublished,
@@ -91,7 +94,7 @@ func renewability(seen *observation, next plan.Step, why cause) (metav1.Conditio
 	switch {
 	case isStalled(seen, next), next.Why == plan.Suspended, next.Why == plan.ReplyLost, next.Why == plan.Obstructed:
 		return metav1.ConditionFalse, why
-	case seen.denied:
+	case seen.denied, seen.isUnwritable(next):
 		return metav1.ConditionFalse, why // nothing is spent that cannot be written down
 	case seen.awaitsInput():
 		return metav1.ConditionFalse, why
@@ -116,14 +119,16 @@ func (o *observation) awaitsInput() bool {
 // stalledBy are the outcomes that only a person can change.
 var stalledBy = []plan.Why{plan.TargetTaken, plan.Refused, plan.NoMeans, plan.Stopped}
 
-// isStalled: only a person can continue. A credentials Secret that does not exist may be on its way.
+// isStalled reports whether a person can help. A credentials Secret that does not exist may be on its way.
 func isStalled(seen *observation, next plan.Step) bool {
-	return slices.Contains(stalledBy, next.Why) ||
+	return slices.Contains(stalledBy, next.Why) || seen.isWriteStalled(next) ||
 		next.Why == plan.Obstructed && seen.obstacle.reason != v1alpha1.ReasonCredentialsNotFound
 }
 
 // retriedAfter are the outcomes that change by themselves.
-var retriedAfter = []plan.Why{plan.BackingOff, plan.InFlight, plan.HostBusy, plan.ReplyLost, plan.Obstructed}
+var retriedAfter = []plan.Why{
+	plan.BackingOff, plan.InFlight, plan.HostBusy, plan.ReplyLost, plan.Obstructed, plan.Undelivered, plan.Unwritable, plan.Unpublishable,
+}
 
 // isReconciling: work is under way, or will be tried again.
 func isReconciling(seen *observation, next plan.Step) bool {
@@ -156,6 +161,12 @@ func causeOf(seen *observation, next plan.Step) cause {
 		return cause{v1alpha1.ReasonProviderUnavailable, "the token host gave no answer to another credential; one at a time asks it until it does"}
 	}
 	if told, ok := causes[next.Why]; ok {
+		if stored := seen.record.Failure; next.Why == plan.NoMeans && stored != nil && stored.Verdict == token.RefusedDead {
+			told.message += "; " + stored.Message // why the API ended the last one
+		}
+		return told
+	}
+	if told, ok := heldBack(seen, next); ok {
 		return told
 	}
 	switch {
@@ -167,7 +178,7 @@ func causeOf(seen *observation, next plan.Step) cause {
 	case next.Why == plan.Stopped, next.Why == plan.ReplyLost:
 		return cause{v1alpha1.ReasonReplyLost, lostMessage(seen, next)}
 	case seen.failed != nil:
-		return cause{v1alpha1.ReasonPublishFailed, custody.Refused(seen.failed)}
+		return causeOfWrite(seen, seen.failed)
 	case seen.facts.Failure != nil:
 		return cause{seen.record.Failure.Reason, seen.record.Failure.Message}
 	}

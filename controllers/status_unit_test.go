@@ -24,6 +24,7 @@ import (
 	"github.com/fluent-credential/operator/api/v1alpha1"
 	"github.com/fluent-credential/operator/internal/custody"
 	"github.com/fluent-credential/operator/internal/failure"
+	"github.com/fluent-credential/operator/internal/kubeerror"
 	"github.com/fluent-credential/operator/internal/loginguard"
 	"github.com/fluent-credential/operator/internal/plan"
 	"github.com/fluent-credential/operator/internal/token"
@@ -63,6 +64,13 @@ const (
 	stalled    = v1alpha1.ConditionStalled
 	inProgress = v1alpha1.ConditionReconciling
 )
+
+// unwritten is a write that the Kubernetes API could not do.
+func unwritten(name string) error {
+	return &kubeerror.WriteError{
+		Object: "state Secret " + name, Subject: failure.StateSecret, Verb: kubeerror.Update, Err: apierrors.NewInternalError(errors.New("etcd is away")),
+	}
+}
 
 // situations are all that can be said of a credential.
 var situations = map[string]situation{
@@ -217,6 +225,53 @@ var situations = map[string]situation{
 		"it may pass", func(s *scene) { s.fresh(); s.answered(token.Password, unreadable) },
 		"False InvalidReply", "Unknown InvalidReply", inProgress, "has no access_token", status.InProgressStatus,
 	},
+	"a claim that cannot be written": {
+		"nothing is spent, and the API's words say why", func(s *scene) {
+			s.later(10 * time.Minute)
+			s.memory.state.fails(s.now, unwritten("orders-fluent-state"), 0.5)
+		},
+		published, expected, inProgress, "holds a valid access token", status.InProgressStatus,
+	},
+	"a claim that could not be written for a minute": {
+		"the token will expire if nobody acts", func(s *scene) {
+			s.later(10 * time.Minute)
+			s.memory.state.fails(s.now, unwritten("orders-fluent-state"), 0.5)
+			s.later(time.Minute)
+			s.memory.state.fails(s.now, unwritten("orders-fluent-state"), 0.5)
+		},
+		published, "False StateUnwritable", inProgress, "state Secret orders-fluent-state cannot be written: InternalError: etcd is away", status.InProgressStatus,
+	},
+	"a claim that cannot be written, expired": {
+		"the cause is told", func(s *scene) {
+			s.later(time.Hour)
+			s.memory.state.fails(s.now, unwritten("orders-fluent-state"), 0.5)
+		},
+		"False TokenExpired", expected, inProgress, "cannot be written: InternalError: etcd is away", status.InProgressStatus,
+	},
+	"a reply that cannot be stored": {
+		"it is held, and nothing else is begun", func(s *scene) {
+			s.later(10 * time.Minute)
+			s.memory.state.fails(s.now, fmt.Errorf("%w: %w", custody.ErrHeld, custody.ErrForeign), 0.5)
+			s.r.memory.hold(&held{seen: s.observation})
+		},
+		published, "False StateUnwritable", stalled, "a reply of the API is held until it can be stored: a Secret that is not", status.FailedStatus,
+	},
+	"a target that is denied for minutes": {
+		"a person can change the policy", func(s *scene) {
+			s.workload = workload{wanted: s.workload.wanted}
+			s.memory.target.fails(s.now, apierrors.NewForbidden(schema.GroupResource{Resource: "secrets"}, "orders-token", errors.New("a policy")), 0.5)
+			s.later(2 * time.Minute)
+			s.memory.target.fails(s.now, apierrors.NewForbidden(schema.GroupResource{Resource: "secrets"}, "orders-token", errors.New("a policy")), 0.5)
+		},
+		"False PublishFailed", "False PublishFailed", stalled, "secrets orders-token: Forbidden: a policy", status.FailedStatus,
+	},
+	"a target that cannot be written": {
+		"it is tried again, and workloads have no token", func(s *scene) {
+			s.workload = workload{wanted: s.workload.wanted}
+			s.memory.target.fails(s.now, unwritten("orders-token"), 0.5)
+		},
+		"False PublishFailed", expected, inProgress, "orders-token cannot be written: InternalError: etcd is away", status.InProgressStatus,
+	},
 	"no room for the journal": {
 		"nothing is spent", func(s *scene) { s.fresh(); s.answered(token.Password, noDisk) },
 		"False JournalUnwritable", "Unknown JournalUnwritable", inProgress, "no space left on device", status.InProgressStatus,
@@ -232,6 +287,14 @@ var situations = map[string]situation{
 	"refresh token refused, nothing left": {
 		"a person is asked", func(s *scene) { s.seeded(); s.answered(token.RefreshToken, deadToken) },
 		published, "False ReauthorizationRequired", stalled, "put a new refresh_token", status.FailedStatus,
+	},
+	"refresh token refused, the API's words": {
+		"a person learns why", func(s *scene) { s.seeded(); s.answered(token.RefreshToken, deadToken); s.later(time.Hour) },
+		"False TokenExpired", "False ReauthorizationRequired", stalled, "invalid_grant: Invalid refresh token", status.FailedStatus,
+	},
+	"a token without life": {
+		"it is not published, and the API is asked again", func(s *scene) { s.answered(token.RefreshToken, reply(0, "new")) },
+		"False TokenExpired", expected, "", "the API gave an access token that has no life left (expires_in 0)", status.InProgressStatus,
 	},
 	"nothing left, not due": {
 		"the early warning comes long before the token is due", func(s *scene) { s.seeded(); s.record.Chain = nil },
@@ -269,7 +332,7 @@ var situations = map[string]situation{
 			s.workload = workload{wanted: s.workload.wanted}
 			s.failed = apierrors.NewForbidden(schema.GroupResource{Resource: "secrets"}, "orders-token", errors.New("exceeded quota"))
 		},
-		"False PublishFailed", expected, inProgress, "secrets orders-token cannot be written: Forbidden", status.InProgressStatus,
+		"False PublishFailed", expected, inProgress, "secrets orders-token: Forbidden: exceeded quota", status.InProgressStatus,
 	},
 	"suspended": {
 		"a person wants it so", func(s *scene) { s.cred.Spec.Suspend = true },

@@ -15,8 +15,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/fluent-credential/operator/api/v1alpha1"
-	"github.com/fluent-credential/operator/internal/custody"
 	"github.com/fluent-credential/operator/internal/distribution"
+	"github.com/fluent-credential/operator/internal/kubeerror"
 )
 
 // report writes the status, where it changed, and says when to look again.
@@ -40,7 +40,7 @@ func (t *TokenReconciler) report(ctx context.Context, seen *tokenObservation, do
 		}
 	}
 	if seen.failed != nil {
-		return ctrl.Result{}, errors.New(custody.Refused(seen.failed)) // the workqueue backs off
+		return ctrl.Result{}, errors.New(kubeerror.Words(seen.failed, seen.secrets()...)) // the workqueue backs off
 	}
 	return ctrl.Result{RequeueAfter: untilNextOf(next, seen)}, nil
 }

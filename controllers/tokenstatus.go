@@ -9,8 +9,9 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/fluent-credential/operator/api/v1alpha1"
-	"github.com/fluent-credential/operator/internal/custody"
 	"github.com/fluent-credential/operator/internal/distribution"
+	"github.com/fluent-credential/operator/internal/kubeerror"
+	"github.com/fluent-credential/operator/internal/token"
 )
 
 // The status of a FluentToken is a view of what was seen and done and of what comes next. This file is pure.
@@ -69,7 +70,7 @@ func tokenConditions(seen *tokenObservation, next distribution.Step) []metav1.Co
 	return conditions
 }
 
-// isTokenStalled: only a person can continue. A consent may be on its way, as whoever applies both objects at a time finds.
+// isTokenStalled reports whether a person can help. A consent may be on its way, as whoever applies both objects at a time finds.
 func isTokenStalled(next distribution.Step) bool {
 	return next.Why == distribution.TargetTaken || next.Why == distribution.Obstructed
 }
@@ -98,9 +99,17 @@ func tokenCause(seen *tokenObservation, next distribution.Step) cause {
 	return cause{v1alpha1.ReasonProgressing, "the access token is being published"}
 }
 
+// secrets are what the words of others must not repeat.
+func (o *tokenObservation) secrets() []token.Secret {
+	if o.record == nil || o.record.Token == nil {
+		return nil
+	}
+	return []token.Secret{o.record.Token.Access}
+}
+
 // refused is what the Kubernetes API said.
 func (o *tokenObservation) refused() cause {
-	return cause{v1alpha1.ReasonPublishFailed, custody.Refused(o.failed)}
+	return cause{v1alpha1.ReasonPublishFailed, kubeerror.Words(o.failed, o.secrets()...)}
 }
 
 // knownConditions are the conditions that this process wrote last; after a start, those that the cache shows.

@@ -58,7 +58,7 @@ var tokenSituations = map[string]struct {
 	"refused": {"what the Kubernetes API says; the old token is still there", func(o *tokenObservation) {
 		o.record.Serial, o.failed = 18, errors.New("no")
 		o.workload.current, o.workload.wanted = false, &projection.Workload{Serial: 18}
-	}, v1alpha1.ReasonPublishFailed, "did not answer", false, false, 17},
+	}, v1alpha1.ReasonPublishFailed, "no", false, false, 17},
 	"another replica is ahead": {"its token is valid", func(o *tokenObservation) {
 		o.workload.serial, o.workload.current, o.known = 18, false, &consumer{}
 	}, v1alpha1.ReasonTokenPublished, "Secret orders-token", true, false, 18},

@@ -65,18 +65,29 @@ func isState(secret client.Object) bool {
 	return slices.Contains(names[:], secret.GetName())
 }
 
-// secretToCredentials maps a Secret to the FluentCredentials that read it, own it, or want to publish under its name.
+// secretToCredentials maps a Secret to the FluentCredentials that it concerns.
 func secretToCredentials(reader client.Reader) handler.EventHandler {
 	return handler.EnqueueRequestsFromMapFunc(func(ctx context.Context, secret client.Object) []reconcile.Request {
-		requests := map[types.NamespacedName]bool{}
-		if name := secret.GetAnnotations()[v1alpha1.CredentialAnnotation]; name != "" {
-			requests[types.NamespacedName{Namespace: secret.GetNamespace(), Name: name}] = true
-		}
-		for _, key := range namingSecret(ctx, reader, client.ObjectKeyFromObject(secret)) {
+		return concernedBy(ctx, reader, secret)
+	})
+}
+
+// concernedBy returns the FluentCredentials that read a Secret, own it, or want to have one under its name: the target or the state.
+func concernedBy(ctx context.Context, reader client.Reader, secret client.Object) []reconcile.Request {
+	requests := map[types.NamespacedName]bool{}
+	if name := secret.GetAnnotations()[v1alpha1.CredentialAnnotation]; name != "" {
+		requests[types.NamespacedName{Namespace: secret.GetNamespace(), Name: name}] = true
+	}
+	for _, key := range namingSecret(ctx, reader, client.ObjectKeyFromObject(secret)) {
+		requests[key] = true
+	}
+	if name, isState := custody.CredentialOf(secret.GetName()); isState {
+		key := types.NamespacedName{Namespace: secret.GetNamespace(), Name: name}
+		if reader.Get(ctx, key, &v1alpha1.FluentCredential{}) == nil {
 			requests[key] = true
 		}
-		return asRequests(requests)
-	})
+	}
+	return asRequests(requests)
 }
 
 // turns wakes a credential whose turn at its token host comes earlier than it was told. One call that is lost costs one turn.

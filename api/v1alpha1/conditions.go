@@ -8,7 +8,7 @@ const (
 	// ConditionRenewable is True while the next refresh is expected to work without a person. Ready=True with Renewable=False is
 	// the early warning to alert on.
 	ConditionRenewable = "Renewable"
-	// ConditionStalled is present, and True, only while nothing but a person can help.
+	// ConditionStalled is present, and True, while a person can help: nothing is tried until then, or a refusal has outlived three probes.
 	ConditionStalled = "Stalled"
 	// ConditionReconciling is present, and True, only while work is under way or being retried.
 	ConditionReconciling = "Reconciling"
@@ -56,9 +56,11 @@ const (
 	ReasonEndpointNotAllowed = "EndpointNotAllowed"
 	// ReasonInvalidReply surfaces when the API's reply cannot be understood.
 	ReasonInvalidReply = "InvalidReply"
-	// ReasonPublishFailed surfaces when the Kubernetes API refuses the workload Secret, does not let one go, or refuses what has to be
-	// written before a refresh.
+	// ReasonPublishFailed surfaces when the Kubernetes API refuses the target Secret, or does not let one go.
 	ReasonPublishFailed = "PublishFailed"
+	// ReasonStateUnwritable surfaces when the Kubernetes API does not take the state Secret or the login guard, so nothing is spent, or a
+	// reply is held until it can be stored; and when it does not show the operator a Secret that it has to read.
+	ReasonStateUnwritable = "StateUnwritable"
 	// ReasonJournalUnwritable surfaces when a reply could not be written to the journal, so nothing is spent.
 	ReasonJournalUnwritable = "JournalUnwritable"
 	// ReasonStateInvalid surfaces when the state Secret was edited by somebody else and no login is left to start anew.

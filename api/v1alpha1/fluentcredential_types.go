@@ -115,11 +115,34 @@ type RefreshSpec struct {
 	// +kubebuilder:validation:XValidation:rule="self > duration('0s')",message="assumedLifetime must be more than zero"
 	// +optional
 	AssumedLifetime *metav1.Duration `json:"assumedLifetime,omitempty"`
+	// maximumLifetime caps the life of a token, whatever the reply says: for servers that give it in milliseconds, or too long. None by default.
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:Format=duration
+	// +kubebuilder:validation:XValidation:rule="self > duration('0s')",message="maximumLifetime must be more than zero"
+	// +optional
+	MaximumLifetime *metav1.Duration `json:"maximumLifetime,omitempty"`
+	// lifetimeFrom says where the life of a token is taken from: the reply's expires_in, or the claims of an access token that is a JWT. A token
+	// that is no JWT, or that does not say when it ends, has the life that the reply says. Default Reply.
+	// +optional
+	LifetimeFrom LifetimeSource `json:"lifetimeFrom,omitempty"`
 	// onLostReply says what to do when a refresh token was sent and its reply never arrived.
 	// +kubebuilder:default=Auto
 	// +optional
 	OnLostReply LostReplyPolicy `json:"onLostReply,omitempty"`
 }
+
+// LifetimeSource says where the life of a token is taken from.
+//
+// +kubebuilder:validation:Enum=Reply;JWT
+type LifetimeSource string
+
+// The sources of a token's life.
+const (
+	// LifetimeFromReply takes expires_in of the reply.
+	LifetimeFromReply LifetimeSource = "Reply"
+	// LifetimeFromJWT takes exp − iat of an access token that is a JWT, else exp − the reply's Date. The signature is not checked.
+	LifetimeFromJWT LifetimeSource = "JWT"
+)
 
 // LostReplyPolicy says what to do when a refresh token was sent and its reply never arrived. Whatever the policy, a refresh token
 // is presented at most twice, ever.

@@ -53,8 +53,8 @@ const (
 	FaultOversized FaultKind = "oversized"
 )
 
-// oversize is more than the 64 KiB that a careful client reads.
-const oversize = 70 << 10
+// oversize is more than the 256 KiB that a careful client reads.
+const oversize = 300 << 10
 
 // Fault says which token requests go wrong and how. Parameters that its kind
 // does not name are ignored. ParseFault reads and String writes the text form.

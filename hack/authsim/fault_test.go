@@ -214,7 +214,7 @@ func TestOversizedReplyIsTooLarge(t *testing.T) {
 	tenant := newTenant(t, authsim.Config{})
 	tenant.AddFault(authsim.Fault{Times: 1, Kind: authsim.FaultOversized})
 	got := tenant.ask(passwordOf("orders", "password-1"))
-	if len(got.body) < 70<<10 || strings.Index(got.body, got.access()) < 64<<10 {
+	if len(got.body) < 300<<10 || strings.Index(got.body, got.access()) < 256<<10 {
 		t.Errorf("the reply has %d bytes, its access token at %d", len(got.body), strings.Index(got.body, got.access()))
 	}
 }

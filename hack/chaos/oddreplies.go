@@ -25,7 +25,7 @@ func oddReplies() []scenario {
 		"expires_in beyond any number":  {"expires-in 1e400", 0},
 		"expires_in a word":             {`expires-in "soon"`, 0},
 		"expires_in an object":          {`expires-in {"seconds":3600}`, 0},
-		"larger than 64 KiB":            {"oversized", 1},
+		"larger than 256 KiB":           {"oversized", 1},
 		"a page of HTML with 200":       {"html 200", 1},
 	} {
 		cases = append(cases, scenario{name: name, quick: true, waits: true, setting: setting{mayLose: reply.lost}, run: func(ctx context.Context, s *stage) error {

@@ -24,7 +24,7 @@ func credential() *dashboard.DashboardBuilder {
 		number("Ready", "Workloads have a token that is valid now.", this("ready"), steps(bad, from(1, good))).Mappings(yesNo(good, bad)),
 		number("Renewable", "The next refresh is expected to work without a person.", this("renewable"), steps(warn, from(1, good))).
 			Mappings(yesNo(good, warn)),
-		number("Stalled", "Only a person can continue.", this("stalled"), steps(good, from(1, warn))).Mappings(yesNo(warn, good)),
+		number("Stalled", "Manual action is needed.", this("stalled"), steps(good, from(1, warn))).Mappings(yesNo(warn, good)),
 		duration("Life left", "Of the published token.", until("token_expiration_timestamp_seconds"), steps(bad, from(1, warn), from(300, good))),
 		duration("Refresh in", "Below zero: it is overdue.", until("token_next_refresh_timestamp_seconds"), steps(warn, from(0, good))),
 		number("Failures in a row", "", this("failures"), steps(good, from(1, warn), from(3, bad))),

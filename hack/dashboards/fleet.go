@@ -25,7 +25,7 @@ func fleet() *dashboard.DashboardBuilder {
 		number("Credentials", "All that the operator works on.", "count("+each("ready")+")", steps("blue")),
 		number("Without a token", "Workloads have none that is valid now.", "sum(1 - "+each("ready")+")", steps(good, from(1, bad))),
 		number("Not renewable", "The next refresh will not work without a person.", "sum(1 - "+each("renewable")+")", steps(good, from(1, warn))),
-		number("Stalled", "Only a person can continue.", "sum("+each("stalled")+")", steps(good, from(1, warn))),
+		number("Stalled", "Manual action is needed.", "sum("+each("stalled")+")", steps(good, from(1, warn))),
 		duration("Next expiry", "Of the token that has the least life left.", "min("+left+")", steps(bad, from(1, warn), from(300, good))),
 		number("Leading", "Replicas of the operator that lead, or work without leader election.",
 			`count(count by (instance) (fluent_credential_ready)) or vector(0)`, steps(bad, from(1, good))),

@@ -81,3 +81,18 @@ func AccountOf(spec v1alpha1.ProviderSpec) string {
 	}
 	return spec.Fluent.Account
 }
+
+// HeadersOf are the extra headers that the spec sends with each request; their values may be secret.
+func HeadersOf(spec v1alpha1.ProviderSpec) map[string]string {
+	switch {
+	case spec.Fluent != nil:
+		return optionsOf(spec.Fluent.EndpointOptions).Headers
+	case spec.CommerceLayer != nil:
+		return optionsOf(spec.CommerceLayer.EndpointOptions).Headers
+	case spec.Nordea != nil:
+		return optionsOf(spec.Nordea.EndpointOptions).Headers
+	case spec.OAuth2 != nil:
+		return optionsOf(spec.OAuth2.EndpointOptions).Headers
+	}
+	return nil
+}

@@ -35,7 +35,9 @@ var advice = map[string]string{
 	v1alpha1.ReasonEndpointNotAllowed: "Correct the endpoint in spec.provider, or allow its host with the operator's flag --allowed-hosts.",
 	v1alpha1.ReasonInvalidReply:       "See whether the endpoint is right: kubectl fluent check {name} -n {namespace}. If it is, the API has changed: report it.",
 	v1alpha1.ReasonPublishFailed:      "Read the message: a quota, an admission policy or a changed spec.target.type stands in the way of the Secret {target}.",
-	v1alpha1.ReasonJournalUnwritable:  "Look at the volume behind the operator's flag --journal-dir: it is full, or read-only. Nothing is spent meanwhile.",
+	v1alpha1.ReasonStateUnwritable: "Read the message: a quota, an admission policy, a webhook that is down or a missing right stands in the way of the " +
+		"state Secret or the login guard. Nothing is spent meanwhile, and a reply that is held is stored by itself when that is gone.",
+	v1alpha1.ReasonJournalUnwritable: "Look at the volume behind the operator's flag --journal-dir: it is full, or read-only. Nothing is spent meanwhile.",
 	v1alpha1.ReasonStateInvalid: "Undo the edit of the state Secret and run kubectl fluent rotate {name} -n {namespace}, or log in anew: " +
 		"kubectl fluent login {name} -n {namespace}",
 	v1alpha1.ReasonNotAllowed: "Ask the owner of FluentCredential {credential} in namespace {owner} to add {namespace} to its " +

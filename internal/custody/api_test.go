@@ -35,6 +35,8 @@ type api struct {
 	reads []error
 	// verbs are the writes that were tried.
 	verbs []string
+	// frozen are writes that are refused, because the Secret is immutable.
+	frozen []string
 }
 
 // fault is what happens to one write.
@@ -99,6 +101,9 @@ func newAPI(t *testing.T) *api {
 
 func (a *api) write(verb string, do func() error) error {
 	a.verbs = append(a.verbs, verb)
+	if slices.Contains(a.frozen, verb) {
+		return errInvalid
+	}
 	var next fault
 	if len(a.writes) > 0 {
 		next, a.writes = a.writes[0], a.writes[1:]

@@ -1,11 +1,14 @@
 package custody
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
 
 	"github.com/fluent-credential/operator/internal/token"
 )
@@ -40,11 +43,37 @@ func encode(state State) (map[string][]byte, error) {
 	if state.Chain != nil {
 		stored.RefreshToken = state.Chain.Refresh.Reveal()
 	}
-	encoded, err := json.Marshal(stored)
+	encoded, err := stored.encoded()
+	if err == nil && len(encoded) > maxDocument && state.Token != nil {
+		encoded, err = stored.withoutExtras().encoded()
+	}
 	if err != nil {
 		return nil, fmt.Errorf("state cannot be encoded: %w", err)
 	}
 	return map[string][]byte{documentKey: encoded, checksumKey: []byte(checksum(encoded))}, nil
+}
+
+// maxDocument is what the state Secret has room for beside the checksum.
+const maxDocument = corev1.MaxSecretSize - 2*sha256.Size
+
+// encoded is the document without the escapes for HTML, which would make five characters more of each angle bracket and ampersand.
+func (d document) encoded() ([]byte, error) {
+	var out bytes.Buffer
+	encoder := json.NewEncoder(&out)
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(d); err != nil {
+		return nil, err
+	}
+	return bytes.TrimSuffix(out.Bytes(), []byte("\n")), nil
+}
+
+// withoutExtras leaves out what a reply brought beside the tokens. A document that is larger than a Secret could not be stored at all, and
+// the tokens would be lost over it.
+func (d document) withoutExtras() document {
+	bare := *d.Token
+	bare.Extra, bare.Identity = nil, token.Identity{}
+	d.Token = &bare
+	return d
 }
 
 // decode returns errDamaged with whatever could be read: the serial and the spent seeds are worth keeping from a document whose

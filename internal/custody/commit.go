@@ -7,11 +7,11 @@ import (
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/fluent-credential/operator/api/v1alpha1"
+	"github.com/fluent-credential/operator/internal/kubeerror"
 )
 
 // ErrGone is returned when there is nothing left to write to: the namespace or the FluentCredential is being deleted.
@@ -21,20 +21,19 @@ var ErrGone = errors.New("the namespace or the FluentCredential is being deleted
 var ErrSuperseded = errors.New("the state has moved on")
 
 // Claim writes a claim and makes sure that it is there: an answer that was lost is settled by a live read, which is made until it
-// is answered or the context ends. It returns ErrConflict when another process was first; with any error nothing may be sent.
+// is answered or the context ends. It returns ErrConflict when another process was first; where the read shows that nobody wrote, it
+// returns the error of the write. With any error nothing may be sent.
 func (s *Store) Claim(ctx context.Context, owner Owner, from *Record, next State) (*Record, error) {
 	written, err := s.Put(ctx, owner, from, next)
-	if err == nil || errors.Is(err, ErrConflict) || refusedByServer(err) {
+	if err == nil || errors.Is(err, ErrConflict) || errors.Is(err, ErrGone) || kubeerror.IsRefused(err) {
 		return written, err
 	}
 	pause := retries
 	for {
 		found, readErr := s.Open(ctx, owner)
 		switch {
-		case readErr == nil && found.Holds(*next.Claim) && !found.Unconfirmed:
-			return found, nil
 		case readErr == nil:
-			return nil, fmt.Errorf("%w: the claim was not stored: %w", ErrConflict, err)
+			return found.judge(err, from, *next.Claim)
 		case errors.Is(readErr, ErrGone):
 			return nil, readErr
 		case !s.Wait(ctx, pause.Step()):
@@ -43,12 +42,37 @@ func (s *Store) Claim(ctx context.Context, owner Owner, from *Record, next State
 	}
 }
 
-// refusedByServer tells an answer of the API server that says that nothing was written.
-func refusedByServer(err error) bool {
-	return IsDenied(err) || apierrors.IsUnauthorized(err) || apierrors.IsTooManyRequests(err)
+// judge says what became of the write of a claim whose answer says nothing.
+func (r *Record) judge(err error, from *Record, claim Claim) (*Record, error) {
+	verb := kubeerror.Update
+	if from.secret == nil {
+		verb = kubeerror.Create
+	}
+	switch kubeerror.Judge(err, verb, r.sighting(from, claim)).Outcome {
+	case kubeerror.Stored:
+		return r, nil
+	case kubeerror.NotStored, kubeerror.Unknown:
+		return nil, err
+	case kubeerror.Conflict, kubeerror.Gone:
+	}
+	return nil, fmt.Errorf("%w: the claim was not stored: %w", ErrConflict, err)
 }
 
-// retries between two tries to store a result: quick at first, because workloads wait for it.
+// sighting compares what is stored now with what the claim was to be written over. A first state that is not confirmed yet is our own,
+// and nobody else's: the claim in it does not count.
+func (r *Record) sighting(from *Record, claim Claim) kubeerror.Sighting {
+	switch {
+	case r.Holds(claim) && !r.Unconfirmed:
+		return kubeerror.Ours
+	case r.secret == nil, r.Holds(claim) && from.secret == nil:
+		return kubeerror.Absent
+	case from.secret != nil && r.secret.UID == from.secret.UID && r.secret.ResourceVersion == from.secret.ResourceVersion:
+		return kubeerror.Same
+	}
+	return kubeerror.Changed
+}
+
+// retries between two reads that are to tell what became of a claim.
 var retries = wait.Backoff{Duration: 20 * time.Millisecond, Factor: 2, Jitter: 0.3, Steps: 9, Cap: 5 * time.Second}
 
 // Result is what an exchange adds to the state that its claim was made in.
@@ -68,57 +92,115 @@ func (r Result) wantedAfter(state State) bool {
 	return underWay && r.Wanted(state, r.Claim)
 }
 
-// Commit stores the result of a claim. It tries for as long as the context lives, because the only copy of a refresh token may be
-// in this process; a conflict is merged by the claim's id, never dropped. It returns ErrSuperseded when the state has moved on
-// without the claim, and ErrGone when the namespace is being deleted, or the FluentCredential and its state is gone or can be written
-// no more: a deletion does not hang.
+// ErrHeld is returned by Commit and Deliver when the result could not be stored yet: it is still only where it was. What stood in the way
+// is found by unwrapping it.
+var ErrHeld = errors.New("the result of an exchange could not be stored yet")
+
+// The size of a round. A worker is not held for longer.
+const (
+	// CommitTries is how often a round tries at first: 20 ms to 2.5 s apart, five seconds in all, because workloads wait.
+	CommitTries = 9
+	// roundLife bounds a round of a Kubernetes API that accepts requests and does not answer them.
+	roundLife = 5*time.Second + RequestTimeout
+	// maxRaces is how many lost races a round makes good without counting them as tries.
+	maxRaces = 3
+)
+
+// Pending is a result on its way into the state. From one round to the next it remembers what stood in its way.
+type Pending struct {
+	owner  Owner
+	from   *Record
+	result Result
+	other  waiting
+	denied denial
+}
+
+// NewPending returns the result of a claim that was made in the record.
+func NewPending(owner Owner, from *Record, result Result) *Pending {
+	return &Pending{owner: owner, from: from, result: result}
+}
+
+// Claim is the claim whose result it is.
+func (p *Pending) Claim() Claim { return p.result.Claim }
+
+// Waited counts a wait between two tries.
+func (p *Pending) Waited(passed time.Duration) {
+	p.other.passed += passed
+	p.denied.wait(passed)
+}
+
+// Commit makes the first round of storing a result.
 func (s *Store) Commit(ctx context.Context, owner Owner, from *Record, result Result, tried func(error)) (*Record, error) {
-	pause, other, denied := retries, &waiting{}, &denial{}
-	for {
-		written, err := s.Put(ctx, owner, from, result.Apply(from.State))
+	return s.Deliver(ctx, NewPending(owner, from, result), CommitTries, tried)
+}
+
+// Deliver makes one round of storing a result. A conflict is merged by the claim's id, never dropped. It returns ErrHeld when the result
+// is not stored after so many tries, or when a Secret that is not the operator's is in the way: the caller keeps the result, since the
+// only copy of a refresh token may be in it, and makes another round later. It returns ErrSuperseded when the state has moved on without
+// the claim, and ErrGone when the namespace is being deleted, or the FluentCredential and its state is gone or can be written no more: a
+// deletion does not hang.
+func (s *Store) Deliver(ctx context.Context, p *Pending, tries int, tried func(error)) (*Record, error) {
+	ctx, cancel := context.WithTimeout(ctx, roundLife)
+	defer cancel()
+	races := 0
+	for try := 1; ; try++ {
+		written, err := s.Put(ctx, p.owner, p.from, p.result.Apply(p.from.State))
 		if err == nil {
 			return written, nil
 		}
 		tried(err)
-		if isNamespaceGone(err) {
+		if kubeerror.IsTerminating(err) || errors.Is(err, ErrGone) {
 			return nil, ErrGone
 		}
-		if merged, done := s.merge(ctx, owner, from, result, other); done != nil {
+		merged, done := s.merge(ctx, p)
+		isBlocked := errors.Is(done, ErrForeign) || errors.Is(done, ErrNewer)
+		switch {
+		case isBlocked:
+			err = done
+		case done != nil:
 			return merged, orNil(done)
-		} else if merged != nil {
-			from = merged
+		case merged != nil:
+			p.from = merged
 		}
-		step := pause.Step()
-		if !s.Wait(ctx, step) {
-			return nil, ctx.Err()
-		}
-		other.passed += step
-		if denied.lasts(err, step) && s.isGoing(ctx, owner) {
+		if p.denied.lasts(isBlocked || kubeerror.IsDenied(err)) && s.isGoing(ctx, p.owner) {
 			return nil, ErrGone
 		}
+		if merged != nil && errors.Is(err, ErrConflict) && races < maxRaces {
+			races++
+			try--
+		}
+		pause := firstPause << min(try, CommitTries)
+		if isBlocked || try >= tries || !s.Wait(ctx, wait.Jitter(pause, 0.3)) {
+			return nil, fmt.Errorf("%w: %w", ErrHeld, err)
+		}
+		p.Waited(pause)
 	}
 }
+
+// firstPause is half the pause between the first two tries of a round.
+const firstPause = 10 * time.Millisecond
 
 // denialPatience is how long a write that is denied holds a deletion up.
 const denialPatience = 30 * time.Second
 
 // denial is for how long the API server has denied every write, in waits of our own.
-type denial struct{ passed time.Duration }
-
-// lasts counts the wait that followed an error, and tells whether the denial lasts.
-func (d *denial) lasts(err error, step time.Duration) bool {
-	if !IsDenied(err) {
-		d.passed = 0
-		return false
-	}
-	d.passed += step
-	return d.passed > denialPatience
+type denial struct {
+	is     bool
+	passed time.Duration
 }
 
-// IsDenied tells a refusal of the API server that does not pass by itself: a rule of admission, a missing right, an object made
-// immutable.
-func IsDenied(err error) bool {
-	return apierrors.IsForbidden(err) || apierrors.IsInvalid(err) || apierrors.IsBadRequest(err) || apierrors.IsRequestEntityTooLargeError(err)
+func (d *denial) wait(passed time.Duration) {
+	if d.is {
+		d.passed += passed
+	}
+}
+
+// lasts takes in whether the last try was denied, and reports whether that has been so for long.
+func (d *denial) lasts(isDenied bool) bool {
+	if d.is = isDenied; !isDenied {
+		d.passed = 0
+	}
+	return d.passed > denialPatience
 }
 
 // isGoing tells whether the FluentCredential is known to be going.
@@ -152,17 +234,22 @@ func orNil(done error) error {
 }
 
 // merge reads what is stored by now and says whether the result is in it, belongs into it, or is superseded. With neither a
-// record nor an error the API server did not answer: try again.
-func (s *Store) merge(ctx context.Context, owner Owner, from *Record, result Result, other *waiting) (*Record, error) {
-	found, err := s.Open(ctx, owner)
+// record nor an error the API server did not answer: try again. ErrForeign and ErrNewer say that there is no place for the result.
+func (s *Store) merge(ctx context.Context, p *Pending) (*Record, error) {
+	from, result := p.from, p.result
+	found, err := s.Open(ctx, p.owner)
 	gone := errors.Is(err, ErrGone)
 	if err == nil && found.secret == nil {
-		gone, err = s.isOwnerGone(ctx, owner)
+		gone, err = s.isOwnerGone(ctx, p.owner)
 	}
 	switch {
 	case gone:
 		return nil, ErrGone
+	case errors.Is(err, ErrForeign), errors.Is(err, ErrNewer):
+		return nil, err
 	case err != nil:
+		return nil, nil
+	case p.isBeside(found) && !p.other.outlasts(*found.Claim, result.Patience): // likewise, in a state that knows nothing of this claim
 		return nil, nil
 	case found.secret == nil || found.Damaged || found.Serial < from.Serial: // somebody removed, edited or rolled it back: what we hold is all there is
 		held := from.State
@@ -176,7 +263,7 @@ func (s *Store) merge(ctx context.Context, owner Owner, from *Record, result Res
 	case found.LastClaim == result.Claim.ID:
 		return found, errStored
 	case result.wantedAfter(found.State): // somebody else's exchange is under way: what comes of it decides
-		if !other.outlasts(*found.Claim, result.Patience) {
+		if !p.other.outlasts(*found.Claim, result.Patience) {
 			return nil, nil
 		}
 		found.State = found.Abandoned()
@@ -185,10 +272,17 @@ func (s *Store) merge(ctx context.Context, owner Owner, from *Record, result Res
 	return found, ErrSuperseded
 }
 
+// isBeside reports whether another exchange is under way in a state that was begun anew, or came out of a backup: written over, its token
+// would be lost.
+func (p *Pending) isBeside(found *Record) bool {
+	return found.secret != nil && !found.Damaged && found.Serial < p.from.Serial &&
+		found.Claim != nil && !found.Holds(p.result.Claim)
+}
+
 // isOwnerGone tells whether nobody is left who would let a state Secret go again: one that is written now would stay for ever.
 func (s *Store) isOwnerGone(ctx context.Context, owner Owner) (bool, error) {
 	var cred v1alpha1.FluentCredential
-	if err := s.Reader.Get(ctx, types.NamespacedName{Namespace: owner.Namespace, Name: owner.Name}, &cred); err != nil {
+	if err := s.get(ctx, owner, owner.Name, &cred); err != nil {
 		return apierrors.IsNotFound(err), client.IgnoreNotFound(err)
 	}
 	return cred.UID != owner.UID || !cred.DeletionTimestamp.IsZero(), nil
@@ -197,7 +291,7 @@ func (s *Store) isOwnerGone(ctx context.Context, owner Owner) (bool, error) {
 // isSucceeded tells whether the owner is gone, whoever has its name now.
 func (s *Store) isSucceeded(ctx context.Context, owner Owner) (bool, error) {
 	var cred v1alpha1.FluentCredential
-	if err := s.Reader.Get(ctx, types.NamespacedName{Namespace: owner.Namespace, Name: owner.Name}, &cred); err != nil {
+	if err := s.get(ctx, owner, owner.Name, &cred); err != nil {
 		return apierrors.IsNotFound(err), client.IgnoreNotFound(err)
 	}
 	return cred.UID != owner.UID, nil

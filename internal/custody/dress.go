@@ -4,12 +4,10 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
@@ -31,6 +29,16 @@ func Names(credential string) [2]string {
 		stem = strings.TrimRight(stem[:maxName-len(alternateSuffix)-17], ".") + "-" + hex.EncodeToString(sum[:8])
 	}
 	return [2]string{stem + suffix, stem + alternateSuffix}
+}
+
+// CredentialOf returns the FluentCredential whose state Secret may have the name. Of a name that had to be shortened it does not know it.
+func CredentialOf(name string) (credential string, isState bool) {
+	for _, end := range []string{alternateSuffix, suffix} {
+		if stem, found := strings.CutSuffix(name, end); found && stem != "" {
+			return stem, true
+		}
+	}
+	return "", false
 }
 
 func otherName(credential, name string) string {
@@ -69,16 +77,6 @@ func ownedBy(secret *corev1.Secret, uid types.UID) bool {
 		}
 	}
 	return false
-}
-
-// isNamespaceGone tells a refusal that no retry will change: the namespace is being deleted, or is gone.
-func isNamespaceGone(err error) bool {
-	if apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause) {
-		return true
-	}
-	var status apierrors.APIStatus
-	return errors.As(err, &status) && apierrors.IsNotFound(err) && status.Status().Details != nil &&
-		status.Status().Details.Kind == "namespaces"
 }
 
 func newSalt() string { return randomHex() }

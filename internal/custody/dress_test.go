@@ -113,3 +113,14 @@ func TestDress(t *testing.T) {
 		})
 	}
 }
+
+func TestCredentialOf(t *testing.T) {
+	for name, want := range map[string]string{
+		"orders-fluent-state": "orders", "orders-fluent-state-2": "orders", "orders-fluent-state-fluent-state": "orders-fluent-state",
+		"orders": "", "-fluent-state": "", "orders-fluent-state-3": "",
+	} {
+		if got, isState := CredentialOf(name); got != want || isState != (want != "") {
+			t.Errorf("%s is the state of %q, %t; want %q", name, got, isState, want)
+		}
+	}
+}

@@ -33,7 +33,7 @@ func (d *disturbed) live(seed uint64) {
 	}
 	d.writes = d.faults()
 	// Commit tells of every write that failed: that is the moment for somebody else to do something.
-	_, err := d.store().Commit(d.t.Context(), owner, claimed, granting(claim), func(error) {
+	_, err := deliver(d.t.Context(), d.api, NewPending(owner, claimed, granting(claim)), func(error) {
 		if d.random.IntN(2) == 0 {
 			d.disturb()
 		}

@@ -8,14 +8,15 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/fluent-credential/operator/api/v1alpha1"
+	"github.com/fluent-credential/operator/internal/kubeerror"
 )
 
-// Relocate brings the state out of a Secret that somebody deleted. The order makes it safe to stop anywhere: the old Secret first
-// says where the state goes, so that nobody writes to it any more; then the copy is written; then the old one may go.
+// Relocate brings the state out of a Secret that somebody deleted or made immutable. The order makes it safe to stop anywhere: the old
+// Secret first says where the state goes, so that nobody writes to it any more; then the copy is written; then the old one may go. An
+// immutable one cannot say where, and nobody can write to it anyway: the copy says where it came from.
 func (s *Store) Relocate(ctx context.Context, owner Owner, from *Record) (*Record, error) {
 	if from.Damaged {
 		return from, s.letGo(ctx, from.secret) // nothing in it is worth a copy
@@ -23,6 +24,9 @@ func (s *Store) Relocate(ctx context.Context, owner Owner, from *Record) (*Recor
 	if from.MovedTo == "" {
 		next := from.State
 		next.MovedTo = otherName(owner.Name, from.secret.Name)
+		if from.IsFrozen() {
+			return s.thaw(ctx, owner, from, next)
+		}
 		marked, err := s.Put(ctx, owner, from, next)
 		if err != nil {
 			return nil, err
@@ -30,13 +34,37 @@ func (s *Store) Relocate(ctx context.Context, owner Owner, from *Record) (*Recor
 		from = marked
 	}
 	copied, err := s.Put(ctx, owner, from, from.State)
-	if isNamespaceGone(err) {
+	if kubeerror.IsTerminating(err) {
 		return from, s.letGo(ctx, from.secret) // there is no room for a copy, and nobody who could use it
 	}
 	if err != nil {
 		return nil, err
 	}
 	return copied, s.letGo(ctx, from.secret)
+}
+
+// thaw copies a state out of a Secret that nobody can write to.
+func (s *Store) thaw(ctx context.Context, owner Owner, from *Record, next State) (*Record, error) {
+	copied, err := s.copy(ctx, owner, &Record{State: next, secret: from.secret}, next)
+	if kubeerror.IsTerminating(err) {
+		return from, s.letGo(ctx, from.secret)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return copied, s.retire(ctx, from)
+}
+
+// retire deletes a Secret whose state was copied. Of one that is being deleted already, only our finalizer is left to take.
+func (s *Store) retire(ctx context.Context, old *Record) error {
+	if !old.Leaving {
+		if err := s.sendDelete(ctx, old.secret, client.Preconditions{UID: &old.secret.UID}); err != nil {
+			return err
+		}
+	}
+	changed := old.secret.DeepCopy()
+	changed.Finalizers = slices.DeleteFunc(changed.Finalizers, func(f string) bool { return f == v1alpha1.StateFinalizer })
+	return s.sendPatch(ctx, changed, client.MergeFrom(old.secret)) // its content cannot have changed
 }
 
 // copy writes the next state under the name that the old Secret announced. Whoever else does so first is found by a conflict.
@@ -52,7 +80,10 @@ func (s *Store) follow(ctx context.Context, owner Owner, found *Record) (*Record
 		return s.yield(ctx, owner, found)
 	}
 	if found.MovedTo == "" {
-		return found, s.bury(ctx, owner, found)
+		if err := s.bury(ctx, owner, found); err != nil || !found.IsFrozen() {
+			return found, err
+		}
+		return s.followFrozen(ctx, owner, found)
 	}
 	copied, err := s.read(ctx, owner, found.MovedTo)
 	if apierrors.IsNotFound(err) {
@@ -66,6 +97,24 @@ func (s *Store) follow(ctx context.Context, owner Owner, found *Record) (*Record
 		return found, s.release(ctx, owner, found.MovedTo, copied)
 	}
 	return copied, s.letGo(ctx, found.secret)
+}
+
+// followFrozen looks for the copy of a state that is immutable. What else is under the other name is older, and stands in the way of one.
+func (s *Store) followFrozen(ctx context.Context, owner Owner, found *Record) (*Record, error) {
+	other, err := s.read(ctx, owner, otherName(owner.Name, found.secret.Name))
+	switch {
+	case apierrors.IsNotFound(err), errors.Is(err, ErrForeign):
+		return found, nil
+	case err != nil:
+		return nil, fmt.Errorf("state Secret %s: %w", otherName(owner.Name, found.secret.Name), err)
+	case other.Damaged:
+		return found, nil
+	case other.Serial > found.Serial, other.Serial == found.Serial && other.MovedFrom == found.secret.Name:
+		return other, s.retire(ctx, found)
+	case other.Serial < found.Serial:
+		return found, s.release(ctx, owner, other.secret.Name, other)
+	}
+	return found, nil
 }
 
 // yield gives way to a state under the other name, where there is one: a process that was held up made this first one after the
@@ -91,6 +140,10 @@ func (s *Store) bury(ctx context.Context, owner Owner, found *Record) error {
 	case apierrors.IsNotFound(err), errors.Is(err, ErrForeign):
 	case err != nil:
 		return fmt.Errorf("state Secret %s: %w", found.MovedFrom, err)
+	case old.IsFrozen():
+		if err := s.retire(ctx, old); err != nil {
+			return err
+		}
 	case old.Leaving:
 		if err := s.letGo(ctx, old.secret); err != nil {
 			return err
@@ -105,7 +158,7 @@ func (s *Store) letGo(ctx context.Context, secret *corev1.Secret) error {
 	changed := secret.DeepCopy()
 	changed.Finalizers = slices.DeleteFunc(changed.Finalizers, func(f string) bool { return f == v1alpha1.StateFinalizer })
 	patch := client.MergeFromWithOptions(secret, client.MergeFromWithOptimisticLock{})
-	return safely(client.IgnoreNotFound(s.Writer.Patch(ctx, changed, patch)))
+	return s.sendPatch(ctx, changed, patch)
 }
 
 // Release deletes the state for good: the FluentCredential is going. It returns ErrConflict where somebody claimed or stored
@@ -121,8 +174,7 @@ func (s *Store) Release(ctx context.Context, owner Owner, seen *Record) error {
 
 func (s *Store) release(ctx context.Context, owner Owner, name string, seen *Record) error {
 	var secret corev1.Secret
-	key := types.NamespacedName{Namespace: owner.Namespace, Name: name}
-	if err := s.Reader.Get(ctx, key, &secret); err != nil {
+	if err := s.get(ctx, owner, name, &secret); err != nil {
 		return client.IgnoreNotFound(err)
 	}
 	if secret.Type != v1alpha1.StateSecretType {
@@ -135,11 +187,11 @@ func (s *Store) release(ctx context.Context, owner Owner, name string, seen *Rec
 		return ErrConflict
 	}
 	uid := secret.UID
-	err := s.Writer.Delete(ctx, &secret, client.Preconditions{UID: &uid, ResourceVersion: &secret.ResourceVersion})
-	if err != nil && !apierrors.IsNotFound(err) {
-		return writeError(err)
+	preconditions := client.Preconditions{UID: &uid, ResourceVersion: &secret.ResourceVersion}
+	if err := s.sendDelete(ctx, &secret, preconditions); err != nil {
+		return err
 	}
-	if err := s.Reader.Get(ctx, key, &secret); err != nil || secret.UID != uid {
+	if err := s.get(ctx, owner, name, &secret); err != nil || secret.UID != uid {
 		return client.IgnoreNotFound(err)
 	}
 	return s.letGo(ctx, &secret)
@@ -157,7 +209,7 @@ func (s *Store) isAnothers(ctx context.Context, owner Owner, secret *corev1.Secr
 		return false, nil
 	}
 	var cred v1alpha1.FluentCredential
-	if err := s.Reader.Get(ctx, types.NamespacedName{Namespace: owner.Namespace, Name: owner.Name}, &cred); err != nil {
+	if err := s.get(ctx, owner, owner.Name, &cred); err != nil {
 		return false, client.IgnoreNotFound(err)
 	}
 	return cred.UID != owner.UID && ownedBy(secret, cred.UID), nil

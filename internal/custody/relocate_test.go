@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"testing"
+	"testing/synctest"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
@@ -64,6 +66,53 @@ func TestRelocateStopsAnywhere(t *testing.T) {
 			}
 		}
 	}
+}
+
+// freeze makes a Secret immutable, and from then on the API refuses what would change its content, as a real one does.
+func (a *api) freeze(name string) {
+	a.t.Helper()
+	a.edit(name, func(secret *corev1.Secret) { secret.Immutable = ptr.To(true) })
+	a.frozen = append(a.frozen, "update "+name)
+}
+
+// TestRelocateOutOfAnImmutableSecret stops before and after each write, with the Secret deleted and not: the truth is never written to two
+// Secrets, nothing is lost, and nothing is left over.
+func TestRelocateOutOfAnImmutableSecret(t *testing.T) {
+	for _, way := range ways {
+		for _, leaving := range []bool{false, true} {
+			for write := range 4 {
+				for _, done := range []bool{false, true} {
+					t.Run(fmt.Sprintf("%s/leaving %t/write %d/done %t", way.from, leaving, write+1, done), func(t *testing.T) {
+						synctest.Test(t, func(t *testing.T) {
+							movesOutOfAnImmutableSecret(t, way, leaving, append(make([]fault, write), fault{errReset, done}))
+						})
+					})
+				}
+			}
+		}
+	}
+}
+
+func movesOutOfAnImmutableSecret(t *testing.T, way way, leaving bool, writes []fault) {
+	t.Helper()
+	a := newAPI(t)
+	claim, from := refreshing(1), a.born(way.from)
+	claimed := a.put(from, from.Claimed(claim, ""))
+	a.freeze(way.from)
+	if leaving {
+		a.remove(way.from)
+	}
+	a.writes = writes
+	_, _ = a.store().Relocate(t.Context(), owner, a.open())
+	_, err := a.store().Commit(t.Context(), owner, claimed, granting(claim), func(error) {})
+	found := settle(t, a)
+	if err != nil {
+		_, err = a.store().Commit(t.Context(), owner, claimed, granting(claim), func(error) {})
+		found = a.open()
+	}
+	mustBe(t, "the reply is stored", nil, err)
+	mustBe(t, "the refresh token", "refresh-2", refreshOf(found))
+	mustBe(t, "only the copy is left", []string{way.to}, a.names())
 }
 
 func TestRelocateInItsCircumstances(t *testing.T) {

@@ -45,6 +45,14 @@ type Record struct {
 // Exists tells whether there is a state Secret at all.
 func (r *Record) Exists() bool { return r.secret != nil }
 
+// IsFrozen reports whether somebody made the Secret immutable, which cannot be undone: it holds the truth until that is copied.
+func (r *Record) IsFrozen() bool {
+	return r.secret != nil && r.secret.Immutable != nil && *r.secret.Immutable && !r.Damaged
+}
+
+// HasToMove reports whether the state has to be brought under its other name.
+func (r *Record) HasToMove() bool { return r.Leaving || r.IsFrozen() }
+
 // ErrConflict is returned by Put when somebody else wrote first. Nothing was changed.
 var ErrConflict = errors.New("the state was changed by another process")
 
@@ -69,7 +77,7 @@ func (s *Store) Open(ctx context.Context, owner Owner) (*Record, error) {
 
 func (s *Store) read(ctx context.Context, owner Owner, name string) (*Record, error) {
 	var secret corev1.Secret
-	if err := s.Reader.Get(ctx, types.NamespacedName{Namespace: owner.Namespace, Name: name}, &secret); err != nil {
+	if err := s.get(ctx, owner, name, &secret); err != nil {
 		return nil, err
 	}
 	if secret.Type != v1alpha1.StateSecretType {
@@ -136,8 +144,8 @@ func (s *Store) Put(ctx context.Context, owner Owner, from *Record, next State) 
 	if next.isLate(from.State) {
 		secret.Annotations[v1alpha1.LateReplyAnnotation] = next.LastClaim
 	}
-	if err := s.Writer.Update(ctx, secret); err != nil {
-		return nil, writeError(err)
+	if err := s.sendUpdate(ctx, secret, next); err != nil {
+		return nil, err
 	}
 	return &Record{State: next, secret: secret, Leaving: from.Leaving}, nil
 }
@@ -184,8 +192,8 @@ func (s *Store) create(ctx context.Context, owner Owner, name string, state Stat
 		Data:       data,
 	}
 	dress(secret, owner)
-	if err := s.Writer.Create(ctx, secret); err != nil {
-		return nil, writeError(err)
+	if err := s.sendCreate(ctx, secret, state); err != nil {
+		return nil, err
 	}
 	return &Record{State: state, secret: secret}, nil
 }

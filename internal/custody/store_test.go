@@ -12,6 +12,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/fluent-credential/operator/api/v1alpha1"
+	"github.com/fluent-credential/operator/internal/kubeerror"
 	"github.com/fluent-credential/operator/internal/token"
 )
 
@@ -152,7 +153,7 @@ func TestPut(t *testing.T) {
 			if !errors.Is(err, test.err) || test.err == nil && err != nil {
 				t.Fatalf("error %v, want %v: %s", err, test.err, test.why)
 			}
-			if errors.Is(test.err, errTerminating) && !isNamespaceGone(err) {
+			if errors.Is(test.err, errTerminating) && !kubeerror.IsTerminating(err) {
 				t.Errorf("it is not seen that the namespace is going: %v", err)
 			}
 			found := a.open()
@@ -189,7 +190,7 @@ func TestAClaimIsThereOrNothingMayBeSent(t *testing.T) {
 		"the answer is lost":  {"a live read shows it", nil, fault{errReset, true}, nil, false, false, mine.ID},
 		"a time-out, written": {"a live read shows it", nil, fault{apierrors.NewTimeoutError("etcd", 1), true}, nil, false, false, mine.ID},
 		"a failure, written":  {"a live read shows it", nil, fault{errBroken, true}, nil, false, false, mine.ID},
-		"nothing was written": {"a live read shows it: nothing may be sent", nil, fault{err: errReset}, nil, true, true, ""},
+		"nothing was written": {"a live read shows it: nothing may be sent, and nobody was first", nil, fault{err: errReset}, nil, false, true, ""},
 		"nothing was written, and another was": {
 			"a live read shows it: nothing may be sent", theirs, fault{err: errReset}, nil, true, true, other.ID,
 		},

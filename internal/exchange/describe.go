@@ -5,8 +5,12 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"fmt"
+	"io"
 	"net"
 	"os"
+	"slices"
+	"strings"
 	"syscall"
 
 	"github.com/fluent-credential/operator/internal/provider"
@@ -14,68 +18,201 @@ import (
 	"github.com/fluent-credential/operator/internal/token"
 )
 
-// describeDial tells why a connection could not be made, in words that stay the same while the situation does: no port of our
-// own, no resolver's address.
-func describeDial(err error) string {
-	var name *net.DNSError
-	var operation *net.OpError
-	var proxy *proxyError
-	var lookup *lookupError
-	switch {
-	case errors.As(err, &proxy):
-		return proxy.describe()
-	case errors.As(err, &lookup):
-		return lookup.Error()
-	case errors.As(err, &name) && name.IsNotFound:
-		return "the host " + name.Name + " does not exist"
-	case errors.As(err, &name):
-		return "the host " + name.Name + " cannot be looked up"
-	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded):
-		return "no connection in time"
-	case errors.Is(err, context.Canceled):
-		return "the connection was not waited for"
-	case isCertificate(err):
-		return "the endpoint's certificate is not trusted: " + certificateCause(err)
-	case errors.As(err, &operation):
-		return rootCause(operation)
+// faultOf classifies an error of a phase. An error that was classified stays as it is.
+func faultOf(at phase, err error) *fault {
+	var known *fault
+	if errors.As(err, &known) {
+		return known
 	}
-	return "TLS could not be agreed on"
+	f := &fault{phase: at, cause: err}
+	var name *net.DNSError
+	switch reason, isForbidden := IsNotAllowed(err); {
+	case isForbidden:
+		f.kind, f.detail = disallowed, reason
+		if at > atAddress { // a dialer that was told so by its Control
+			f.phase = atAddress
+		}
+	case errors.Is(err, errTooLate):
+		f.kind = tooLate
+	case errors.Is(err, context.Canceled):
+		f.kind = canceled
+	case errors.As(err, &name):
+		f.phase, f.kind, f.host = atLookup, lookupKind(name), name.Name
+		if at == atProxy {
+			f.phase = atProxy
+		}
+	case isTimeout(err):
+		f.kind = timedOut
+	case certificateFault(f, err), tlsFault(f, err), systemFault(f, err):
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		f.kind = closed
+	case errors.Is(err, errHeaderTooLarge):
+		f.kind, f.detail = tooLarge, fmt.Sprintf("the header of the reply is larger than %d KiB", MaxHeader>>10)
+	case errors.Is(err, errTooLarge):
+		f.kind = tooLarge
+	case at >= atRead:
+		f.kind = malformed
+	}
+	return f
 }
 
-func isCertificate(err error) bool {
-	var verification *tls.CertificateVerificationError
-	return errors.As(err, &verification)
+func lookupKind(err *net.DNSError) kind {
+	switch {
+	case err.IsNotFound:
+		return notFound
+	case err.IsTimeout:
+		return timedOut
+	}
+	return temporary
 }
 
-func certificateCause(err error) string {
+func isTimeout(err error) bool {
+	var network net.Error
+	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, os.ErrDeadlineExceeded) || errors.As(err, &network) && network.Timeout()
+}
+
+// systemFault reads the operating system's own error.
+func systemFault(f *fault, err error) bool {
+	var number syscall.Errno
+	if !errors.As(err, &number) {
+		return false
+	}
+	f.detail = number.Error()
+	switch number {
+	case syscall.ECONNREFUSED:
+		f.kind = refused
+	case syscall.ECONNRESET, syscall.ECONNABORTED, syscall.EPIPE:
+		f.kind = reset
+	case syscall.EHOSTUNREACH, syscall.ENETUNREACH, syscall.ENETDOWN, syscall.EADDRNOTAVAIL:
+		f.kind = unreachable
+	default:
+		f.kind = other
+	}
+	return true
+}
+
+// certificateFault reads why a certificate is not trusted.
+func certificateFault(f *fault, err error) bool {
 	var authority x509.UnknownAuthorityError
 	var name x509.HostnameError
-	var invalid x509.CertificateInvalidError
+	var fault x509.CertificateInvalidError
+	var verification *tls.CertificateVerificationError
 	switch {
-	case errors.As(err, &authority):
-		return "signed by an unknown authority"
+	case isWeak(err):
+		f.kind = weak
 	case errors.As(err, &name):
-		return "it is for another host"
-	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
-		return "it has expired, or is not valid yet"
+		f.kind, f.detail = otherHost(name.Certificate)
+	case errors.As(err, &fault):
+		f.kind, f.detail = invalidCertificate(fault)
+	case errors.As(err, &authority):
+		f.kind = unknownIssuer
+	case errors.As(err, &verification):
+		f.kind, f.detail = invalid, withoutPackage(verification.Err)
+	default:
+		return false
 	}
-	return "it is not valid"
+	return true
 }
 
-// rootCause is the system's own word for it, for example "connection refused", or the alert by which the peer ended TLS.
-func rootCause(operation *net.OpError) string {
-	var number syscall.Errno
+// isWeak reports whether a signature was refused for its algorithm or its key. The verifier keeps that as a hint in the text of another
+// error, and crypto/rsa has no type for it.
+func isWeak(err error) bool {
+	var algorithm x509.InsecureAlgorithmError
+	return errors.As(err, &algorithm) || strings.Contains(err.Error(), "insecure algorithm") || strings.Contains(err.Error(), "keys are insecure")
+}
+
+// otherHost tells a certificate for other hosts from one that has only a common name, which is not looked at.
+func otherHost(certificate *x509.Certificate) (kind, string) {
+	names := slices.Clone(certificate.DNSNames)
+	for _, address := range certificate.IPAddresses {
+		names = append(names, address.String())
+	}
+	if len(names) == 0 {
+		return unnamed, ""
+	}
+	return forOtherHost, redact.Words(strings.Join(names, ", "))
+}
+
+func invalidCertificate(err x509.CertificateInvalidError) (kind, string) {
+	switch err.Reason {
+	case x509.Expired:
+		if strings.Contains(err.Detail, " is before ") {
+			return notYetValid, ""
+		}
+		return expired, ""
+	case x509.IncompatibleUsage:
+		return notForServers, ""
+	default:
+		return invalid, withoutPackage(err)
+	}
+}
+
+// withoutPackage is the text of an error, which repeats names of the certificate.
+func withoutPackage(err error) string { return redact.Words(strings.TrimPrefix(err.Error(), "x509: ")) }
+
+// tlsFault reads an alert of the peer, and a peer that speaks no TLS.
+func tlsFault(f *fault, err error) bool {
+	var record tls.RecordHeaderError
+	var operation *net.OpError
 	switch {
-	case errors.As(operation, &number):
-		return number.Error()
-	case operation.Op == "remote error":
-		return "the endpoint ended TLS: " + operation.Err.Error()
+	case errors.As(err, &record):
+		f.kind = noTLS
+	case errors.As(err, &operation) && operation.Op == "remote error":
+		f.kind, f.detail = alertKind(operation.Err), operation.Err.Error()
+	default:
+		return false
 	}
-	return "the connection failed"
+	return true
 }
 
-// presentable makes the API's own words fit for a condition.
+// handshakeAlerts are the alerts by which a peer ends a handshake: it does not accept what the client has sent in it. Any other alert may
+// come at any time, also from a proxy that has passed the request on (RFC 8446 section 6.2).
+var handshakeAlerts = []tls.AlertError{
+	40,  // handshake_failure
+	42,  // bad_certificate
+	43,  // unsupported_certificate
+	44,  // certificate_revoked
+	45,  // certificate_expired
+	46,  // certificate_unknown
+	48,  // unknown_ca
+	49,  // access_denied
+	70,  // protocol_version
+	71,  // insufficient_security
+	86,  // inappropriate_fallback
+	109, // missing_extension
+	110, // unsupported_extension
+	112, // unrecognized_name
+	116, // certificate_required
+	120, // no_application_protocol
+}
+
+const certificateRequired tls.AlertError = 116
+
+// alertKind reads an alert of the peer, which crypto/tls returns as a type of its own with the text of tls.AlertError.
+func alertKind(alert error) kind {
+	is := func(one tls.AlertError) bool { return one.Error() == alert.Error() }
+	switch {
+	case is(certificateRequired):
+		return wantsClient
+	case slices.ContainsFunc(handshakeAlerts, is):
+		return rejectedTLS
+	}
+	return brokenTLS
+}
+
+// presentable makes the API's own words fit for a condition. A code that a standard or this operator defines says nothing of a secret, and
+// chooses the reason of the condition.
 func presentable(problem provider.Problem, secrets []token.Secret) provider.Problem {
-	problem.Code, problem.Description = redact.Words(problem.Code, secrets...), redact.Words(problem.Description, secrets...)
+	if !definedCodes[problem.Code] {
+		problem.Code = redact.Words(problem.Code, secrets...)
+	}
+	problem.Description = redact.Words(problem.Description, secrets...)
 	return problem
+}
+
+// definedCodes are those of RFC 6749 section 5.2 and RFC 7009 section 2.2.1, and ours.
+var definedCodes = map[string]bool{
+	"invalid_request": true, "invalid_client": true, "invalid_grant": true, "unauthorized_client": true, "unsupported_grant_type": true,
+	"invalid_scope": true, "unsupported_token_type": true, "access_denied": true, "server_error": true, "temporarily_unavailable": true,
+	"invalid_token": true, provider.InvalidReply: true, provider.Redirect: true, NotAllowed: true,
 }

@@ -8,11 +8,9 @@ import (
 	"errors"
 	"net"
 	"net/url"
-	"sync/atomic"
 	"time"
 
 	"github.com/fluent-credential/operator/internal/provider"
-	"github.com/fluent-credential/operator/internal/token"
 )
 
 // Dialer opens the connections on which tokens are spent.
@@ -24,27 +22,32 @@ type Dialer struct {
 	DialTimeout, ReplyTimeout time.Duration
 	// Connect replaces the operating system's network, in a simulation; the Policy does not see its addresses.
 	Connect func(ctx context.Context, network, address string) (net.Conn, error)
+	// Now replaces the machine's clock for the fence, in a simulation.
+	Now func() time.Time
 }
 
 // Conn is a connection to a token endpoint on which nothing was sent yet. It carries one request.
 type Conn struct {
 	net.Conn
-	sent         *countingConn
+	sent         *guardedConn
 	replyTimeout time.Duration
 	end          time.Time // set by Arm: what was not sent and answered by then never is
 	tape         Tape      // nil: none
+	received     int       // bytes of the reply
+	asked        *bool     // the endpoint asked for a client certificate
 }
 
 // Record makes Send write the reply to the tape while it is read.
 func (c *Conn) Record(tape Tape) { c.tape = tape }
 
-// Arm bounds everything that follows to the fence and the ReplyTimeout, counted from now. It comes before the claim: a process that
-// is frozen at any moment after it cannot send long after others have taken the claim for abandoned.
+// Arm bounds everything that follows, counted from now: the request to the fence, and the reply to the ReplyTimeout after it. It comes
+// before the claim: a process that is frozen at any moment after it cannot send when others take the claim for abandoned.
 func (c *Conn) Arm(fence time.Duration) {
+	c.sent.arm(fence)
 	ctx, cancel := context.WithTimeout(context.Background(), fence+c.replyTimeout)
 	defer cancel()
 	c.end, _ = ctx.Deadline()
-	_ = c.SetDeadline(c.end) // Send sets it again, and tells
+	_ = c.SetDeadline(c.end) // Send sets it again, and returns the error
 }
 
 // expiry is when the exchange that begins now is over.
@@ -56,69 +59,61 @@ func (c *Conn) expiry(ctx context.Context) time.Time {
 	return end
 }
 
-// wrote tells whether any byte of the request left this process.
-func (c *Conn) wrote() bool { return c.sent.written.Load() > 0 }
-
 // Close ends the connection.
 func (c *Conn) Close() { _ = c.Conn.Close() }
 
-// Dial connects to the endpoint, TLS included. Nothing is spent by it, so it comes before the claim. A failure is an Answer with
-// the verdict Unsent, or RefusedIntact where the Policy forbids the address or caBundle is no certificate.
+// Dial connects to the endpoint, TLS included. Nothing is spent by it, so it comes before the claim. A failure is an Answer with the verdict
+// Unsent, or RefusedIntact if the Policy forbids the URL or caBundle is no certificate.
 func (d Dialer) Dial(ctx context.Context, api provider.API, request provider.Request) (*Conn, *provider.Answer) {
 	ctx, cancel := context.WithTimeout(ctx, cmp.Or(d.DialTimeout, DialTimeout))
 	defer cancel()
-	conn, err := d.dial(ctx, api.Endpoint(), request.CABundle)
-	if err == nil {
+	conn, fault := d.dial(ctx, api.Endpoint(), request.CABundle)
+	if fault == nil {
 		return conn, nil
 	}
-	answer := undialed(err)
+	answer := fault.answer()
 	return nil, &answer
-}
-
-func undialed(err error) provider.Answer {
-	if reason, refused := IsNotAllowed(err); refused {
-		return provider.Answer{Verdict: token.RefusedIntact, Problem: provider.Problem{Code: NotAllowed, Description: reason}}
-	}
-	if errors.Is(err, errCABundle) {
-		return provider.Answer{Verdict: token.RefusedIntact, Problem: provider.Problem{Code: NotAllowed, Description: err.Error()}}
-	}
-	return provider.Answer{Verdict: token.Unsent, Problem: provider.Problem{Description: describeDial(err)}}
 }
 
 // NotAllowed is the code of a Problem whose cause is the Policy.
 const NotAllowed = "endpoint_not_allowed"
 
-func (d Dialer) dial(ctx context.Context, endpoint *url.URL, caBundle string) (*Conn, error) {
+func (d Dialer) dial(ctx context.Context, endpoint *url.URL, caBundle string) (*Conn, *fault) {
 	if err := d.Policy.Check(endpoint); err != nil {
-		return nil, err
+		return nil, faultOf(atURL, err)
 	}
-	raw, err := d.connect(ctx, endpoint)
+	roots, err := trusted(caBundle)
 	if err != nil {
-		return nil, err
+		return nil, &fault{phase: atTrust, detail: err.Error(), cause: err}
 	}
-	counting := &countingConn{Conn: raw}
-	secured, err := secure(ctx, counting, endpoint, caBundle)
+	guard := &guardedConn{now: d.now}
+	raw, err := d.connect(ctx, endpoint, guard)
+	if err != nil {
+		return nil, faultOf(atConnect, err)
+	}
+	asked := new(bool)
+	secured, err := secure(ctx, raw, endpoint, roots, asked)
 	if err != nil {
 		_ = raw.Close()
-		return nil, err
+		return nil, faultOf(atHandshake, err).byClient(*asked)
 	}
-	counting.written.Store(0) // the handshake's bytes are not the request's
-	return &Conn{Conn: secured, sent: counting, replyTimeout: cmp.Or(d.ReplyTimeout, ReplyTimeout)}, nil
+	guard.written.Store(0) // the bytes of the handshakes and to the proxy are not the request's
+	return &Conn{Conn: secured, sent: guard, replyTimeout: cmp.Or(d.ReplyTimeout, ReplyTimeout), asked: asked}, nil
 }
 
 // connect makes the TCP connection, or has the proxy make it.
-func (d Dialer) connect(ctx context.Context, endpoint *url.URL) (net.Conn, error) {
+func (d Dialer) connect(ctx context.Context, endpoint *url.URL, guard *guardedConn) (net.Conn, error) {
 	if endpoint.Scheme != "https" || d.Proxy == nil {
-		return d.connector(endpoint.Hostname())(ctx, "tcp", address(endpoint))
+		return guard.around(d.connector(endpoint.Hostname())(ctx, "tcp", address(endpoint)))
 	}
 	proxy, err := d.Proxy(endpoint)
 	if err != nil {
-		return nil, &proxyError{cause: errProxyURL}
+		return nil, &fault{phase: atProxy, detail: errProxyURL.Error(), cause: err}
 	}
 	if proxy == nil {
-		return d.connector(endpoint.Hostname())(ctx, "tcp", address(endpoint))
+		return guard.around(d.connector(endpoint.Hostname())(ctx, "tcp", address(endpoint)))
 	}
-	return d.through(ctx, proxy, endpoint)
+	return d.through(ctx, proxy, endpoint, guard)
 }
 
 func (d Dialer) connector(host string) func(context.Context, string, string) (net.Conn, error) {
@@ -143,18 +138,29 @@ func portOf(endpoint *url.URL) string {
 	return "443"
 }
 
-func secure(ctx context.Context, conn net.Conn, endpoint *url.URL, caBundle string) (net.Conn, error) {
+// secure makes the TLS handshake, and notes if the endpoint asks for a client certificate. There is none; the endpoint is told so, and
+// decides.
+func secure(ctx context.Context, conn net.Conn, endpoint *url.URL, roots *x509.CertPool, asked *bool) (net.Conn, error) {
 	if endpoint.Scheme == "http" {
 		return conn, nil
 	}
-	roots, err := trusted(caBundle)
-	if err != nil {
-		return nil, err
-	}
 	secured := tls.Client(conn, &tls.Config{
 		ServerName: endpoint.Hostname(), RootCAs: roots, MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"},
+		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+			*asked = true
+			return &tls.Certificate{}, nil
+		},
 	})
 	return secured, secured.HandshakeContext(ctx)
+}
+
+// byClient takes an end of the handshake for a refusal of a client without a certificate, if the endpoint has asked for one.
+func (f *fault) byClient(asked bool) *fault {
+	f.asked = asked
+	if asked && f.kind == rejectedTLS {
+		f.kind, f.detail = wantsClient, ""
+	}
+	return f
 }
 
 var errCABundle = errors.New("caBundle holds no PEM certificate")
@@ -172,16 +178,4 @@ func trusted(caBundle string) (*x509.CertPool, error) {
 		return nil, errCABundle
 	}
 	return pool, nil
-}
-
-// countingConn counts what was handed to the kernel: with nothing handed over, nothing can have been spent.
-type countingConn struct {
-	net.Conn
-	written atomic.Int64
-}
-
-func (c *countingConn) Write(b []byte) (int, error) {
-	n, err := c.Conn.Write(b)
-	c.written.Add(int64(n))
-	return n, err
 }

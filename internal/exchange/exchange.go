@@ -7,8 +7,8 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"strings"
 	"time"
@@ -23,10 +23,16 @@ const (
 	DialTimeout = 10 * time.Second
 	// ReplyTimeout bounds the time from the first byte sent to the last byte read.
 	ReplyTimeout = 30 * time.Second
-	// MaxReply bounds the body of a reply.
-	MaxReply = 64 << 10
+	// MaxReply bounds the body of a reply, decoded. It follows from what Secrets hold, 1 MiB of data each: the target Secret holds the access
+	// token twice, as access_token and in authorization, beside keys of the user's; the state Secret holds all of a reply once, in JSON, which
+	// makes no byte of a reply longer than three (one that is not UTF-8 becomes U+FFFD), beside 256 KiB of its own. Four times this bound is
+	// what a Secret holds.
+	MaxReply = 256 << 10
+	// MaxHeader bounds the header of a reply, with the interim replies before it.
+	MaxHeader = 64 << 10
+	// MaxWire bounds a reply as it comes over the wire, with chunks and content coding: what a Tape gets.
+	MaxWire = MaxHeader + MaxReply
 
-	maxHeader = 64 << 10
 	// lastLook is how long a reply is waited for after its deadline: one that came while this process was frozen lies there.
 	lastLook = time.Second
 )
@@ -37,48 +43,75 @@ const userAgent = "fluent-credential-operator"
 // ReplyTimeout, and its context is only for its values: what is on the wire is not taken back.
 func (c *Conn) Send(ctx context.Context, api provider.API, grant token.Grant, request provider.Request) provider.Answer {
 	defer c.Close()
-	answer := c.roundTrip(ctx, api, grant, request)
+	reply, fault := c.fetch(ctx, request)
+	if fault != nil {
+		if fault.status != 0 {
+			c.seal() // it is all there, and another version of the operator may read it
+		}
+		return fault.answer()
+	}
+	c.seal() // before anything is made of it
+	answer := api.Read(grant, reply)
 	answer.Problem = presentable(answer.Problem, request.Secrets)
 	return answer
 }
 
-func (c *Conn) roundTrip(ctx context.Context, api provider.API, grant token.Grant, request provider.Request) provider.Answer {
-	reply, none := c.fetch(ctx, request)
-	if none != nil {
-		return *none
-	}
-	c.seal() // before anything is made of it
-	return api.Read(grant, reply)
-}
-
-// fetch sends the request and reads the reply; without one it says what is known.
-func (c *Conn) fetch(ctx context.Context, request provider.Request) (provider.Reply, *provider.Answer) {
-	none := func(answer provider.Answer) (provider.Reply, *provider.Answer) { return provider.Reply{}, &answer }
+// fetch sends the request and reads the reply; without one it returns what is known.
+func (c *Conn) fetch(ctx context.Context, request provider.Request) (provider.Reply, *fault) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.replyTimeout)
 	defer cancel()
 	out, err := httpRequest(ctx, request)
 	if err != nil {
-		return none(provider.Answer{Verdict: token.Unsent, Problem: provider.Problem{Description: "the request cannot be built"}})
+		return provider.Reply{}, &fault{phase: atURL, cause: err} // the error may repeat the URL
 	}
 	if err := c.SetDeadline(c.expiry(ctx)); err != nil {
-		return none(failed(token.Unsent, err))
+		return provider.Reply{}, faultOf(atWrite, err)
 	}
-	if err := out.Write(c); err != nil {
-		return none(failed(c.afterWrite(), err))
+	if err := out.Write(c.Conn); err != nil {
+		return c.afterWrite(out, err)
 	}
 	reply, err := readReply(c.taped(), out)
 	if err != nil {
-		return none(failed(token.Unknown, err))
+		return provider.Reply{}, c.readFault(err)
 	}
 	return reply, nil
 }
 
-// afterWrite is the verdict on a request that could not be written whole.
-func (c *Conn) afterWrite() token.Verdict {
-	if c.wrote() {
-		return token.Unknown
+// readFault is why no reply could be read.
+func (c *Conn) readFault(err error) *fault {
+	at := midRead
+	if c.received == 0 {
+		at = atRead
 	}
-	return token.Unsent
+	return faultOf(at, err).byClient(*c.asked)
+}
+
+// afterWrite looks for the reason of a request that could not be written whole: an endpoint may answer, or end TLS with an alert, before it
+// has read everything, and close the connection. What comes before the first byte of a request is no reply to it.
+func (c *Conn) afterWrite(out *http.Request, err error) (provider.Reply, *fault) {
+	failed := faultOf(atWrite, err).byClient(*c.asked)
+	begun := c.sent.written.Load() > 0
+	if begun && failed.phase == atWrite {
+		failed.phase = midWrite
+	}
+	if failed.kind != reset {
+		return provider.Reply{}, failed
+	}
+	from := io.Reader(&patient{Conn: c})
+	if begun {
+		from = c.taped()
+	}
+	reply, err := readReply(from, out)
+	switch {
+	case err == nil && begun:
+		return reply, nil
+	case err == nil:
+		return provider.Reply{}, failed
+	}
+	if read := c.readFault(err); read.phase == atRead && (read.kind == wantsClient || read.kind == rejectedTLS) {
+		return provider.Reply{}, read
+	}
+	return provider.Reply{}, failed
 }
 
 func httpRequest(ctx context.Context, request provider.Request) (*http.Request, error) {
@@ -105,13 +138,18 @@ var ours = map[string]bool{
 
 // readReply reads one final reply; interim ones (RFC 9110 section 15.2) are passed over.
 func readReply(conn io.Reader, request *http.Request) (provider.Reply, error) {
-	reader := bufio.NewReader(&bounded{conn, maxHeader + MaxReply + 1})
+	wire := &bounded{conn, MaxHeader, errHeaderTooLarge}
+	reader := bufio.NewReader(wire)
 	for {
 		response, err := http.ReadResponse(reader, request)
-		if err != nil {
+		switch {
+		case err != nil && wire.left <= 0: // cut in the middle of a line it is not valid either
+			return provider.Reply{}, wire.exceeded
+		case err != nil:
 			return provider.Reply{}, err
 		}
 		if response.StatusCode >= 200 {
+			wire.left, wire.exceeded = wire.left+MaxReply, errTooLarge
 			return readBody(response)
 		}
 		_ = response.Body.Close()
@@ -120,61 +158,56 @@ func readReply(conn io.Reader, request *http.Request) (provider.Reply, error) {
 
 func readBody(response *http.Response) (provider.Reply, error) {
 	defer func() { _ = response.Body.Close() }()
-	body, err := io.ReadAll(io.LimitReader(response.Body, MaxReply+1))
-	if err != nil && !isWhole(response, body) {
-		return provider.Reply{}, err
+	wire, err := io.ReadAll(response.Body)
+	if err != nil && !mayBeWhole(response) {
+		return provider.Reply{}, withStatus(response, err)
 	}
-	if len(body) > MaxReply {
-		return provider.Reply{}, errTooLarge
+	body, broken := decodeBody(response, wire)
+	switch {
+	case err != nil && (broken != nil || !json.Valid(body)):
+		return provider.Reply{}, withStatus(response, err)
+	case broken != nil:
+		return provider.Reply{}, withStatus(response, broken)
 	}
 	return provider.Reply{Status: response.StatusCode, Header: response.Header, Body: body}, nil
 }
 
-// isWhole tells whether what was read before the connection failed is all of a granted reply: a JSON value says itself where it
-// ends. Where the server told the length, the length counts.
-func isWhole(response *http.Response, body []byte) bool {
-	return response.StatusCode/100 == 2 && response.ContentLength < 0 && len(body) <= MaxReply && json.Valid(body)
+// withStatus adds the status to what is wrong with a reply that came, and cannot be used.
+func withStatus(response *http.Response, err error) error {
+	var known *fault
+	switch {
+	case errors.As(err, &known):
+		known.status = response.StatusCode
+		return known
+	case errors.Is(err, errTooLarge):
+		return &fault{phase: midRead, kind: tooLarge, status: response.StatusCode, cause: err}
+	}
+	return err
 }
 
-var errTooLarge = errors.New("the reply is larger than 64 KiB")
+// mayBeWhole reports whether what was read before the connection failed can be all of a granted reply: a JSON value says itself where it
+// ends. If the server told the length, the length counts.
+func mayBeWhole(response *http.Response) bool {
+	return response.StatusCode/100 == 2 && response.ContentLength < 0
+}
 
-// bounded reads no more than so many bytes: header, body and interim replies together.
+var (
+	errTooLarge       = errors.New("the reply is too large")
+	errHeaderTooLarge = fmt.Errorf("%w: its header", errTooLarge)
+)
+
+// bounded reads no more than so many bytes.
 type bounded struct {
 	io.Reader
-	left int
+	left     int
+	exceeded error // what is returned then
 }
 
 func (b *bounded) Read(p []byte) (int, error) {
 	if b.left <= 0 {
-		return 0, errTooLarge
+		return 0, b.exceeded
 	}
 	n, err := b.Reader.Read(p[:min(len(p), b.left)])
 	b.left -= n
 	return n, err
-}
-
-// failed is the answer where no reply could be read.
-func failed(verdict token.Verdict, err error) provider.Answer {
-	problem := provider.Problem{Description: describe(err)}
-	if errors.Is(err, errTooLarge) {
-		problem.Code = provider.InvalidReply
-	}
-	return provider.Answer{Verdict: verdict, Problem: problem}
-}
-
-// describe tells an error without what it may carry: http's own errors repeat the URL, and parse errors repeat the reply.
-func describe(err error) string {
-	var network net.Error
-	var operation *net.OpError
-	switch {
-	case errors.Is(err, errTooLarge):
-		return err.Error()
-	case errors.As(err, &network) && network.Timeout():
-		return "no reply in time"
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		return "the connection was closed before the reply was complete"
-	case errors.As(err, &operation):
-		return rootCause(operation)
-	}
-	return "the reply is not valid HTTP"
 }

@@ -12,8 +12,8 @@ import (
 	"github.com/fluent-credential/operator/internal/token"
 )
 
-// fault is one way in which a server treats a request.
-type fault struct {
+// mishap is one way in which a server treats a request.
+type mishap struct {
 	serve func(*peer)
 	want  outcome
 	slow  bool // the reply must not be waited for
@@ -21,11 +21,12 @@ type fault struct {
 }
 
 var (
-	granted = outcome{Verdict: token.Granted, Access: "access-after"}
-	cutOff  = unknown("the connection was closed before the reply was complete")
-	tooBig  = outcome{Verdict: token.Unknown, Code: provider.InvalidReply, Description: "the reply is larger than 64 KiB"}
-	noHTTP  = unknown("the reply is not valid HTTP")
-	tooSlow = unknown("no reply in time")
+	granted  = outcome{Verdict: token.Granted, Access: "access-after"}
+	cutOff   = unknown("the connection was closed before the reply was complete")
+	tooBig   = outcome{Verdict: token.Unknown, Status: 200, Code: provider.InvalidReply, Description: "the reply is larger than 256 KiB"}
+	longHead = outcome{Verdict: token.Unknown, Code: provider.InvalidReply, Description: "the header of the reply is larger than 64 KiB"}
+	noHTTP   = unknown("the reply is not valid HTTP")
+	tooSlow  = unknown("no reply in time")
 )
 
 func unknown(description string) outcome {
@@ -42,13 +43,13 @@ func answering(text string) func(*peer) {
 }
 
 // faults are all ways that do not need a second server.
-func faults() map[string]fault {
+func faults() map[string]mishap {
 	body := func(size int) string {
 		start, end := `{"access_token":"access-after","padding":"`, `"}`
 		return start + strings.Repeat("x", size-len(start)-len(end)) + end
 	}
 	chunked := "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
-	return map[string]fault{
+	return map[string]mishap{
 		"granted":            {answering(reply("200 OK", granting)), granted, false, "this is what should happen"},
 		"kept alive":         {func(p *peer) { p.read(); p.say(reply("200 OK", granting)); p.read() }, granted, false, "a second request never comes, however long the server waits"},
 		"two replies":        {answering(reply("200 OK", granting) + reply("400 Bad Request", `{"error":"invalid_grant"}`)), granted, false, "the first one is the answer"},
@@ -58,7 +59,7 @@ func faults() map[string]fault {
 		"hints first":        {answering("HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 102 Processing\r\n\r\n" + reply("200 OK", granting)), granted, false, "interim replies are passed over"},
 		"chunked":            {answering(chunked + fmt.Sprintf("10\r\n%s\r\n%x\r\n%s\r\n0\r\n\r\n", granting[:16], len(granting)-16, granting[16:])), granted, false, "HTTP/1.1 has chunks"},
 		"chunked, trailer":   {answering(chunked + fmt.Sprintf("%x\r\n%s\r\n0\r\nX-Sum: 1\r\n\r\n", len(granting), granting)), granted, false, "chunks can have a trailer"},
-		"64 KiB":             {answering(reply("200 OK", body(MaxReply))), granted, false, "this is the bound itself"},
+		"256 KiB":            {answering(reply("200 OK", body(MaxReply))), granted, false, "this is the bound itself"},
 		"refused":            {answering(reply("400 Bad Request", `{"error":"invalid_grant","error_description":"used"}`)), outcome{token.RefusedDead, 400, "invalid_grant", "used", ""}, false, "the reply is handed to the API"},
 		"unavailable":        {answering(reply("503 Service Unavailable", "")), outcome{token.Unknown, 503, "", "no reply of the API", ""}, false, "the reply is handed to the API"},
 		"dropped at once":    {func(p *peer) { p.hangUp() }, cutOff, false, "the request was written, so it may have been read"},
@@ -71,11 +72,11 @@ func faults() map[string]fault {
 		"truncated chunk":    {answering(chunked + "ff\r\n" + granting), granted, false, "a JSON object says itself where it ends"},
 		"last chunk missing": {answering(chunked + fmt.Sprintf("%x\r\n%s\r\n", len(granting), granting)), granted, false, "a JSON object says itself where it ends"},
 		"only interim":       {answering("HTTP/1.1 100 Continue\r\n\r\n"), cutOff, false, "an interim reply is no answer"},
-		"70 KiB":             {answering(reply("200 OK", body(70<<10))), tooBig, false, "memory is bounded"},
-		"70 KiB, chunked":    {answering(chunked + fmt.Sprintf("%x\r\n%s\r\n0\r\n\r\n", 70<<10, body(70<<10))), tooBig, false, "memory is bounded"},
-		"large header":       {answering("HTTP/1.1 200 OK\r\nX-Pad: " + strings.Repeat("x", 200<<10) + "\r\n\r\n" + granting), tooBig, false, "memory is bounded"},
-		"interim for ever":   {endlessly("HTTP/1.1 100 Continue\r\n\r\n"), tooBig, false, "time and memory are bounded"},
-		"status for ever":    {endlessly("HTTP/1.1"), noHTTP, false, "time and memory are bounded"},
+		"260 KiB":            {answering(reply("200 OK", body(260<<10))), tooBig, false, "memory is bounded"},
+		"260 KiB, chunked":   {answering(chunked + fmt.Sprintf("%x\r\n%s\r\n0\r\n\r\n", 260<<10, body(260<<10))), tooBig, false, "memory is bounded"},
+		"large header":       {answering("HTTP/1.1 200 OK\r\nX-Pad: " + strings.Repeat("x", 70<<10) + "\r\n\r\n" + granting), longHead, false, "memory is bounded"},
+		"interim for ever":   {endlessly("HTTP/1.1 100 Continue\r\n\r\n"), longHead, false, "time and memory are bounded"},
+		"status for ever":    {endlessly("HTTP/1.1"), longHead, false, "time and memory are bounded"},
 		"no HTTP":            {answering("SSH-2.0-OpenSSH_9.2\r\n"), noHTTP, false, "the token may be anywhere"},
 		"HTTP/2 alone":       {answering("\x00\x00\x00\x04\x00\x00\x00\x00\x00" + "\x00\x00\x08\x07\x00\x00\x00\x00\x00" + "\x00\x00\x00\x00\x00\x00\x00\x0d"), noHTTP, false, "this is how such a server declines HTTP/1.1"},
 		"two lengths":        {answering("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n" + granting), noHTTP, false, "which of them is right is open"},
@@ -86,7 +87,6 @@ func faults() map[string]fault {
 		"slow header":        {func(p *peer) { p.read(); p.say("HTTP/1.1 200 OK\r\n") }, tooSlow, true, "the token may be spent"},
 		"slow body":          {func(p *peer) { p.read(); p.say(reply("200 OK", granting)[:120]) }, tooSlow, true, "the token may be spent"},
 		"dripping":           {dripping, tooSlow, true, "a byte now and then must not hold the connection for ever"},
-		"gzip unasked":       {answering(reply("200 OK", "\x1f\x8b\x08\x00\x00")), outcome{token.Unknown, 200, provider.InvalidReply, "the reply is not a JSON object", ""}, false, "nothing but identity was asked for"},
 		"upgrade":            {answering("HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\n\r\n" + reply("200 OK", granting)), granted, false, "nothing was offered to switch to, so it is one more interim reply"},
 	}
 }
@@ -115,7 +115,7 @@ func dripping(p *peer) {
 }
 
 // dialerOf shortens the wait where the test is that there is an end to it.
-func (f fault) dialer() Dialer {
+func (f mishap) dialer() Dialer {
 	if f.slow {
 		return Dialer{Policy: developing, ReplyTimeout: 200 * time.Millisecond}
 	}

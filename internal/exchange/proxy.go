@@ -40,44 +40,15 @@ func ProxyFromEnvironment() (func(*url.URL) (*url.URL, error), error) {
 
 var errProxyURL = errors.New("HTTPS_PROXY is not the URL of a proxy")
 
-// proxyError is a failure on the way to the endpoint that the endpoint has no part in.
-type proxyError struct {
-	proxy string // host and port
-	said  string // where the proxy answered
-	cause error  // where it did not
-}
-
-func (e *proxyError) Error() string { return e.describe() }
-
-func (e *proxyError) describe() string {
-	because := e.said
-	switch {
-	case errors.Is(e.cause, errProxyURL):
-		return errProxyURL.Error()
-	case e.cause != nil && isCertificate(e.cause):
-		because = "its certificate is not trusted: " + certificateCause(e.cause)
-	case e.cause != nil:
-		because = describeDial(e.cause)
-	}
-	return "the proxy " + e.proxy + ": " + because
-}
-
-// lookupError is a name that only the proxy can look up, and may not be given.
-type lookupError struct{ host string }
-
-func (e *lookupError) Error() string {
-	return "the host " + e.host + " cannot be looked up here, and only a name in --allowed-hosts is left to the proxy"
-}
-
 // through has the proxy connect to the endpoint. The proxy is the administrator's, so its own address may be any.
-func (d Dialer) through(ctx context.Context, proxy, endpoint *url.URL) (net.Conn, error) {
+func (d Dialer) through(ctx context.Context, proxy, endpoint *url.URL, guard *guardedConn) (net.Conn, error) {
 	targets, err := d.targets(ctx, endpoint)
 	if err != nil {
 		return nil, err
 	}
 	for _, target := range targets {
 		var conn net.Conn
-		if conn, err = tunnel(ctx, proxy, target); err == nil {
+		if conn, err = tunnel(ctx, proxy, target, guard); err == nil {
 			return conn, nil
 		}
 	}
@@ -94,12 +65,15 @@ func (d Dialer) targets(ctx context.Context, endpoint *url.URL) ([]string, error
 	}
 	found, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
 	if err != nil {
-		return nil, &lookupError{host} // it may work the next time
+		return nil, &fault{
+			phase: atLookup, kind: temporary, host: host, cause: err,
+			detail: "cannot be looked up here, and only a name in --allowed-hosts is left to the proxy",
+		}
 	}
 	var targets []string
 	for _, address := range found {
 		if err := d.Policy.checkAddress(host, address); err != nil {
-			return nil, err
+			return nil, faultOf(atAddress, err)
 		}
 		targets = append(targets, net.JoinHostPort(address.Unmap().String(), port))
 	}
@@ -107,25 +81,32 @@ func (d Dialer) targets(ctx context.Context, endpoint *url.URL) ([]string, error
 }
 
 // tunnel connects to the proxy and has it connect to the target (RFC 9110 section 9.3.6).
-func tunnel(ctx context.Context, proxy *url.URL, target string) (net.Conn, error) {
-	conn, err := dialProxy(ctx, proxy)
+func tunnel(ctx context.Context, proxy *url.URL, target string, guard *guardedConn) (net.Conn, error) {
+	conn, err := dialProxy(ctx, proxy, guard)
 	if err != nil {
-		return nil, &proxyError{proxy: proxy.Host, cause: err}
+		return nil, proxyFault(proxy, err)
 	}
 	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
-	said, err := askProxy(conn, proxy, target)
+	err = askProxy(conn, proxy, target)
 	if !stop() {
 		err = ctx.Err()
 	}
-	if err != nil || said != "" {
+	if err != nil {
 		_ = conn.Close()
-		return nil, &proxyError{proxy: proxy.Host, said: said, cause: err}
+		return nil, proxyFault(proxy, err)
 	}
 	return conn, nil
 }
 
-func dialProxy(ctx context.Context, proxy *url.URL) (net.Conn, error) {
-	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", net.JoinHostPort(proxy.Hostname(), portOf(proxy)))
+// proxyFault is a failure on the way to the endpoint that the endpoint has no part in.
+func proxyFault(proxy *url.URL, err error) *fault {
+	f := faultOf(atProxy, err)
+	f.phase, f.proxy = atProxy, proxy.Host
+	return f
+}
+
+func dialProxy(ctx context.Context, proxy *url.URL, guard *guardedConn) (net.Conn, error) {
+	conn, err := guard.around((&net.Dialer{}).DialContext(ctx, "tcp", net.JoinHostPort(proxy.Hostname(), portOf(proxy))))
 	if err != nil || proxy.Scheme != "https" {
 		return conn, err
 	}
@@ -140,29 +121,35 @@ func dialProxy(ctx context.Context, proxy *url.URL) (net.Conn, error) {
 // maxProxyReply bounds what a proxy says before the tunnel stands.
 const maxProxyReply = 16 << 10
 
-// askProxy asks for the tunnel; what the proxy says against it is empty where the tunnel stands.
-func askProxy(conn net.Conn, proxy *url.URL, target string) (said string, err error) {
-	request := &http.Request{Method: http.MethodConnect, URL: &url.URL{Opaque: target}, Host: target, Header: http.Header{"User-Agent": {userAgent}}}
+// askProxy asks for the tunnel, and returns what the proxy has against it.
+func askProxy(conn net.Conn, proxy *url.URL, target string) error {
+	request := &http.Request{
+		Method: http.MethodConnect, URL: &url.URL{Opaque: target}, Host: target, Header: http.Header{"User-Agent": {userAgent}},
+	}
 	if user := proxy.User; user != nil {
 		password, _ := user.Password()
 		encoded := base64.StdEncoding.EncodeToString([]byte(user.Username() + ":" + password))
 		request.Header.Set("Proxy-Authorization", "Basic "+encoded)
 	}
 	if err := request.Write(conn); err != nil {
-		return "", err
+		return err
 	}
-	reader := bufio.NewReader(&bounded{conn, maxProxyReply})
+	reader := bufio.NewReader(&bounded{conn, maxProxyReply, errTooLarge})
 	response, err := http.ReadResponse(reader, request) //nolint:bodyclose // what follows is the tunnel, and the caller closes it
 	var network net.Error
 	switch {
 	case errors.As(err, &network):
-		return "", err
+		return err
 	case err != nil: // the error may repeat what was sent
-		return "its reply is not complete, or not valid HTTP", nil
+		return withoutTunnel("its reply is not complete, or not valid HTTP")
 	case response.StatusCode/100 != 2:
-		return fmt.Sprintf("HTTP %d, so there is no connection to the endpoint", response.StatusCode), nil
+		return withoutTunnel(fmt.Sprintf("HTTP %d, so there is no connection to the endpoint", response.StatusCode))
 	case reader.Buffered() > 0:
-		return "it spoke in the endpoint's place", nil
+		return withoutTunnel("it spoke in the endpoint's place")
 	}
-	return "", nil
+	return nil
+}
+
+func withoutTunnel(because string) error {
+	return &fault{phase: atProxy, kind: declined, detail: because}
 }

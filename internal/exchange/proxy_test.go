@@ -187,7 +187,7 @@ func TestProxyIsAskedForNothingForbidden(t *testing.T) {
 		"a metadata address":        {"https://169.254.169.254/token", Policy{}, token.RefusedIntact, "never allowed", "clouds give credentials away there"},
 		"a mapped metadata address": {"https://[::ffff:169.254.169.254]/token", Policy{}, token.RefusedIntact, "never allowed", "in whatever clothing"},
 		"a private address":         {"https://10.0.0.7/token", Policy{}, token.RefusedIntact, "private address", "the admin did not name it"},
-		"a name of a loopback":      {"https://localhost/token", Policy{}, token.RefusedIntact, "loopback address", "it would be the proxy's own"},
+		"a name of a loopback":      {"https://localhost/token", Policy{}, token.Unsent, "loopback address", "it would be the proxy's own"},
 		"a name that nobody knows":  {"https://login.invalid/token", Policy{}, token.Unsent, "cannot be looked up here", "what it is cannot be checked"},
 		"a name not allowed":        {"https://login.example/token", Policy{AllowedHosts: []string{"*.api.fluentretail.com"}}, token.RefusedIntact, "matches no pattern", "the admin said so"},
 		"plain http":                {"http://127.0.0.1:1/token", developing, token.Unsent, "connection refused", "only https goes through a proxy"},

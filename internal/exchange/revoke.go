@@ -22,26 +22,26 @@ func (d Dialer) DialRevocation(ctx context.Context, request provider.Request) (*
 	if err != nil {
 		return nil, &provider.Problem{Description: "the URL cannot be parsed"} // the error would repeat it
 	}
-	conn, err := d.dial(ctx, endpoint, request.CABundle)
-	if err != nil {
-		problem := undialed(err).Problem
+	conn, fault := d.dial(ctx, endpoint, request.CABundle)
+	if fault != nil {
+		problem := fault.answer().Problem
 		return nil, &problem
 	}
 	return conn, nil
 }
 
-// Revoke asks once to end the life of a refresh token, and closes the connection. It returns nil where the API says that it did,
+// Revoke asks once to end the life of a refresh token, and closes the connection. It returns nil if the API says that it did,
 // and else what is wrong, fit to be shown.
 func (c *Conn) Revoke(ctx context.Context, request provider.Request) *provider.Problem {
 	defer c.Close()
-	var problem provider.Problem
-	reply, none := c.fetch(ctx, request)
-	if none != nil {
-		problem = none.Problem
-	} else if said, revoked := provider.ReadRevocation(reply); revoked {
+	reply, fault := c.fetch(ctx, request)
+	if fault != nil {
+		problem := fault.answer().Problem
+		return &problem
+	}
+	problem, revoked := provider.ReadRevocation(reply)
+	if revoked {
 		return nil
-	} else {
-		problem = said
 	}
 	problem = presentable(problem, request.Secrets)
 	return &problem

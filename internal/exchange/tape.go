@@ -34,7 +34,13 @@ type patient struct {
 }
 
 func (p *patient) Read(into []byte) (int, error) {
-	n, err := p.Conn.Read(into)
+	n, err := p.read(into)
+	p.received += n
+	return n, err
+}
+
+func (p *patient) read(into []byte) (int, error) {
+	n, err := p.Conn.Conn.Read(into)
 	if n > 0 || p.looked || !errors.Is(err, os.ErrDeadlineExceeded) {
 		return n, err
 	}
@@ -45,7 +51,7 @@ func (p *patient) Read(into []byte) (int, error) {
 	if p.SetReadDeadline(end) != nil {
 		return n, err
 	}
-	return p.Conn.Read(into)
+	return p.Conn.Conn.Read(into)
 }
 
 func (c *Conn) seal() {
@@ -58,11 +64,11 @@ func (c *Conn) seal() {
 func Replay(api provider.API, grant token.Grant, tape token.Secret, secrets []token.Secret) provider.Answer {
 	request, err := http.NewRequest(http.MethodPost, api.Endpoint().String(), http.NoBody)
 	if err != nil {
-		return failed(token.Unknown, err)
+		return faultOf(midRead, err).answer()
 	}
 	reply, err := readReply(strings.NewReader(tape.Reveal()), request)
 	if err != nil {
-		return failed(token.Unknown, err)
+		return faultOf(midRead, err).answer()
 	}
 	answer := api.Read(grant, reply)
 	answer.Problem = presentable(answer.Problem, secrets)

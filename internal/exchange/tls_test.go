@@ -8,6 +8,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/asn1"
 	"encoding/pem"
 	"math/big"
 	"net"
@@ -49,14 +50,22 @@ func newAuthority(t *testing.T) authority {
 // serving is the configuration of a server with a certificate for one host.
 func (a authority) serving(t *testing.T, host string, from, until time.Time) *tls.Config {
 	t.Helper()
+	return a.issuing(t, host, func(template *x509.Certificate) { template.NotBefore, template.NotAfter = from, until })
+}
+
+// issuing is the configuration of a server whose certificate for one host was changed before it was signed.
+func (a authority) issuing(t *testing.T, host string, change func(*x509.Certificate)) *tls.Config {
+	t.Helper()
 	template := &x509.Certificate{
-		SerialNumber: big.NewInt(2), NotBefore: from, NotAfter: until, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+		SerialNumber: big.NewInt(2), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 	}
 	if ip := net.ParseIP(host); ip != nil {
 		template.IPAddresses = []net.IP{ip}
 	} else {
 		template.DNSNames = []string{host}
 	}
+	change(template)
 	key := newKey(t)
 	signed := sign(t, template, a.certificate, key, a.key)
 	return &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{signed}, PrivateKey: key}}}
@@ -103,9 +112,10 @@ func TestTLS(t *testing.T) {
 		"other bundle":     {good, stranger.bundle, untrusted("signed by an unknown authority"), "somebody may be in between"},
 		"no PEM":           {good, "trust me", noBundle, "only a change of input helps"},
 		"key for a bundle": {good, "-----BEGIN KEY-----\nAAAA\n-----END KEY-----\n", noBundle, "only a change of input helps"},
-		"other host":       {known.serving(t, "login.example.com", past, future), known.bundle, untrusted("it is for another host"), "somebody may be in between"},
-		"expired":          {known.serving(t, "127.0.0.1", past.AddDate(-1, 0, 0), past), known.bundle, untrusted("it has expired, or is not valid yet"), "nobody vouches for it any more"},
-		"not valid yet":    {known.serving(t, "127.0.0.1", future, future.AddDate(1, 0, 0)), known.bundle, untrusted("it has expired, or is not valid yet"), "nobody vouches for it yet"},
+		"other host":       {known.serving(t, "login.example.com", past, future), known.bundle, untrusted("it is for another host (login.example.com)"), "somebody may be in between"},
+		"other address":    {known.serving(t, "192.0.2.7", past, future), known.bundle, untrusted("it is for another host (192.0.2.7)"), "somebody may be in between"},
+		"expired":          {known.serving(t, "127.0.0.1", past.AddDate(-1, 0, 0), past), known.bundle, untrusted("it has expired"), "nobody vouches for it any more"},
+		"not valid yet":    {known.serving(t, "127.0.0.1", future, future.AddDate(1, 0, 0)), known.bundle, untrusted("it is not valid yet"), "nobody vouches for it yet"},
 		"TLS 1.2":          {with(func(c *tls.Config) { c.MaxVersion = tls.VersionTLS12 }), known.bundle, granted, "it is still good"},
 		"TLS 1.1": {
 			with(func(c *tls.Config) { c.MinVersion, c.MaxVersion = tls.VersionTLS10, tls.VersionTLS11 }), known.bundle,
@@ -117,11 +127,48 @@ func TestTLS(t *testing.T) {
 		},
 		"client certificate": {
 			with(func(c *tls.Config) { c.ClientAuth = tls.RequireAnyClientCert }), known.bundle,
-			unknown("the endpoint ended TLS: tls: certificate required"), "in TLS 1.3 the alert comes after the request, so it proves nothing",
+			unsent("the endpoint requires a client certificate"), "in TLS 1.3 the alert comes after the request, which was not looked at",
 		},
 		"client certificate, TLS 1.2": {
 			with(func(c *tls.Config) { c.ClientAuth, c.MaxVersion = tls.RequireAnyClientCert, tls.VersionTLS12 }), known.bundle,
-			unsent("the endpoint ended TLS: tls: handshake failure"), "in TLS 1.2 the alert comes before the request",
+			unsent("the endpoint requires a client certificate"), "in TLS 1.2 the alert comes before the request",
+		},
+		"client certificate, optional": {
+			with(func(c *tls.Config) { c.ClientAuth = tls.RequestClientCert }), known.bundle, granted, "without one is good, too",
+		},
+		"no SAN": {
+			known.issuing(t, "127.0.0.1", func(c *x509.Certificate) { c.IPAddresses, c.Subject.CommonName = nil, "127.0.0.1" }), known.bundle,
+			untrusted("it has no subject alternative name"), "the common name is not looked at",
+		},
+		"only a mail address": {
+			known.issuing(t, "127.0.0.1", func(c *x509.Certificate) { c.IPAddresses, c.EmailAddresses = nil, []string{"a@example.com"} }), known.bundle,
+			untrusted("it has no subject alternative name"), "none of a host",
+		},
+		"for clients": {
+			known.issuing(t, "127.0.0.1", func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth} }), known.bundle,
+			untrusted("it is not meant for servers"), "its extended key usage says so",
+		},
+		"for anything": {
+			known.issuing(t, "127.0.0.1", func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageAny} }), known.bundle,
+			granted, "that includes servers",
+		},
+		"SHA-1": {
+			known.issuing(t, "127.0.0.1", func(c *x509.Certificate) { c.SignatureAlgorithm = x509.ECDSAWithSHA1 }), known.bundle,
+			untrusted("its key or its signature is too weak"), "somebody can make another one with this signature",
+		},
+		"critical extension": {
+			known.issuing(t, "127.0.0.1", func(c *x509.Certificate) {
+				c.ExtraExtensions = []pkix.Extension{{Id: asn1.ObjectIdentifier{1, 2, 3, 4}, Critical: true, Value: []byte{5, 0}}}
+			}), known.bundle,
+			untrusted("it is not valid (unhandled critical extension)"), "what it says is not understood",
+		},
+		"signed by no authority": {
+			serverOf(t, known).serving(t, "127.0.0.1", past, future), known.bundle,
+			untrusted("signed by an unknown authority"), "a certificate of a server signs no other",
+		},
+		"no certificate": {
+			&tls.Config{GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return nil, nil }}, known.bundle,
+			unsent("the endpoint ended TLS: tls: unrecognized name"), "it serves other hosts only",
 		},
 	}
 	for name, c := range cases {
@@ -134,14 +181,49 @@ func TestTLS(t *testing.T) {
 				t.Errorf("wrong answer (-want +got), but %s\n%s", c.why, diff)
 			}
 			server.stop()
-			want := int64(0)
+			requests, connections := int64(0), int64(1)
 			if c.want == granted {
-				want = 1
+				requests = 1
 			}
-			if got := server.requests.Load(); got != want || server.connections() != 1 {
-				t.Errorf("%d requests on %d connections, want %d on one", got, server.connections(), want)
+			if c.want == noBundle {
+				connections = 0
+			}
+			if got := server.requests.Load(); got != requests || server.connections() != connections {
+				t.Errorf("%d requests on %d connections, want %d on %d", got, server.connections(), requests, connections)
 			}
 		})
+	}
+}
+
+// serverOf is a server that signs certificates, as no server may.
+func serverOf(t *testing.T, a authority) authority {
+	t.Helper()
+	own := a.issuing(t, "127.0.0.1", func(*x509.Certificate) {}).Certificates[0]
+	certificate, err := x509.ParseCertificate(own.Certificate[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return authority{certificate, own.PrivateKey.(*ecdsa.PrivateKey), ""}
+}
+
+// TestClientCertificateIsRequiredAfterTheRequest: in TLS 1.3 the endpoint decides when the client is through with the handshake, and has
+// perhaps sent its request, and closes the connection with the request unread. The alert is found all the same, each time.
+func TestClientCertificateIsRequiredAfterTheRequest(t *testing.T) {
+	known := newAuthority(t)
+	config := known.issuing(t, "127.0.0.1", func(*x509.Certificate) {})
+	config.ClientAuth = tls.RequireAnyClientCert
+	server := listenTLS(t, config, func(p *peer) {
+		_ = p.Conn.(*tls.Conn).Handshake()
+		_ = p.raw.Close() // what has come is not read, so this resets the connection
+	})
+	api := oauth2(t, server.url(), provider.Form)
+	asked := request(t, api)
+	asked.CABundle = known.bundle
+	for range 50 {
+		want := unsent("the endpoint requires a client certificate")
+		if got := outcomeOf(exchanged(t, Dialer{Policy: developing}, api, asked)); got != want {
+			t.Fatalf("got %+v, want %+v", got, want)
+		}
 	}
 }
 
@@ -152,8 +234,8 @@ func TestNoTLS(t *testing.T) {
 		want  outcome
 		why   string
 	}{
-		"plain HTTP": {func(p *peer) { p.say("HTTP/1.1 400 Bad Request\r\n\r\n"); p.hangUp() }, unsent("TLS could not be agreed on"), "the port is another one's"},
-		"hangs up":   {func(p *peer) { p.hangUp() }, unsent("TLS could not be agreed on"), "a load balancer without a backend does that"},
+		"plain HTTP": {func(p *peer) { p.say("HTTP/1.1 400 Bad Request\r\n\r\n"); p.hangUp() }, unsent("the endpoint does not speak TLS"), "the port is another one's"},
+		"hangs up":   {func(p *peer) { p.hangUp() }, unsent("the connection was closed during the TLS handshake"), "a load balancer without a backend does that"},
 		"silent":     {func(*peer) {}, unsent("no connection in time"), "the handshake must not hold a worker for ever"},
 	}
 	for name, c := range cases {

@@ -16,6 +16,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/fluent-credential/operator/api/v1alpha1"
+	"github.com/fluent-credential/operator/internal/failure"
+	"github.com/fluent-credential/operator/internal/kubeerror"
 	"github.com/fluent-credential/operator/internal/token"
 )
 
@@ -41,6 +43,9 @@ type Login struct {
 
 // stateKey is the entry of the guard's Secret.
 const stateKey = "guard.json"
+
+// requestTimeout is the time that a change has: an API that accepts a request and never answers must not hold a worker.
+const requestTimeout = 10 * time.Second
 
 // tries bounds the races between replicas and FluentCredentials that share a login.
 const tries = 10
@@ -180,6 +185,8 @@ func (g *Guard) change(ctx context.Context, login Login, now time.Time, next fun
 }
 
 func (g *Guard) changeOnce(ctx context.Context, key types.NamespacedName, now time.Time, next func(State) (State, error)) error {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
 	var secret corev1.Secret
 	err := g.Reader.Get(ctx, key, &secret)
 	missing := apierrors.IsNotFound(err)
@@ -218,13 +225,22 @@ func (g *Guard) write(ctx context.Context, key types.NamespacedName, secret *cor
 	}
 	secret.Data = map[string][]byte{stateKey: encoded}
 	if !missing {
-		return g.Writer.Update(ctx, secret)
+		return refusedWrite(kubeerror.Update, key, g.Writer.Update(ctx, secret))
 	}
 	secret.Type = v1alpha1.GuardSecretType
 	secret.ObjectMeta = metav1.ObjectMeta{
 		Namespace: key.Namespace, Name: key.Name, Labels: map[string]string{v1alpha1.ManagedByLabel: v1alpha1.OperatorName},
 	}
-	return g.Writer.Create(ctx, secret)
+	return refusedWrite(kubeerror.Create, key, g.Writer.Create(ctx, secret))
+}
+
+// refusedWrite says which Secret it was: a person who reads it looks in the namespace of the credential first.
+func refusedWrite(verb kubeerror.Verb, key types.NamespacedName, err error) error {
+	if err == nil {
+		return nil
+	}
+	object := fmt.Sprintf("login guard %s in namespace %s", key.Name, key.Namespace)
+	return &kubeerror.WriteError{Object: object, Subject: failure.StateSecret, Verb: verb, Err: err}
 }
 
 func hash(state State, login Login) string { return login.Password.Hash(state.Salt + login.Username) }

@@ -41,7 +41,7 @@ var (
 		Meaning:  "Whether the next refresh is expected to work without a person (condition Renewable): 1 or 0.",
 		Question: "Which tokens will run out although they are good now?"}
 	stalled = Definition{Name: "stalled", Kind: Gauge, Labels: object,
-		Meaning:  "Whether only a person can continue (condition Stalled): 1 or 0.",
+		Meaning:  "Whether manual action is needed (condition Stalled): 1 or 0.",
 		Question: "Where am I needed?"}
 	reason = Definition{Name: "reason", Kind: Gauge, Labels: []string{"namespace", "name", "reason"},
 		Meaning:  "Always 1; the reason of the condition Stalled or Reconciling where there is one, else the one that kubectl get shows.",

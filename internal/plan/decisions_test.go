@@ -53,6 +53,10 @@ type decision struct {
 
 // tables hold, for every rule, what it decides, and whom it gives way to.
 var tables = map[string]map[string]decision{
+	"deliver":       delivering,
+	"undelivered":   holding,
+	"unpublishable": unpublishing,
+	"unwritable":    unwriting,
 	"release":       releasing,
 	"notRegistered": registering,
 	"relocate":      relocating,

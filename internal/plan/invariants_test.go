@@ -35,6 +35,7 @@ func anything(random *rand.Rand) Observed {
 		Chain:       Chain{Stored: often(random), Presented: one(random, 0, 0, 0, 1, 1, 2, 3)},
 		Login:       Login{Seed: rarely(random), Password: often(random), Client: rarely(random)},
 		OnLostReply: one(random, "", Auto, Retry, Reauthenticate, Stop),
+		Writes:      Writes{Held: rarely(random), StateAt: one(random, time.Time{}, around(random)), TargetAt: one(random, time.Time{}, around(random))},
 		HostFree:    one(random, time.Time{}, around(random)),
 		Revocable:   often(random), Patience: around(random),
 	}
@@ -170,7 +171,7 @@ func TestADeletionNeverHangs(t *testing.T) {
 		switch {
 		case !seen.Deleting && (step.Do == Revoke || step.Do == Release):
 			return "a living credential is let go"
-		case !seen.Deleting || !seen.Registered || seen.Claim.held(now) || step.Do == Revoke || step.Do == Release:
+		case !seen.Deleting || !seen.Registered || seen.Claim.held(now) || seen.Writes.Held || step.Do == Revoke || step.Do == Release:
 			return ""
 		case step.At.IsZero() || step.At.After(seen.Patience):
 			return "a deletion waits for longer than its patience"
@@ -184,6 +185,7 @@ func TestThereIsProgress(t *testing.T) {
 	always(t, func(seen Observed, _ Step) string {
 		seen.Deleting, seen.Registered, seen.Suspended, seen.Obstacle, seen.Claim = false, true, false, "", nil
 		seen.StateLeaving, seen.Leftover, seen.Publication = false, false, Current
+		seen.Writes.Held = false
 		if seen.Failure != nil && seen.Failure.RetryAt.IsZero() {
 			seen.Failure = nil
 		}

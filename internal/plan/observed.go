@@ -15,7 +15,7 @@ type Observed struct {
 	Publication Publication // the workload Secret against the state Secret
 	Leftover    bool        // a workload Secret under a former name still exists
 
-	StateLeaving bool // somebody deleted the state Secret; our finalizer holds it
+	StateLeaving bool // somebody deleted the state Secret, and our finalizer holds it; or it was made immutable
 	Claim        *Claim
 	Journaled    bool   // the reply of the claim is in this replica's journal
 	Token        *Token // nil: none was ever stored
@@ -26,7 +26,8 @@ type Observed struct {
 	Login       Login
 	OnLostReply Policy
 	Failure     *Failure
-	Mended      bool      // the last exchange failed, and a person has changed the login or the spec since
+	Mended      bool // the last exchange failed, and a person has changed the login or the spec since
+	Writes      Writes
 	HostFree    time.Time // when the token host may be asked again (its rate is limited); zero: now
 }
 

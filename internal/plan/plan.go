@@ -7,11 +7,14 @@ type rule func(seen Observed, now time.Time) *Step
 
 // rules is the policy: the first that decides wins.
 var rules = []rule{
+	deliver,       // a result that this process holds is stored first
 	release,       // whoever is going gets nothing new
 	notRegistered, // nothing is spent for an object that could vanish unseen
 	relocate,      // the chain is brought to safety before anything else
+	undelivered,   // until it is stored, nothing else is begun
 	restore,       // a reply that was paid for is stored, whatever else is wrong
 	conflict,      // nobody can use a token that cannot be published
+	unpublishable, // a target Secret that was refused a moment ago rests
 	publish,       // a repair from the state costs nothing, so it comes before all that may wait
 	suspended,     // from here on something may be spent
 	unfinished,    // one exchange at a time, whoever began it
@@ -20,6 +23,7 @@ var rules = []rule{
 	settled,       // a good token with nothing due is left alone
 	stranded,      // who has nothing to try has no reason to wait for a turn
 	failing,       // back off
+	unwritable,    // without a claim nothing is sent
 	crowded,       // the host's turn
 	spend,         // obtain a token
 }

@@ -15,6 +15,7 @@ const (
 	Publish  Action = "Publish"  // write the stored token to the workload Secret
 	Withdraw Action = "Withdraw" // remove the workload Secret under a former name
 	Restore  Action = "Restore"  // store the reply of a claim out of the journal
+	Deliver  Action = "Deliver"  // store the result of an exchange that this process holds
 	Settle   Action = "Settle"   // record that the reply of a claim is lost
 	Exchange Action = "Exchange" // claim, send, commit, publish
 )
@@ -53,7 +54,12 @@ const (
 	ReplyLost    Why = "ReplyLost"
 	NoMeans      Why = "NoMeans"
 	Stopped      Why = "Stopped" // onLostReply: Stop
-	Due          Why = "Due"
+
+	Undelivered   Why = "Undelivered"   // a result is held that cannot be stored yet
+	Unwritable    Why = "Unwritable"    // the state Secret or the login guard could not be written a moment ago
+	Unpublishable Why = "Unpublishable" // likewise, the target Secret
+
+	Due Why = "Due"
 )
 
 // Step is what to do next, and why.

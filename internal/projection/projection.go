@@ -32,13 +32,9 @@ type Values struct {
 	Extra         map[string]string
 }
 
-// NewValues makes the values of a token. Authorization is always written with "Bearer", the spelling of RFC 6750 section 2.1,
-// where the API says so in any case; another type is kept as it is.
+// NewValues makes the values of a token. The type is cleaned here too: a stored one may be older than the cleaning of replies.
 func NewValues(access token.Secret, tokenType string, expires time.Time) Values {
-	scheme := tokenType
-	if scheme == "" || strings.EqualFold(scheme, "bearer") {
-		scheme = "Bearer"
-	}
+	scheme := token.Scheme(tokenType)
 	return Values{
 		AccessToken: access.Reveal(), TokenType: scheme, Authorization: scheme + " " + access.Reveal(),
 		ExpiresAt: expires.UTC().Format(time.RFC3339),

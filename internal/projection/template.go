@@ -22,6 +22,7 @@ func Parse(data map[string]string) (Templates, error) {
 		if err != nil {
 			return nil, fmt.Errorf("target.data: %w", err)
 		}
+		askSoftly(one)
 		countTurns(one)
 		if err := check(one); err != nil {
 			return nil, fmt.Errorf("target.data: %w", err)

@@ -37,12 +37,12 @@ func TestVerdictOfStatus(t *testing.T) {
 	}{
 		"no final reply":    {[]int{0, 100, 101, 103, 199, 600, 999}, always(token.Unknown), "nothing is known of the request"},
 		"success":           {[]int{200, 201, 202, 204, 206, 299}, always(token.Unknown), "the server was content, and the token is not here"},
-		"done, or moved":    {[]int{300, 301, 302, 303, 304, 305, 306}, inDoubt, "servers answer so what they have carried out, 303 by its very meaning"},
+		"done, or moved":    {[]int{300, 301, 302, 303, 304, 305, 306}, always(token.Unknown), "servers answer so what they have carried out, 303 by its very meaning"},
 		"ask elsewhere":     {[]int{307, 308}, always(token.RefusedIntact), "the same request is to be made elsewhere, so it was not carried out here"},
 		"refused":           {[]int{400, 402, 406, 409, 410, 422, 451}, inDoubt, "why is not said, so whether the token lives is open"},
 		"not read":          {[]int{411, 413, 414, 415, 417, 426, 431}, always(token.RefusedIntact), "the form was refused before the token was looked at"},
 		"about credentials": {[]int{401}, unless(token.Password, token.Declined, token.RefusedIntact), "the client was refused, or the password, which must not be sent again then"},
-		"before the API":    {[]int{403, 404, 405}, always(token.TryLater), "the API itself would have said why"},
+		"before the API":    {[]int{403, 404, 405, 407}, always(token.TryLater), "the API itself would have said why"},
 		"not looked at":     {[]int{421, 425, 429}, always(token.TryLater), "the status itself says that nothing was done"},
 		"too slow":          {[]int{408}, always(token.Unknown), "proxies say it of the server behind them too"},
 		"failed":            {[]int{500, 501, 502, 503, 504, 505, 520, 524, 599}, always(token.Unknown), "it may have failed after the token was spent"},
@@ -169,8 +169,8 @@ func TestProblemOfOddErrors(t *testing.T) {
 		"description an object": {
 			`{"error":"invalid_grant","error_description":{"en":"no"}}`, "invalid_grant", "", "it cannot be told in one line",
 		},
-		"error an object": {`{"error":{"code":190,"message":"no"}}`, "", "", "it is no error of the standard"},
-		"error a list":    {`{"error":["invalid_grant"]}`, "", "", "it is no error of the standard"},
+		"error an object": {`{"error":{"code":190,"message":"no"}}`, "190", "no", "it is no error of the standard, and says all the same what is wrong"},
+		"error a list":    {`{"error":["invalid_grant"]}`, "invalid_grant", "", "it is no error of the standard, and says all the same what is wrong"},
 		"error null":      {`{"error":null}`, "", "", "null is missing"},
 		"not an object":   {`"invalid_grant"`, "", "no reply of the API", "a string says nothing of who wrote it"},
 	}

@@ -83,10 +83,10 @@ func (c *CommerceLayer) RequestsPerMinute() int { return 30 }
 
 // Read adds the owner of the token, a customer for example.
 func (c *CommerceLayer) Read(grant token.Grant, reply Reply) Answer {
-	read := answer(grant, reply, standardProblem)
-	if read.Verdict == token.Granted {
-		object, _ := parseFields(reply.Body) // it was parsed a moment ago
-		read.Set.Identity = token.Identity{OwnerID: object.scalar("owner_id"), OwnerType: object.scalar("owner_type")}
+	answer := assumeLife(dialect{}.answer(grant, reply))
+	if answer.Verdict == token.Granted {
+		object := read(reply).fields
+		answer.Set.Identity = token.Identity{OwnerID: object.scalar("owner_id"), OwnerType: object.scalar("owner_type")}
 	}
-	return read
+	return answer
 }

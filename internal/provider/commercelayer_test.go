@@ -60,8 +60,8 @@ func TestCommerceLayerReplies(t *testing.T) {
 		"refused login":         {"invalid-grant", token.Password, refusal(token.LoginRefused, 400, "invalid_grant", "The refresh token was revoked or has expired."), "invalid_grant to a password is about the password"},
 		"refused client":        {"invalid-client", token.RefreshToken, refusal(token.RefusedIntact, 401, "invalid_client", "The client is not known."), "the refresh token was not looked at"},
 		"refused scope":         {"invalid-scope", token.RefreshToken, refusal(token.RefusedIntact, 400, "invalid_scope", "The scope is not the one that was granted."), "another scope mends it"},
-		"thirty a minute":       {"too-many-requests", token.RefreshToken, waiting(refusal(token.TryLater, 429, "", ""), 17*time.Second), "nothing was spent"},
-		"answer to a revoke":    {"revoked", token.RefreshToken, refusal(token.Unknown, 200, InvalidReply, "the reply has no access_token"), "a 200 without a token grants nothing"},
+		"thirty a minute":       {"too-many-requests", token.RefreshToken, waiting(refusal(token.TryLater, 429, "", "Too many requests"), 17*time.Second), "nothing was spent"},
+		"answer to a revoke":    {"revoked", token.RefreshToken, refusal(token.Unknown, 200, InvalidReply, "the reply has no access_token; it has no members"), "a 200 without a token grants nothing"},
 		"refused authorization": {"invalid-grant", token.AuthorizationCode, refusal(token.RefusedDead, 400, "invalid_grant", "The refresh token was revoked or has expired."), "a code works once too"},
 	})
 }

@@ -1,6 +1,7 @@
 package provider
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -90,23 +91,27 @@ func (f *Fluent) RenewalWindow(token.Grant) time.Duration { return 0 }
 // RequestsPerMinute is not documented by the API.
 func (f *Fluent) RequestsPerMinute() int { return 0 }
 
-// Read knows the API's two shapes of an error, and the code by which it refuses what was presented.
+// Read knows the API's two shapes of an error, and the code by which it refuses what was presented. A life of zero seconds is what it says:
+// expires_in is what remains.
 func (f *Fluent) Read(grant token.Grant, reply Reply) Answer {
-	read := answer(grant, reply, fluentProblem)
-	if read.Verdict == token.Granted {
-		object, _ := parseFields(reply.Body) // it was parsed a moment ago
-		read.Set.Identity = fluentIdentity(object)
-		return read
+	answer := dialect{problems: fluentProblems, code: fluentCode}.answer(grant, reply)
+	if answer.Verdict == token.Granted {
+		answer.Set.Identity = fluentIdentity(read(reply).fields)
 	}
-	if grant == token.Password && isBadRequest(reply.Status, read.Problem.Code) {
-		read.Verdict = token.LoginRefused // or the next try would lock the user
-	}
-	return read
+	return answer
 }
 
-// isBadRequest: a locked single-sign-on user is told 400 too, but with HTTP 500.
-func isBadRequest(status int, code string) bool {
-	return (status == http.StatusBadRequest || status == http.StatusInternalServerError) && (code == "400" || code == "invalid_grant")
+// fluentCode knows that 400 to a password refuses the login: the next try would lock the user. A locked single-sign-on user is told 400
+// too, but with HTTP 500.
+func fluentCode(grant token.Grant, status int, code string) codeClass {
+	isRefusal := code == "400" || spelling(code) == "invalid_grant"
+	if grant == token.Password && isRefusal && (status == http.StatusBadRequest || status == http.StatusInternalServerError) {
+		return badLogin
+	}
+	if code != "" && repeatsStatus(code, status) {
+		return unknownCode // the API itself says so, not the CDN before it
+	}
+	return noCode
 }
 
 func fluentIdentity(object fields) token.Identity {
@@ -116,19 +121,19 @@ func fluentIdentity(object fields) token.Identity {
 	}
 }
 
-// fluentProblem reads {"errors":[{"code":"400","message":…}]}, whose message is a string or an error of RFC 6749, or such an
-// error alone.
-func fluentProblem(reply Reply) Problem {
-	object, err := parseFields(reply.Body)
-	if err != nil {
-		return standardProblem(reply)
+// fluentProblems reads {"errors":[{"code":"400","message":…}]}, whose message is a string or an error of RFC 6749, or an error alone.
+func fluentProblems(doc document) []Problem {
+	var list []fields
+	if json.Unmarshal(doc.fields["errors"], &list) != nil || len(list) == 0 {
+		return problemsOf(doc)
 	}
-	first, err := firstOf(object["errors"])
-	if err != nil {
-		return standardProblem(reply)
+	var found []Problem
+	for _, each := range list[:min(len(list), maxErrors)] {
+		if inner, err := parseFields(each["message"]); err == nil && inner.scalar("error") != "" {
+			found = append(found, problemIn(inner, doc.status))
+			continue
+		}
+		found = append(found, Problem{Code: each.scalar("code"), Description: each.scalar("message")})
 	}
-	if inner, err := parseFields(first["message"]); err == nil && inner.scalar("error") != "" {
-		return Problem{Code: inner.scalar("error"), Description: inner.scalar("error_description")}
-	}
-	return Problem{Code: first.scalar("code"), Description: first.scalar("message")}
+	return found
 }

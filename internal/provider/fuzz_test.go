@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/fluent-credential/operator/internal/failure"
 	"github.com/fluent-credential/operator/internal/token"
 )
 
@@ -52,18 +53,24 @@ func brokenPromise(grant token.Grant, reply Reply, answer Answer) string {
 		return "a reply cannot mean this"
 	case granted && (!success || answer.Set.Access.IsZero()):
 		return "granted without a 2xx or without an access token"
-	case success && !granted && answer.Verdict != token.Unknown:
-		return "a 2xx without an access token must be Unknown"
+	case success && !granted && answer.Verdict != token.Unknown && answer.Problem.Code == InvalidReply:
+		return "a 2xx without an access token and without an error must be Unknown"
+	case granted && answer.Cause != failure.Passing() && answer.Cause != (failure.Cause{}):
+		return "a grant has no cause"
+	case answer.Verdict == token.Unknown && answer.Cause.Class() != failure.Time:
+		return "what is in doubt passes"
 	case !granted && answer.Problem.Status != reply.Status:
 		return "the status is not told"
 	case answer.Verdict == token.LoginRefused && grant != token.Password:
 		return "there was no login"
-	case answer.Verdict == token.Declined && (grant == token.ClientCredentials || reply.Status/100 != 3 && reply.Status/100 != 4):
+	case answer.Verdict == token.Declined && (grant == token.ClientCredentials || !success && reply.Status/100 != 4):
 		return "nothing is in doubt"
 	case answer.Verdict == token.RefusedDead && !spends[grant]:
 		return "nothing was presented that could be dead"
-	case answer.Verdict == token.RefusedDead && reply.Status/100 != 4:
-		return "only a 4xx gives up a token"
+	case answer.Verdict == token.RefusedDead && !success && reply.Status/100 != 4:
+		return "only an error of the API gives up a token"
+	case answer.Set.Type != token.CleanType(answer.Set.Type):
+		return "the type could end a header"
 	case answer.Set.Life < 0 || answer.Set.Life > maxLife:
 		return "the life is out of bounds"
 	case answer.RetryAfter < 0 || answer.RetryAfter > time.Hour:
@@ -85,7 +92,7 @@ func FuzzLife(f *testing.F) {
 			t.Errorf("expires_in %s: %+v", expiresIn, answer)
 		}
 		seconds, err := strconv.ParseUint(expiresIn, 10, 32)
-		if want := min(time.Duration(seconds)*time.Second, maxLife); err == nil && (set.Life != want || set.LifeUnknown) {
+		if want := min(time.Duration(seconds)*time.Second, maxLife); err == nil && (set.Life != want || set.LifeUnknown != (want == 0)) {
 			t.Errorf("expires_in %s is a life of %s, want %s", expiresIn, set.Life, want)
 		}
 	})

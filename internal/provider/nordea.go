@@ -1,6 +1,7 @@
 package provider
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/url"
 	"time"
@@ -92,11 +93,7 @@ func (n *Nordea) RequestsPerMinute() int { return 0 }
 // Read knows the envelope that some replies come in, and the API's own errors.
 func (n *Nordea) Read(grant token.Grant, reply Reply) Answer {
 	reply.Body = unwrapped(reply.Body)
-	read := answer(grant, reply, nordeaProblem)
-	if reply.Status/100 == 4 && nordeaDead[read.Problem.Code] {
-		read.Verdict = refusedToken(grant)
-	}
-	return read
+	return assumeLife(dialect{problems: nordeaProblems, code: nordeaCode}.answer(grant, reply))
 }
 
 // unwrapped takes a reply out of {"group_header":…,"response":{…}}.
@@ -115,21 +112,30 @@ func unwrapped(body []byte) []byte {
 // its siblings. What is not among them follows the HTTP status, since the token may well be alive.
 var nordeaDead = map[string]bool{"error.token.expired": true, "error.token.invalid": true, "error.token.revoked": true}
 
-// nordeaProblem reads {"error":{"failures":[{"code":…,"description":…,"path":…}]}}, the three fields of the gateway before the API
-// ({"httpCode":…,"httpMessage":…,"moreInformation":…}), or an error of RFC 6749.
-func nordeaProblem(reply Reply) Problem {
-	object, err := parseFields(reply.Body)
-	if err != nil {
-		return standardProblem(reply)
+func nordeaCode(_ token.Grant, _ int, code string) codeClass {
+	if nordeaDead[code] {
+		return badToken
 	}
+	return noCode
+}
+
+// nordeaProblems reads {"error":{"failures":[{"code":…,"description":…,"path":…}]}}, the three fields of the gateway before the API
+// ({"httpCode":…,"httpMessage":…,"moreInformation":…}), or an error of RFC 6749.
+func nordeaProblems(doc document) []Problem {
+	object := doc.fields
 	inner, _ := parseFields(object["error"])
-	if first, err := firstOf(inner["failures"]); err == nil {
-		return Problem{Code: first.scalar("code"), Description: describeFailure(first)}
+	var failures []fields
+	if json.Unmarshal(inner["failures"], &failures) == nil && len(failures) > 0 {
+		var found []Problem
+		for _, each := range failures[:min(len(failures), maxErrors)] {
+			found = append(found, Problem{Code: each.scalar("code"), Description: describeFailure(each)})
+		}
+		return found
 	}
 	if object["moreInformation"] != nil {
-		return Problem{Code: object.scalar("httpMessage"), Description: object.scalar("moreInformation")}
+		return []Problem{{Code: object.scalar("httpMessage"), Description: object.scalar("moreInformation")}}
 	}
-	return standardProblem(reply)
+	return problemsOf(doc)
 }
 
 // describeFailure adds the parameter that the failure is about, where it names one.

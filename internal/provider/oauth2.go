@@ -152,5 +152,5 @@ func (o *OAuth2) RequestsPerMinute() int { return 0 }
 
 // Read follows RFC 6749.
 func (o *OAuth2) Read(grant token.Grant, reply Reply) Answer {
-	return answer(grant, reply, standardProblem)
+	return assumeLife(dialect{}.answer(grant, reply))
 }

@@ -5,7 +5,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"mime"
 	"net/http"
+	"net/url"
+	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -19,45 +24,166 @@ const maxLife = 365 * 24 * time.Hour
 // fields is a JSON object of a reply, its members not yet looked at.
 type fields map[string]json.RawMessage
 
-var errNotObject = errors.New("the reply is not a JSON object")
+// plainName is a name of a member that is shown: a longer or stranger one could be a secret.
+var plainName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.-]{0,31}$`)
+
+// maxNames bounds how many names of members are shown.
+const maxNames = 10
+
+// names says which members there are, without a value.
+func (f fields) names() string {
+	if len(f) == 0 {
+		return "it has no members"
+	}
+	var plain []string
+	for _, name := range slices.Sorted(maps.Keys(f)) {
+		if plainName.MatchString(name) && len(plain) < maxNames {
+			plain = append(plain, name)
+		}
+	}
+	if rest := len(f) - len(plain); rest > 0 {
+		plain = append(plain, fmt.Sprintf("%d more", rest))
+	}
+	return "its members are " + strings.Join(plain, ", ")
+}
+
+// Why a 2xx is no grant.
+var (
+	errNotObject = errors.New("the reply is not a JSON object")
+	errPage      = errors.New("an HTML page, not a reply of the API")
+)
 
 // byteOrderMark may come before a JSON text, against the rule; ignoring it is allowed (RFC 8259 section 8.1).
 var byteOrderMark = []byte("\xef\xbb\xbf")
 
+// document is a reply, as far as it can be understood.
+type document struct {
+	status int
+	kind   bodyClass
+	fields fields   // of an object
+	list   []fields // of a list of objects
+	text   string   // of a plain text, or of XML without its markup
+	// conflict is why the fields are no grant: of two different tokens by the same name, a guess could publish the wrong one.
+	conflict error
+}
+
+// read finds out what a body is by looking at it: a content type is often wrong.
+func read(reply Reply) document {
+	doc := document{status: reply.Status, kind: otherBody}
+	kind, _, _ := mime.ParseMediaType(reply.Header.Get("Content-Type"))
+	body := bytes.TrimSpace(bytes.TrimPrefix(reply.Body, byteOrderMark))
+	if object, conflict, err := parse(body); err == nil {
+		doc.kind, doc.fields, doc.conflict = jsonBody, object, conflict
+		return doc
+	}
+	list, isList := parseList(body)
+	form, conflict, isForm := parseForm(kind, body)
+	switch {
+	case len(body) == 0:
+		doc.kind = emptyBody
+	case isList:
+		doc.kind, doc.list = jsonBody, list
+	case isForm:
+		doc.kind, doc.fields, doc.conflict = jsonBody, form, conflict
+	case strings.Contains(kind, "html") || beginsAsPage(body):
+		doc.kind = htmlBody
+	case kind == "text/plain":
+		doc.text = string(body)
+	case strings.HasSuffix(kind, "xml"):
+		doc.text = strings.Join(strings.Fields(markup.ReplaceAllString(string(body), " ")), " ")
+	}
+	return doc
+}
+
+// markup is a tag, a declaration or a comment of XML.
+var markup = regexp.MustCompile(`<[^>]*>`)
+
+func beginsAsPage(body []byte) bool {
+	start := bytes.ToLower(body[:min(len(body), len("<!doctype html"))])
+	return bytes.HasPrefix(start, []byte("<!doctype html")) || bytes.HasPrefix(start, []byte("<html"))
+}
+
 // parseFields reads a JSON object, with nothing after it.
 func parseFields(body []byte) (fields, error) {
+	object, _, err := parse(body)
+	return object, err
+}
+
+// parse reads a JSON object, with nothing after it. Of two members by the same name the last one counts, as in most parsers; conflict says
+// that they are two tokens.
+func parse(body []byte) (object fields, conflict, err error) {
 	body = bytes.TrimPrefix(body, byteOrderMark)
 	decoder := json.NewDecoder(bytes.NewReader(body))
 	if start, err := decoder.Token(); err != nil || start != json.Delim('{') || !json.Valid(body) {
-		return nil, errNotObject
+		return nil, nil, errNotObject
 	}
-	object := fields{}
+	object = fields{}
 	for decoder.More() {
-		if err := object.readMember(decoder); err != nil {
-			return nil, err
+		differ, err := object.readMember(decoder)
+		if err != nil {
+			return nil, nil, err
+		}
+		if conflict == nil {
+			conflict = differ
 		}
 	}
-	return object, nil
+	return object, conflict, nil
 }
 
-// readMember reads one member. Of two by the same name the last one counts, as in most parsers, unless they are two tokens: a
-// guess which of them works could publish the wrong one.
-func (f fields) readMember(decoder *json.Decoder) error {
+func (f fields) readMember(decoder *json.Decoder) (conflict, err error) {
 	key, err := decoder.Token()
 	name, isText := key.(string)
 	if err != nil || !isText {
-		return errNotObject
+		return nil, errNotObject
 	}
 	var value json.RawMessage
 	if err := decoder.Decode(&value); err != nil {
-		return errNotObject
+		return nil, errNotObject
 	}
-	before, twice := f[name]
-	if twice && tokens[name] && !bytes.Equal(before, value) {
-		return fmt.Errorf("the reply has two different members %s", name)
+	return f.set(name, value), nil
+}
+
+// set adds a member, and says whether it is another token by the same name.
+func (f fields) set(name string, value json.RawMessage) (conflict error) {
+	if before, twice := f[name]; twice && tokens[name] && !bytes.Equal(before, value) {
+		conflict = fmt.Errorf("the reply has two different members %s", name)
 	}
 	f[name] = value
-	return nil
+	return conflict
+}
+
+// parseList reads a list of JSON objects, as some APIs send their errors.
+func parseList(body []byte) ([]fields, bool) {
+	if len(body) == 0 || body[0] != '[' {
+		return nil, false
+	}
+	var list []fields
+	if json.Unmarshal(body, &list) != nil || len(list) == 0 {
+		return nil, false
+	}
+	return list, true
+}
+
+// parseForm reads application/x-www-form-urlencoded, which some servers answer with although they are asked for JSON. A plain text is
+// taken for it if it has one of the members that a reply must have.
+func parseForm(kind string, body []byte) (object fields, conflict error, ok bool) {
+	if kind != "application/x-www-form-urlencoded" && kind != "text/plain" {
+		return nil, nil, false
+	}
+	values, err := url.ParseQuery(string(body))
+	if err != nil || !values.Has("access_token") && !values.Has("error") {
+		return nil, nil, false
+	}
+	object = fields{}
+	for name, each := range values {
+		for _, value := range each {
+			encoded, _ := json.Marshal(value) // a string always encodes
+			if differ := object.set(name, encoded); differ != nil {
+				conflict = differ
+			}
+		}
+	}
+	return object, conflict, true
 }
 
 // tokens are the members that are spent or published.
@@ -70,6 +196,21 @@ func (f fields) text(name string) (value string, ok bool) {
 		return "", true
 	}
 	return value, json.Unmarshal(raw, &value) == nil
+}
+
+// scalarNamed reads a member whose name may be written in any case. The exact name comes first.
+func (f fields) scalarNamed(name string) string {
+	if value := f.scalar(name); value != "" {
+		return value
+	}
+	for _, other := range slices.Sorted(maps.Keys(f)) {
+		if strings.EqualFold(other, name) {
+			if value := f.scalar(other); value != "" {
+				return value
+			}
+		}
+	}
+	return ""
 }
 
 // scalar reads a member that is a string, a number or a boolean, as text.
@@ -102,6 +243,18 @@ func (f fields) life() (time.Duration, bool) {
 	return time.Duration(min(seconds, maxLife.Seconds())) * time.Second, true
 }
 
+// latestDate bounds a NumericDate: the end of the year 9999.
+const latestDate = 253402300799
+
+// numericDate reads a member that is a NumericDate (RFC 7519 section 2), whose fraction is cut off; zero if it is none.
+func (f fields) numericDate(name string) time.Time {
+	seconds, err := strconv.ParseFloat(f.scalar(name), 64)
+	if err != nil || !(seconds > 0) || seconds > latestDate {
+		return time.Time{}
+	}
+	return time.Unix(int64(seconds), 0)
+}
+
 // age is created_at against the reply's Date: both are of the server's clock, so that one which differs from ours does no harm.
 // Without either, or where they do not fit together, nothing is known.
 func (f fields) age(header http.Header) time.Duration {
@@ -120,16 +273,18 @@ func (f fields) age(header http.Header) time.Duration {
 	return time.Duration(age) * time.Second
 }
 
-// known are the members of a reply that are not Extra.
-var known = map[string]bool{
-	"access_token": true, "refresh_token": true, "token_type": true, "expires_in": true, "scope": true, "id_token": true,
-}
+// known are the members of a reply that have a place of their own.
+var known = map[string]bool{"access_token": true, "refresh_token": true, "token_type": true, "expires_in": true, "scope": true}
 
-// extra are the members beyond RFC 6749 that are scalars. An id_token is none of them: it is a credential.
+// credential matches the names of members that are credentials, however they are spelled: they never reach a template.
+var credential = regexp.MustCompile(`(?i)token$|tokens$|secret|assertion|password|passwd|passphrase|credential|private_?key|api_?key|` +
+	`^code$|(auth|authorization|device)_?code$|^jwt$|_jwt$|cookie|^ticket$`)
+
+// extra are the members beyond RFC 6749 that are scalars and no credentials.
 func (f fields) extra() map[string]string {
 	extra := map[string]string{}
 	for name := range f {
-		if value := f.scalar(name); value != "" && !known[name] {
+		if value := f.scalar(name); value != "" && !known[name] && !credential.MatchString(name) {
 			extra[name] = value
 		}
 	}
@@ -137,13 +292,17 @@ func (f fields) extra() map[string]string {
 }
 
 // grantedSet reads the fields of RFC 6749 section 5.1.
-func (f fields) grantedSet() (token.Set, error) {
+func (d document) grantedSet() (token.Set, error) {
+	f := d.fields
+	if d.conflict != nil {
+		return token.Set{}, d.conflict
+	}
 	access, err := f.token("access_token")
 	if err != nil {
 		return token.Set{}, err
 	}
 	if access.IsZero() {
-		return token.Set{}, errors.New("the reply has no access_token")
+		return token.Set{}, errors.New("the reply has no access_token; " + f.names())
 	}
 	refresh, err := f.token("refresh_token")
 	if err != nil {
@@ -151,7 +310,7 @@ func (f fields) grantedSet() (token.Set, error) {
 	}
 	life, told := f.life()
 	return token.Set{
-		Access: access, Refresh: refresh, Type: f.scalar("token_type"), Scope: f.scalar("scope"),
+		Access: access, Refresh: refresh, Type: token.CleanType(f.scalar("token_type")), Scope: f.scalar("scope"),
 		Life: life, LifeUnknown: !told, Extra: f.extra(),
 	}, nil
 }
@@ -189,10 +348,11 @@ func retryAfter(header http.Header) time.Duration {
 // maxRetryAfter bounds what an API may ask for.
 const maxRetryAfter = time.Hour
 
-func firstOf(list json.RawMessage) (fields, error) {
-	var all []fields
-	if err := json.Unmarshal(list, &all); err != nil || len(all) == 0 {
-		return nil, errors.New("not a list of objects")
+// assumeLife takes a life of zero seconds for none that is told: a server does not issue a token that has expired, and some write 0 for a
+// token without an end.
+func assumeLife(answer Answer) Answer {
+	if answer.Verdict == token.Granted && !answer.Set.LifeUnknown && answer.Set.Life == 0 {
+		answer.Set.LifeUnknown, answer.Set.LifeZero = true, true
 	}
-	return all[0], nil
+	return answer
 }

@@ -73,13 +73,40 @@ func newRequest(endpoint *url.URL, options Options, login token.Login) Request {
 		URL:      token.NewSecret(endpoint.String()),
 		Header:   map[string]token.Secret{},
 		CABundle: options.CABundle,
-		Secrets:  []token.Secret{login.Password, login.ClientSecret, login.Refresh, login.Code},
+		Secrets:  append([]token.Secret{login.Password, login.ClientSecret, login.Refresh, login.Code}, secretHeaders(options.Headers)...),
 	}
 	request.setHeader("Accept", token.NewSecret("application/json"))
 	for _, name := range slices.Sorted(maps.Keys(options.Headers)) {
 		request.setHeader(name, token.NewSecret(options.Headers[name]))
 	}
 	return request
+}
+
+// publicHeaders are headers whose values are no secret of anyone, and may be words of an API's reply.
+var publicHeaders = map[string]bool{
+	"Accept": true, "Accept-Charset": true, "Accept-Encoding": true, "Accept-Language": true, "Cache-Control": true, "Content-Language": true,
+	"Content-Type": true, "Origin": true, "Pragma": true, "Prefer": true, "Referer": true, "User-Agent": true,
+}
+
+// leastSecretHeader is the length from which on the value of a header is taken for a secret. A shorter one is a version or a tenant, and a
+// text that has it would be withheld.
+const leastSecretHeader = 8
+
+// secretHeaders are the values of the user's headers that must not be shown, as a whole and without the name of an authentication scheme.
+func secretHeaders(headers map[string]string) []token.Secret {
+	var secrets []token.Secret
+	for name, value := range headers {
+		if publicHeaders[http.CanonicalHeaderKey(name)] {
+			continue
+		}
+		_, credentials, _ := strings.Cut(strings.TrimSpace(value), " ")
+		for _, secret := range []string{value, credentials} {
+			if len(secret) >= leastSecretHeader {
+				secrets = append(secrets, token.NewSecret(secret))
+			}
+		}
+	}
+	return secrets
 }
 
 // setHeader replaces a header, whatever the case it was written in before; one that has no value is left out.

@@ -19,9 +19,9 @@ func ReadRevocation(reply Reply) (problem Problem, revoked bool) {
 	case 2:
 		return Problem{}, true
 	case 3:
-		return elsewhere(reply), false
+		return redirected(reply), false
 	}
-	problem = standardProblem(reply)
+	problem = dialect{}.problem("", read(reply), reply)
 	problem.Status = reply.Status
 	return problem, false
 }

@@ -24,7 +24,7 @@ func TestReadRevocation(t *testing.T) {
 		"no content":  {body(204, ""), true, Problem{}, "nothing is told by a 2xx but that it is done"},
 		"refused":     {body(401, `{"error":"invalid_client","error_description":"who?"}`), false, Problem{401, "invalid_client", "who?"}, "the token lives on"},
 		"unsupported": {body(400, `{"error":"unsupported_token_type"}`), false, Problem{400, "unsupported_token_type", ""}, "RFC 7009 section 2.2.1"},
-		"try later":   {body(503, "<html>"), false, Problem{503, "", "no reply of the API"}, "RFC 7009 section 2.2.1: the token still exists"},
+		"try later":   {body(503, "<html>"), false, Problem{503, "", "an HTML page, not a reply of the API"}, "RFC 7009 section 2.2.1: the token still exists"},
 		"redirect":    {moved, false, Problem{307, Redirect, "redirects to elsewhere.example, which is not followed"}, "it would take the token elsewhere"},
 	} {
 		problem, revoked := ReadRevocation(c.reply)

@@ -340,6 +340,8 @@ var schemaYAML = typed.YAMLObject(`types:
           elementType:
             scalar: string
           elementRelationship: atomic
+- name: com.github.fluent-credential.operator.api.v1alpha1.LifetimeSource
+  scalar: string
 - name: com.github.fluent-credential.operator.api.v1alpha1.LostReplyPolicy
   scalar: string
 - name: com.github.fluent-credential.operator.api.v1alpha1.NordeaFlow
@@ -432,6 +434,12 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: beforePercentage
       type:
         scalar: numeric
+    - name: lifetimeFrom
+      type:
+        namedType: com.github.fluent-credential.operator.api.v1alpha1.LifetimeSource
+    - name: maximumLifetime
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Duration
     - name: onLostReply
       type:
         namedType: com.github.fluent-credential.operator.api.v1alpha1.LostReplyPolicy

@@ -22,6 +22,11 @@ type RefreshSpecApplyConfiguration struct {
 	BeforePercentage *int32 `json:"beforePercentage,omitempty"`
 	// assumedLifetime is the life of a token whose reply has no expires_in. Default 1h.
 	AssumedLifetime *v1.Duration `json:"assumedLifetime,omitempty"`
+	// maximumLifetime caps the life of a token, whatever the reply says: for servers that give it in milliseconds, or too long. None by default.
+	MaximumLifetime *v1.Duration `json:"maximumLifetime,omitempty"`
+	// lifetimeFrom says where the life of a token is taken from: the reply's expires_in, or the claims of an access token that is a JWT. A token
+	// that is no JWT, or that does not say when it ends, has the life that the reply says. Default Reply.
+	LifetimeFrom *apiv1alpha1.LifetimeSource `json:"lifetimeFrom,omitempty"`
 	// onLostReply says what to do when a refresh token was sent and its reply never arrived.
 	OnLostReply *apiv1alpha1.LostReplyPolicy `json:"onLostReply,omitempty"`
 }
@@ -53,6 +58,22 @@ func (b *RefreshSpecApplyConfiguration) WithBeforePercentage(value int32) *Refre
 // If called multiple times, the AssumedLifetime field is set to the value of the last call.
 func (b *RefreshSpecApplyConfiguration) WithAssumedLifetime(value v1.Duration) *RefreshSpecApplyConfiguration {
 	b.AssumedLifetime = &value
+	return b
+}
+
+// WithMaximumLifetime sets the MaximumLifetime field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the MaximumLifetime field is set to the value of the last call.
+func (b *RefreshSpecApplyConfiguration) WithMaximumLifetime(value v1.Duration) *RefreshSpecApplyConfiguration {
+	b.MaximumLifetime = &value
+	return b
+}
+
+// WithLifetimeFrom sets the LifetimeFrom field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the LifetimeFrom field is set to the value of the last call.
+func (b *RefreshSpecApplyConfiguration) WithLifetimeFrom(value apiv1alpha1.LifetimeSource) *RefreshSpecApplyConfiguration {
+	b.LifetimeFrom = &value
 	return b
 }
 

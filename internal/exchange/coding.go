@@ -1,0 +1,121 @@
+package exchange
+
+import (
+	"bytes"
+	"compress/flate"
+	"compress/gzip"
+	"compress/zlib"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/fluent-credential/operator/internal/redact"
+)
+
+// decodeBody takes the content codings off a body (RFC 9110 section 8.4). None was asked for, but a CDN or a framework may use one all the
+// same, or name one that it did not use, and the reply is the only copy of a token. What is JSON as it came was not encoded.
+func decodeBody(response *http.Response, body []byte) ([]byte, error) {
+	decoded, err := decodeAll(codingsOf(response.Header, body), body)
+	switch {
+	case err != nil && json.Valid(body):
+		decoded = body
+	case err != nil:
+		return nil, err
+	}
+	if len(decoded) > MaxReply {
+		return nil, errTooLarge
+	}
+	return decoded, nil
+}
+
+// codingsOf returns the codings of a body in the order in which they were applied. A body without one that begins like a gzip file is one.
+func codingsOf(header http.Header, body []byte) []string {
+	var codings []string
+	for coding := range strings.SplitSeq(strings.ToLower(strings.Join(header.Values("Content-Encoding"), ",")), ",") {
+		if coding = strings.TrimSpace(coding); coding != "" && coding != "identity" {
+			codings = append(codings, coding)
+		}
+	}
+	if len(codings) == 0 && bytes.HasPrefix(body, []byte("\x1f\x8b\x08")) {
+		return []string{"gzip"}
+	}
+	return codings
+}
+
+func decodeAll(codings []string, body []byte) ([]byte, error) {
+	for _, coding := range slices.Backward(codings) { // the last one was applied last
+		decoded, err := decode(coding, body)
+		if err != nil {
+			return nil, err
+		}
+		body = decoded
+	}
+	return body, nil
+}
+
+func decode(coding string, body []byte) ([]byte, error) {
+	var decoded []byte
+	var err error
+	switch coding {
+	case "gzip", "x-gzip":
+		decoded, err = gunzip(body)
+	case "deflate":
+		decoded, err = inflate(body)
+	default:
+		return nil, &fault{phase: midRead, kind: unknownCoding, detail: redact.Words(coding)}
+	}
+	if err != nil && !errors.Is(err, errTooLarge) {
+		return nil, &fault{phase: midRead, kind: damagedCoding, detail: coding, cause: err}
+	}
+	return decoded, err
+}
+
+// gunzip reads the members of a gzip file one after the other (RFC 1952 section 2.2), each with its checksum. What comes after the last one
+// and is none is padding.
+func gunzip(body []byte) ([]byte, error) {
+	source := bytes.NewReader(body)
+	reader, err := gzip.NewReader(source)
+	if err != nil {
+		return nil, err
+	}
+	var decoded []byte
+	for {
+		reader.Multistream(false)
+		member, err := readMost(reader, MaxReply-len(decoded))
+		if err != nil {
+			return nil, err
+		}
+		decoded = append(decoded, member...)
+		if reader.Reset(source) != nil {
+			return decoded, nil
+		}
+	}
+}
+
+// inflate reads the zlib format, which the standard means by deflate, or else the bare compressed data, which some servers send (RFC 9110
+// section 8.4.1.2).
+func inflate(body []byte) ([]byte, error) {
+	wrapped, err := zlib.NewReader(bytes.NewReader(body))
+	if err == nil {
+		decoded, err := readMost(wrapped, MaxReply)
+		if err == nil || errors.Is(err, errTooLarge) {
+			return decoded, err
+		}
+	}
+	return readMost(flate.NewReader(bytes.NewReader(body)), MaxReply)
+}
+
+// readMost reads everything, if that is not too much.
+func readMost(from io.Reader, most int) ([]byte, error) {
+	decoded, err := io.ReadAll(io.LimitReader(from, int64(most)+1))
+	if err != nil {
+		return nil, err
+	}
+	if len(decoded) > most {
+		return nil, errTooLarge
+	}
+	return decoded, nil
+}

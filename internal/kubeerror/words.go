@@ -1,0 +1,151 @@
+package kubeerror
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"regexp"
+	"strings"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/fluent-credential/operator/internal/failure"
+	"github.com/fluent-credential/operator/internal/redact"
+	"github.com/fluent-credential/operator/internal/token"
+)
+
+// WriteError is a write that the API did not take, or whose answer was lost.
+type WriteError struct {
+	Object  string          // what was to be written, in the words of a condition
+	Subject failure.Subject // whose Secret it is: the target's, or the state's
+	Verb    Verb
+	Err     error
+	Secrets []token.Secret // of the object, which the API's message may repeat
+}
+
+// Error returns the API's words without the object's secrets.
+func (e *WriteError) Error() string { return Words(e, e.Secrets...) }
+
+// Unwrap returns what the API said.
+func (e *WriteError) Unwrap() error { return e.Err }
+
+// SubjectOf returns whose write failed; NoSubject where the error is not that of a write of a Secret.
+func SubjectOf(err error) failure.Subject {
+	var write *WriteError
+	if errors.As(err, &write) {
+		return write.Subject
+	}
+	return failure.NoSubject
+}
+
+// Words returns which object was refused and why, in the API's own words, without the secrets. It stays the same while the cause does.
+func Words(err error, secrets ...token.Secret) string {
+	if err == nil {
+		return ""
+	}
+	var write *WriteError
+	if !errors.As(err, &write) {
+		return redact.Words(textOf(err, false), secrets...)
+	}
+	secrets = append(append([]token.Secret(nil), secrets...), write.Secrets...)
+	text := fmt.Sprintf("%s cannot be %s: %s", write.Object, doneBy(write.Verb), textOf(write.Err, true))
+	return redact.Words(text, secrets...)
+}
+
+func doneBy(verb Verb) string {
+	switch verb {
+	case Get, List:
+		return "read"
+	case Delete:
+		return "deleted"
+	case Create, Update, Patch:
+	}
+	return "written"
+}
+
+// textOf is what the API said; where the caller names the object, without its name.
+func textOf(err error, isNamed bool) string {
+	if status, ok := statusOf(err); ok {
+		return textOfStatus(status, isNamed)
+	}
+	if isNamed || isTransport(err) { // what fails a write without an answer is the network, or our own patience
+		return "the Kubernetes API did not answer: " + rootOf(err)
+	}
+	return err.Error()
+}
+
+// asides are what the API says besides the cause, and what to say for it. The text of a condition is short, and does not change from one
+// try to the next.
+var asides = []struct {
+	aside *regexp.Regexp
+	brief string
+}{
+	{regexp.MustCompile(`^\S+ "[^"]*" is (forbidden|invalid)(: |$)`), ""},
+	{regexp.MustCompile(`^Internal error occurred: `), ""},
+	{regexp.MustCompile(` in API group ""`), ""},
+	{regexp.MustCompile(`ValidatingAdmissionPolicy '([^']*)' with binding '[^']*' denied request: `), "ValidatingAdmissionPolicy $1: "},
+	{regexp.MustCompile(`failed to call webhook: (Post "[^"]*": )?`), ""},
+	{localPort, "$1 $2 "},
+}
+
+// localPort is another one at each try.
+var localPort = regexp.MustCompile(`(read|write) (tcp|udp) \S+->`)
+
+func brief(message string) string {
+	for _, known := range asides {
+		message = known.aside.ReplaceAllString(message, known.brief)
+	}
+	return message
+}
+
+// textOfStatus is the reason and the message, with the causes that the message leaves out, and with the object where the caller does not
+// name it.
+func textOfStatus(status metav1.Status, isNamed bool) string {
+	message := brief(status.Message)
+	reason := string(status.Reason)
+	if reason == "" {
+		reason = fmt.Sprintf("HTTP %d", status.Code)
+	}
+	parts := []string{reason}
+	if details := status.Details; details != nil && details.Name != "" && !isNamed {
+		parts = []string{details.Kind + " " + details.Name, reason}
+	}
+	if message != "" {
+		parts = append(parts, message)
+	}
+	return strings.Join(parts, ": ") + strings.Join(causesBeside(message, status.Details), "")
+}
+
+// causesBeside are the causes that the message does not have.
+func causesBeside(message string, details *metav1.StatusDetails) []string {
+	if details == nil {
+		return nil
+	}
+	var texts []string
+	for _, cause := range details.Causes {
+		words := brief(cause.Message)
+		if words != "" && strings.Contains(message, words) {
+			continue
+		}
+		for _, part := range []string{cause.Field, words} {
+			if part != "" {
+				texts = append(texts, ": "+part)
+			}
+		}
+	}
+	return texts
+}
+
+// rootOf is the network's own word, without the URL and the local port.
+func rootOf(err error) string {
+	var request *url.Error
+	if errors.As(err, &request) {
+		err = request.Err
+	}
+	var op *net.OpError
+	if errors.As(err, &op) && op.Op != "dial" {
+		err = op.Err
+	}
+	return localPort.ReplaceAllString(err.Error(), "$1 $2 ")
+}

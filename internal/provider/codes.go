@@ -1,0 +1,127 @@
+package provider
+
+import (
+	"net/http"
+	"regexp"
+	"strconv"
+	"strings"
+	"unicode"
+
+	"github.com/fluent-credential/operator/internal/token"
+)
+
+// codes are the error codes that are known, spelled as spelling does: those of RFC 6749 section 5.2 and of the RFCs that extend it, and what
+// vendors have in their place. A vendor's code is here only if its name alone says what is wrong.
+//
+//   - GitHub: docs.github.com, «Troubleshooting OAuth app access token request errors» and «Refreshing user access tokens»
+//   - Slack: docs.slack.dev/reference/methods/oauth.v2.access
+//   - HubSpot: its replies have them under "status", github.com/airbytehq/airbyte/issues/79592
+//   - Google and other gRPC gateways: the names of google.rpc.Code
+var codes = map[string]codeClass{
+	"invalid_grant": badGrant,
+
+	"invalid_token": badToken,
+
+	"bad_refresh_token": badRefreshToken, "invalid_refresh_token": badRefreshToken, "expired_refresh_token": badRefreshToken,
+	"refresh_token_expired": badRefreshToken, "refresh_token_invalid": badRefreshToken, "refresh_token_revoked": badRefreshToken,
+	"revoked_refresh_token": badRefreshToken,
+
+	"bad_verification_code": badCode, "bad_auth_code": badCode, "invalid_code": badCode, "code_already_used": badCode, "code_expired": badCode,
+	"invalid_authorization_code": badCode,
+
+	"invalid_client": badClient, "unauthorized_client": badClient, "incorrect_client_credentials": badClient,
+	"invalid_client_credentials": badClient, "bad_client_credentials": badClient, "bad_client_id": badClient, "invalid_client_id": badClient,
+	"bad_client_secret": badClient, "invalid_client_secret": badClient, "incorrect_client_secret": badClient,
+
+	"invalid_scope": badSpec, "unsupported_grant_type": badSpec, "invalid_grant_type": badSpec, "invalid_target": badSpec,
+
+	"invalid_request": badRequest,
+
+	"access_denied": denied,
+
+	"slow_down": limitCode, "authorization_pending": limitCode, "too_many_requests": limitCode, "rate_limit": limitCode, "rate_limited": limitCode,
+	"ratelimited": limitCode, "rate_limit_exceeded": limitCode, "rate_limit_error": limitCode, "throttled": limitCode, "throttling": limitCode,
+	"throttling_exception": limitCode, "too_many_requests_exception": limitCode, "quota_exceeded": limitCode, "resource_exhausted": limitCode,
+
+	"temporarily_unavailable": laterCode, "service_unavailable": laterCode, "unavailable": laterCode, "server_error": laterCode,
+	"internal_error": laterCode, "internal_server_error": laterCode, "internal": laterCode, "deadline_exceeded": laterCode, "aborted": laterCode,
+	"try_again_later": laterCode, "retry_later": laterCode,
+}
+
+// decisiveness orders the classes of codes: of several errors the one with the highest counts.
+var decisiveness = map[codeClass]int{
+	badGrant: 8, badToken: 8, badRefreshToken: 8, badCode: 8, badLogin: 8,
+	badClient: 7, badSpec: 6, denied: 5, limitCode: 4, laterCode: 3, badRequest: 2, unknownCode: 1, noCode: 0,
+}
+
+// dialect is what an API does differently from RFC 6749.
+type dialect struct {
+	// problems finds the errors of a reply; nil means problemsOf.
+	problems func(document) []Problem
+	// code classifies an API's own error codes; nil, or noCode, means that they are those of everybody.
+	code func(grant token.Grant, status int, code string) codeClass
+}
+
+// classOf classifies an error code. One that only repeats the status says nothing: frameworks and gateways put it in every error.
+func (d dialect) classOf(grant token.Grant, status int, code string) codeClass {
+	if d.code != nil {
+		if own := d.code(grant, status, code); own != noCode {
+			return own
+		}
+	}
+	if code == "" || strings.EqualFold(code, http.StatusText(status)) {
+		return noCode
+	}
+	if known, ok := codes[spelling(code)]; ok {
+		return known
+	}
+	return unknownCode
+}
+
+// spelling writes a code in small letters with underscores: "Access Denied", "BAD_CLIENT_ID" and "TooManyRequests" are one code each.
+func spelling(code string) string {
+	var out strings.Builder
+	var before rune
+	for _, r := range strings.TrimSpace(code) {
+		switch {
+		case unicode.IsUpper(r) && unicode.IsLower(before):
+			out.WriteByte('_')
+			out.WriteRune(unicode.ToLower(r))
+		case r == ' ' || r == '-' || r == '.':
+			out.WriteByte('_')
+		default:
+			out.WriteRune(unicode.ToLower(r))
+		}
+		before = r
+	}
+	return out.String()
+}
+
+var (
+	// limits are words about a rate limit.
+	limits = regexp.MustCompile(`too many ([a-z]+ ){0,2}(requests?|calls|queries)\b|rate ?limit|(request|throttle|call) limit|rate (is |was )?exceeded|` +
+		`throttl|quota ([a-z]+ ){0,3}(exceed|exhaust|reach|violat)|exceeded ([a-z]+ ){0,3}(quota|rate)\b|over quota|slow down`)
+	// retries are words that ask for the same request again.
+	retries = regexp.MustCompile(`\bretry\b|\btry (it |this |the request )?(again|later)|temporarily unavailable|(currently|service|server) (is )?unavailable|` +
+		`transient|maintenance|overloaded|(server|system) (is )?(too )?busy`)
+	// finals are words by which a request to try again means another request, as after a new login.
+	finals = regexp.MustCompile(`expired|invalid|revoked|already|\blog ?in\b|sign ?in\b|re-?auth|authori[sz]e|denied|disabled|suspended|locked|incorrect|wrong`)
+)
+
+// wordsIn classifies what a code and a description say. A header Retry-After says it without words.
+func wordsIn(said Problem, header http.Header) wordClass {
+	text := strings.ToLower(strings.ReplaceAll(spelling(said.Code), "_", " ") + " " + said.Description)
+	switch {
+	case limits.MatchString(text), header.Get("Retry-After") != "":
+		return limitWords
+	case retries.MatchString(text) && !finals.MatchString(text):
+		return retryWords
+	}
+	return noWords
+}
+
+// repeatsStatus reports whether a code is the number of the status.
+func repeatsStatus(code string, status int) bool {
+	number, err := strconv.Atoi(code)
+	return err == nil && number == status
+}

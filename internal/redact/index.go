@@ -1,0 +1,113 @@
+package redact
+
+import (
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/fluent-credential/operator/internal/token"
+)
+
+// index finds the secrets in a text.
+type index struct {
+	parts map[int]map[string]struct{} // by their length in bytes; a secret, or leastPart bytes in a row of a longer one
+	short []string                    // secrets that suppress a text
+}
+
+func indexOf(secrets []token.Secret) *index {
+	x := &index{parts: map[int]map[string]struct{}{}}
+	for _, secret := range secrets {
+		folded := string(fold(viewOf(secret.Reveal())).text)
+		switch length := utf8.RuneCountInString(folded); {
+		case length == 0:
+		case length < leastSecret:
+			x.short = append(x.short, folded)
+		default:
+			x.add(folded)
+		}
+	}
+	return x
+}
+
+func (x *index) add(secret string) {
+	size := min(len(secret), leastPart)
+	if x.parts[size] == nil {
+		x.parts[size] = make(map[string]struct{}, len(secret))
+	}
+	for i := range len(secret) - size + 1 {
+		x.parts[size][secret[i:i+size]] = struct{}{}
+	}
+}
+
+// findings are what a text holds of the secrets.
+type findings struct {
+	part  []bool // by byte of the text
+	any   bool
+	short bool // a secret that suppresses it
+}
+
+// find looks for the secrets in everything that the text may stand for.
+func (x *index) find(text string) findings {
+	found := findings{part: make([]bool, len(text))}
+	if len(x.parts) == 0 && len(x.short) == 0 {
+		return found
+	}
+	for _, plain := range readings(viewOf(text)) {
+		x.mark(fold(plain), &found)
+		found.short = found.short || x.suppresses(fold(plain), 1)
+		for _, decoded := range binaries(plain) {
+			x.mark(fold(decoded), &found)
+			found.short = found.short || x.suppresses(fold(decoded), leastWord)
+		}
+	}
+	found.any = found.short || slices.Contains(found.part, true)
+	return found
+}
+
+// mark marks what the parts of secrets in a view were made of.
+func (x *index) mark(v *view, found *findings) {
+	for size, parts := range x.parts {
+		for i := range len(v.text) - size + 1 {
+			if _, is := parts[string(v.text[i:i+size])]; !is {
+				continue
+			}
+			for at := v.from[i]; at < v.to[i+size-1]; at++ {
+				found.part[at] = true
+			}
+		}
+	}
+}
+
+// suppresses reports whether a view holds a short secret of at least that length.
+func (x *index) suppresses(v *view, least int) bool {
+	text := string(v.text)
+	return slices.ContainsFunc(x.short, func(secret string) bool {
+		switch length := utf8.RuneCountInString(secret); {
+		case length < least:
+			return false
+		case length < leastWord:
+			return hasWord(text, secret)
+		}
+		return strings.Contains(text, secret)
+	})
+}
+
+// hasWord reports whether a text has a word with no letter or digit on either side.
+func hasWord(text, word string) bool {
+	for from := 0; ; {
+		at := strings.Index(text[from:], word)
+		if at < 0 {
+			return false
+		}
+		start, end := from+at, from+at+len(word)
+		before, _ := utf8.DecodeLastRuneInString(text[:start])
+		after, _ := utf8.DecodeRuneInString(text[end:])
+		if (start == 0 || !isWordly(before)) && (end == len(text) || !isWordly(after)) {
+			return true
+		}
+		from = start + 1
+	}
+}
+
+func isWordly(r rune) bool { return unicode.IsLetter(r) || unicode.IsDigit(r) }
