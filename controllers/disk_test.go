@@ -215,8 +215,8 @@ func TestUnitReservationSaysWhatItWaitsFor(t *testing.T) {
 
 // TestUnitSlotHasRoomForTheLargestReply: a disk that fills up is found before the token is spent.
 func TestUnitSlotHasRoomForTheLargestReply(t *testing.T) {
-	const header, frames = 64 << 10, 16 << 10
-	if need := exchange.MaxReply + header + frames; journal.Room < need {
+	const frames = 16 << 10 // and the head
+	if need := exchange.MaxWire + frames; journal.Room < need {
 		t.Errorf("a slot has room for %d bytes, and a reply can need %d", journal.Room, need)
 	}
 }
