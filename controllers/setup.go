@@ -81,7 +81,7 @@ func NewReconciler(mgr ctrl.Manager, options Options) *Reconciler {
 		Clock:    options.Clock,
 		Draw:     rand.Float64,
 		Holder:   custody.Holder{Pod: options.PodUID, Start: custody.NewID()},
-		Watchdog: watchdog.New(time.Now),
+		Watchdog: watchdog.New(options.Clock.Now),
 		memory:   newMemory(),
 	}
 	reconciler.Watchdog.Holds = reconciler.Holds
