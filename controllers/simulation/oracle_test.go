@@ -405,7 +405,7 @@ func (o *oracle) diskFailed(r *replica) {
 }
 
 func (o *oracle) wiped(r *replica) {
-	if slices.ContainsFunc(r.disk.now, func(f *file) bool { return !strings.HasSuffix(f.name, markExtension) }) {
+	if slices.ContainsFunc(r.disk.now, (*file).isReply) {
 		for _, about := range o.about {
 			about.loses("the journal was wiped")
 		}

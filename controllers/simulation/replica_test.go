@@ -91,6 +91,7 @@ func (r *replica) boot() {
 			panic(err)
 		}
 		r.Journal = opened
+		_ = opened.Hold(r.Holder.Start) // without it others wait
 	}
 	if r.world.mistake != nil {
 		r.world.mistake.make(r)

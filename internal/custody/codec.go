@@ -102,7 +102,17 @@ func decode(data map[string][]byte) (State, error) {
 // MostSerial is a rotation each second for 30,000 years; a serial above it was not counted, but edited.
 const MostSerial = 1 << 40
 
-func sane(serial int64) int64 { return max(0, min(serial, MostSerial)) }
+// CanBeCounted reports whether a serial that is read from outside of the state can have been counted to, when so much is known already. A
+// leap of more than a rotation each second for 136 years was edited. What is left below MostSerial is enough to count on from any serial
+// that is believed.
+func CanBeCounted(serial, known int64) bool {
+	return serial >= 0 && serial <= MostSerial-longestLeap && serial-known <= longestLeap
+}
+
+const longestLeap = 1 << 32
+
+// sane is a serial out of an edited document, cut to one from which it can be counted on.
+func sane(serial int64) int64 { return max(0, min(serial, MostSerial-longestLeap)) }
 
 // checksum finds an edit and a torn copy. It is no protection against somebody who may write the Secret: they could as well put
 // another token there.
