@@ -47,6 +47,10 @@ func (r *Reconciler) sayRestored(seen *observation) {
 		"Restored Secret %s, which was deleted or edited; nothing was spent", seen.workload.wanted.Name)
 }
 
+func (r *Reconciler) sayCopied(seen *observation, name string) {
+	r.Recorder.Eventf(seen.cred, nil, corev1.EventTypeWarning, "SecretCopied", "Observe", copied, name, "FluentCredential")
+}
+
 func (r *Reconciler) sayStateSaved(seen *observation) {
 	r.Recorder.Eventf(seen.cred, nil, corev1.EventTypeWarning, "StateSecretDeleted", "Relocate",
 		"The state Secret was deleted by somebody; its content was brought to safety under another name")

@@ -473,7 +473,7 @@ func TestConsumersTemplateAndDelivery(t *testing.T) {
 	s := newShared(t)
 	s.allow(t, names(s.web))
 	s.token.Spec.Target.Data = map[string]string{"header": "{{ .Authorization }}"}
-	s.token.Spec.Target.Labels = map[string]string{"team": "web"}
+	s.token.Spec.Target.Labels = map[string]v1alpha1.LabelValue{"team": "web"}
 	create(t, s.token)
 	eventually(t, "published", func() (bool, any) {
 		now, err := s.published(t)

@@ -23,8 +23,7 @@ func (r *Reconciler) observeLogin(ctx context.Context, seen *observation) error 
 	known := &seen.memory.login
 	cached, keys := secretMetadata(), seen.cred.Spec.CredentialsSecretRef.Keys
 	if err := r.Client.Get(ctx, key, cached); err == nil && known.is(cached, keys) {
-		seen.login = known.login
-		seen.login.Scope = seen.cred.Spec.Scope
+		seen.useLogin(known)
 		return nil
 	}
 	var secret corev1.Secret
@@ -36,10 +35,25 @@ func (r *Reconciler) observeLogin(ctx context.Context, seen *observation) error 
 	} else if err != nil {
 		return err
 	}
-	seen.login = binding.LoginOf(&secret, keys)
-	*known = rememberedRead{uid: secret.UID, resourceVersion: secret.ResourceVersion, keys: keys, login: seen.login}
-	seen.login.Scope = seen.cred.Spec.Scope
+	*known = rememberedRead{
+		uid: secret.UID, resourceVersion: secret.ResourceVersion, keys: keys, refused: binding.Refused(&secret),
+	}
+	if known.refused == "" {
+		known.login, known.hints = binding.LoginOf(&secret, keys), binding.Hints(&secret, keys)
+	}
+	seen.useLogin(known)
 	return nil
+}
+
+// useLogin takes the login that was read. A Secret that no credentials may be read from gives none, so nothing of it is
+// ever sent.
+func (o *observation) useLogin(known *rememberedRead) {
+	if known.refused != "" {
+		o.obstruct(v1alpha1.ReasonReferenceNotAllowed, known.refused)
+		return
+	}
+	o.login, o.hints = known.login, known.hints
+	o.login.Scope = o.cred.Spec.Scope
 }
 
 // forget goes on without the credentials Secret. When a whole namespace goes, the Secret is often the first: the login that was

@@ -24,6 +24,7 @@ type remembered struct {
 	registered string                    // the version in which our finalizer was written; the cache may not show it yet
 	login      rememberedRead            // the credentials Secret
 	published  publication               // the workload Secret
+	copies     copies                    // Secrets with our marks that were judged
 	mark       highWater                 // the highest serial that was seen
 	edited     bool                      // the state Secret was found edited, and that was told
 	claim      sighting                  // a claim of another process
@@ -53,6 +54,8 @@ type rememberedRead struct {
 	resourceVersion string
 	keys            map[string]v1alpha1.SecretKey
 	login           token.Login // stays when the Secret goes, for the revocation that may follow
+	refused         string      // why no login may be read from the Secret; empty if one may
+	hints           string      // what in its entries looks like a mistake, without a value; empty if nothing does
 }
 
 // publication is what was last seen or written at which version of the workload Secret.

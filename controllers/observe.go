@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/fluent-credential/operator/api/v1alpha1"
@@ -25,6 +26,7 @@ type observation struct {
 	record     *custody.Record
 	api        provider.API // nil where the spec allows none
 	login      token.Login
+	hints      string // what in the credentials Secret looks like a mistake; it helps where the API refuses the client
 	template   projection.Templates
 	obstacle   obstacle
 	workload   workload
@@ -125,9 +127,12 @@ func (o *observation) obstructByLogin() {
 	if missing := o.missing(); missing != "" {
 		o.obstruct(v1alpha1.ReasonCredentialsIncomplete, missing)
 	}
-	names := custody.Names(o.cred.Name)
-	if slices.Contains(names[:], o.cred.TargetName()) {
+	target := o.cred.TargetName()
+	if projection.IsStateName(target) && (o.isOwnState(target) || o.cred.Status.TargetName != target) {
 		o.obstruct(v1alpha1.ReasonTargetConflict, targetIsState)
+	}
+	if why := targetProblems(o.cred.Name, o.cred.Spec.Target); why != "" {
+		o.obstruct(v1alpha1.ReasonPublishFailed, why)
 	}
 	if login := o.loginFact(); o.record.Damaged && !login.Renews() && !login.Seed {
 		o.obstruct(v1alpha1.ReasonStateInvalid, "the state Secret was edited, and no login is left to start anew with: "+
@@ -136,6 +141,27 @@ func (o *observation) obstructByLogin() {
 }
 
 const targetIsState = "spec.target.name is the name of the state Secret: choose another"
+
+// isOwnState reports whether a name is that of the credential's own state Secret. The names of others' are refused too,
+// but not under a credential that a former release has published there.
+func (o *observation) isOwnState(name string) bool {
+	names := custody.Names(o.cred.Name)
+	return slices.Contains(names[:], name)
+}
+
+// targetProblems is why the Kubernetes API would refuse the target Secret; empty if it would not. Admission says it
+// first, but an object can be older than the rules of admission, and no login is spent for a Secret that cannot be
+// written.
+func targetProblems(object string, target v1alpha1.TargetSpec) string {
+	problems := projection.Problems(object, target)
+	problems = slices.DeleteFunc(problems, func(problem string) bool {
+		return strings.HasPrefix(problem, "spec.target.name: ") // an obstacle of its own
+	})
+	if len(problems) == 0 {
+		return ""
+	}
+	return "the target Secret would be refused: " + strings.Join(problems, "; ")
+}
 
 func (o *observation) obstruct(reason, message string) {
 	if o.obstacle.reason == "" {

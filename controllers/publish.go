@@ -49,8 +49,12 @@ func valuesOf(stored *custody.Token, account string) projection.Values {
 
 // workloadOf is the Secret that a target asks for; its owner is still to be told.
 func workloadOf(target v1alpha1.TargetSpec, key types.NamespacedName, serial int64, data map[string][]byte) *projection.Workload {
+	labels := make(map[string]string, len(target.Labels))
+	for label, value := range target.Labels {
+		labels[label] = string(value)
+	}
 	return &projection.Workload{
-		Namespace: key.Namespace, Name: key.Name, Type: target.Type, Labels: target.Labels, Annotations: target.Annotations,
+		Namespace: key.Namespace, Name: key.Name, Type: target.Type, Labels: labels, Annotations: target.Annotations,
 		Serial: serial, Data: data,
 	}
 }

@@ -2,6 +2,7 @@ package controllers
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -9,6 +10,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/fluent-credential/operator/api/v1alpha1"
@@ -38,6 +40,11 @@ func isRace(err error) bool {
 func (p publisher) put(ctx context.Context, w *workload, lookAgain func() (bool, error)) (*publication, error) {
 	var err error
 	for range publishTries {
+		if !w.examine() {
+			if again, failed := lookAgain(); failed != nil || !again {
+				return nil, failed
+			}
+		}
 		wanted := w.wanted // a look at what is there may have brought a newer token
 		var version string
 		if version, err = p.write(ctx, w); err == nil {
@@ -45,7 +52,7 @@ func (p publisher) put(ctx context.Context, w *workload, lookAgain func() (bool,
 			return &written, nil
 		}
 		if !isRace(err) {
-			return nil, err
+			return nil, w.explain(err)
 		}
 		again, failed := lookAgain()
 		if failed != nil {
@@ -88,6 +95,22 @@ func (p publisher) patch(ctx context.Context, w *workload, into *corev1.Secret) 
 	return p.client.Patch(ctx, into, client.RawPatch(types.StrategicMergePatchType, patch), client.FieldOwner(v1alpha1.OperatorName))
 }
 
+// explain adds to the refusal of a write what helps against it, where the API server only says that a field cannot be
+// changed.
+func (w *workload) explain(err error) error {
+	var refused *apierrors.StatusError
+	if w.read == nil || !ptr.Deref(w.read.Immutable, false) || !errors.As(err, &refused) || !apierrors.IsInvalid(err) {
+		return err
+	}
+	const help = "the Secret is immutable: delete it, and it is published again"
+	explained := refused.ErrStatus.DeepCopy()
+	explained.Message += "; " + help
+	if explained.Details != nil {
+		explained.Details.Causes = []metav1.StatusCause{{Type: metav1.CauseTypeForbidden, Field: "immutable", Message: help}}
+	}
+	return &apierrors.StatusError{ErrStatus: *explained}
+}
+
 // isUnchanged tells whether the Secret still is what this process last wrote or read: the cache has seen nothing newer.
 func (p publisher) isUnchanged(ctx context.Context, key types.NamespacedName, known publication) (bool, error) {
 	cached := secretMetadata()
@@ -109,26 +132,35 @@ func (p publisher) read(ctx context.Context, w *workload, key types.NamespacedNa
 	if !w.ours {
 		return nil, nil
 	}
+	w.read = secret
 	w.serial, w.source = serialOf(secret), types.UID(secret.Annotations[v1alpha1.SourceAnnotation])
 	return secret, nil
 }
 
+// ownedSecret is a Secret that an owner controls.
+type ownedSecret struct {
+	name string
+	uid  types.UID
+}
+
 // owned are the Secrets of an owner, by the cache, but those of these names.
-func (p publisher) owned(ctx context.Context, namespace string, owner projection.Owner, but ...string) ([]string, error) {
+func (p publisher) owned(
+	ctx context.Context, namespace string, owner projection.Owner, but ...string,
+) ([]ownedSecret, error) {
 	list := &metav1.PartialObjectMetadataList{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "SecretList"}}
 	err := p.client.List(ctx, list, client.InNamespace(namespace), client.MatchingFields{ownerIndex: shelf(string(owner.UID))},
 		client.UnsafeDisableDeepCopy)
 	if err != nil {
 		return nil, err
 	}
-	var names []string
+	var found []ownedSecret
 	for i := range list.Items {
 		secret := &list.Items[i]
 		if ownerOf(secret) == owner.UID && !slices.Contains(but, secret.Name) && secret.DeletionTimestamp.IsZero() {
-			names = append(names, secret.Name)
+			found = append(found, ownedSecret{name: secret.Name, uid: secret.UID})
 		}
 	}
-	return names, nil
+	return found, nil
 }
 
 // withdraw removes Secrets of an owner by name, and returns how many; one that is not its own, or not any more, is left alone.
@@ -161,7 +193,13 @@ func (p publisher) release(ctx context.Context, namespace string, owner projecti
 	}
 	for i := range list.Items {
 		secret := &list.Items[i]
-		if secret.Type == v1alpha1.StateSecretType || !isControlledBy(secret, owner) {
+		if !isControlledBy(secret, owner) {
+			continue
+		}
+		if secret.Type == v1alpha1.StateSecretType {
+			if err := p.freeCopyOfState(ctx, secret, owner); err != nil {
+				return fmt.Errorf("copy %s of a state Secret: %w", secret.Name, err)
+			}
 			continue
 		}
 		if err := p.letGo(ctx, secret, owner, policy); err != nil {
@@ -197,7 +235,7 @@ func (p publisher) letGo(ctx context.Context, secret *corev1.Secret, owner proje
 func (p publisher) disown(ctx context.Context, secret *corev1.Secret, owner projection.Owner) error {
 	changed := secret.DeepCopy()
 	changed.OwnerReferences = slices.DeleteFunc(changed.OwnerReferences, func(reference metav1.OwnerReference) bool {
-		return reference.Kind == string(owner.Kind)
+		return owner.IsFormer(reference) || reference.UID == owner.UID
 	})
 	delete(changed.Labels, owner.Label())
 	return client.IgnoreNotFound(p.client.Patch(ctx, changed, client.MergeFrom(secret)))

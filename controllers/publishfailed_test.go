@@ -63,7 +63,7 @@ func TestTargetKeepsWhatOthersPutOnIt(t *testing.T) {
 	t.Parallel()
 	r := startReady(t, longLived)
 	edit(t, r.workload(t), func(theirs *corev1.Secret) { theirs.Labels["team"] = "shop" })
-	setLabels := func(labels map[string]string) {
+	setLabels := func(labels map[string]v1alpha1.LabelValue) {
 		edit(t, r.cred, func(cred *v1alpha1.FluentCredential) { cred.Spec.Target.Labels = labels })
 	}
 	labelsAre := func(want string) func() (bool, any) {
@@ -72,7 +72,7 @@ func TestTargetKeepsWhatOthersPutOnIt(t *testing.T) {
 			return labels["ours"] == want && labels["team"] == "shop", labels
 		}
 	}
-	setLabels(map[string]string{"ours": "one"})
+	setLabels(map[string]v1alpha1.LabelValue{"ours": "one"})
 	eventually(t, "our label is there", labelsAre("one"))
 	setLabels(nil)
 	eventually(t, "our label is gone, theirs is not", labelsAre(""))

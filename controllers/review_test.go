@@ -122,11 +122,18 @@ func TestRaisedSerialIsAnEdit(t *testing.T) {
 	}
 }
 
+// TestTargetWithTheStatesName: admission refuses it, and an object that is older than the rule gets no token.
 func TestTargetWithTheStatesName(t *testing.T) {
 	t.Parallel()
 	for _, name := range custody.Names("orders") {
-		d := newDrivenWith(t, nil, nil, func(cred *v1alpha1.FluentCredential) { cred.Spec.Target.Name = name })
-		d.settle()
+		d := newDriven(t, nil)
+		for range 3 {
+			stored := reread(t, d.cred)
+			stored.Spec.Target.Name = name
+			if _, err := d.Reconcile(ctrl.LoggerInto(t.Context(), ctrl.Log), stored); err != nil {
+				t.Fatal(err)
+			}
+		}
 		if got := d.status().Summary.Reason; got != v1alpha1.ReasonTargetConflict {
 			t.Errorf("target %s: says %s, want TargetConflict", name, got)
 		}

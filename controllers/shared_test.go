@@ -14,12 +14,12 @@ import (
 func TestSharedSecret(t *testing.T) {
 	t.Parallel()
 	r := startReady(t, func(config *authsim.Config) { config.AccessTokenLifetime = 4 * time.Second })
-	shape := func(labels, annotations map[string]string, data map[string]string) {
+	shape := func(labels map[string]v1alpha1.LabelValue, annotations, data map[string]string) {
 		edit(t, r.cred, func(cred *v1alpha1.FluentCredential) {
 			cred.Spec.Target.Labels, cred.Spec.Target.Annotations, cred.Spec.Target.Data = labels, annotations, data
 		})
 	}
-	shape(map[string]string{"ours": "1"}, map[string]string{"ours": "1"},
+	shape(map[string]v1alpha1.LabelValue{"ours": "1"}, map[string]string{"ours": "1"},
 		map[string]string{"access_token": "{{.AccessToken}}", "ours": "1"})
 	eventually(t, "the spec's keys are there", func() (bool, any) {
 		s := r.workload(t)

@@ -115,6 +115,12 @@ var situations = map[string]situation{
 		},
 		"False CredentialsIncomplete", "False CredentialsIncomplete", stalled, "has no password", status.FailedStatus,
 	},
+	"login out of a state Secret": {
+		"only a person can help", func(s *scene) {
+			s.useLogin(&rememberedRead{refused: "Secret other-fluent-state has the type of a state", login: s.login})
+		},
+		published, "False ReferenceNotAllowed", stalled, "other-fluent-state", status.FailedStatus,
+	},
 	"endpoint not allowed": {
 		"only a person can help", func(s *scene) {
 			s.fresh()

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -49,9 +50,13 @@ func (t *TokenReconciler) observe(
 	ctx context.Context, token *v1alpha1.FluentToken, known *consumer, stored *custody.Record,
 ) (*tokenObservation, error) {
 	seen := &tokenObservation{token: token, known: known, now: t.Clock.Now()}
-	held, err := t.publisher().owned(ctx, token.Namespace, seen.owner())
+	certain := []string{token.TargetName(), token.Status.TargetName, known.published.name}
+	held, copies, err := t.publisher().published(ctx, token.Namespace, seen.owner(), &known.copies, certain)
 	if err != nil {
 		return nil, err
+	}
+	for _, name := range copies {
+		t.Recorder.Eventf(token, nil, corev1.EventTypeWarning, "SecretCopied", "Observe", copied, name, "FluentToken")
 	}
 	if name := known.published.name; name != "" && !slices.Contains(held, name) {
 		held = append(held, name) // the cache may not show it yet
@@ -178,9 +183,12 @@ func (o *tokenObservation) render() {
 		}
 	}
 	o.obstacle = obstacle{}
+	problems := targetProblems(o.token.Name, target)
 	switch {
 	case projection.IsStateName(o.token.TargetName()):
 		o.obstacle = obstacle{v1alpha1.ReasonTargetConflict, targetIsState}
+	case problems != "":
+		o.obstacle = obstacle{v1alpha1.ReasonPublishFailed, problems}
 	case err != nil:
 		o.obstacle = obstacle{v1alpha1.ReasonTemplateInvalid, err.Error()}
 	}
@@ -271,6 +279,7 @@ func (t *TokenReconciler) refresh(seen *tokenObservation) {
 	published := seen.workload.against(seen.record.Serial)
 	seen.facts.Taken, seen.facts.Outdated, seen.facts.Current = published == plan.Taken, published == plan.Outdated, published == plan.Current
 	seen.facts.Former = seen.workload.ours && seen.workload.source != seen.cred.UID
+	seen.facts.Shared = seen.workload.content.Shared
 	seen.facts.Leftover = len(seen.leftovers()) > 0
 	if stored := seen.record.Token; stored != nil {
 		seen.facts.Expires = stored.Expires

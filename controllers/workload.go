@@ -26,6 +26,8 @@ type workload struct {
 	version   string
 	current   bool // it holds all that is wanted, and nothing of ours that is not
 	content   projection.Found
+	read      *corev1.Secret // the version above; nil where it was recalled, not read
+	examined  uint64         // the shape of what content was found against; zero: nothing was looked for
 	leftovers []string
 }
 
@@ -63,7 +65,7 @@ func (p publication) fits(wanted *projection.Workload) bool {
 // recall takes the Secret to be what this process last knew it to be: the cache has seen nothing newer.
 func (w *workload) recall(known publication, serial int64) {
 	w.found, w.ours, w.version, w.serial = true, true, known.resourceVersion, known.serial
-	w.content = projection.Found{Shared: known.shared}
+	w.content, w.examined, w.read = projection.Found{Shared: known.shared}, known.shape, nil
 	w.current = w.wanted != nil && w.wanted.Digest() == known.digest && known.serial <= serial
 }
 
@@ -94,11 +96,22 @@ func (w *workload) compare(secret *corev1.Secret, known *publication) {
 		w.current = false
 		return
 	}
-	w.content = w.wanted.Find(secret, v1alpha1.OperatorName)
+	w.examine()
 	w.current = w.wanted.Matches(secret) && w.content.IsTidy()
 	if w.current {
 		*known = publicationOf(w.wanted, secret.ResourceVersion, w.content.Shared)
 	}
+}
+
+// examine finds what others put into the Secret, and what of ours is not wanted any more, and reports whether that is
+// known: not where the Secret was recalled, and other keys are wanted since. Every write asks for it first. A pass that
+// begins without a token looks at the Secret before it knows what is wanted.
+func (w *workload) examine() bool {
+	shape := w.wanted.Shape()
+	if w.read != nil {
+		w.content, w.examined = w.wanted.Find(w.read, v1alpha1.OperatorName), shape
+	}
+	return w.version == "" || w.examined == shape
 }
 
 // explainSerial looks why the workload Secret has a higher serial than the state. Another replica has published meanwhile: a live read
@@ -164,5 +177,12 @@ func (w *workload) against(serial int64) plan.Publication {
 // leftovers are workload Secrets of this credential under former names.
 func (r *Reconciler) leftovers(ctx context.Context, seen *observation) ([]string, error) {
 	states := custody.Names(seen.cred.Name)
-	return r.publisher().owned(ctx, seen.cred.Namespace, seen.beneficiary(), append(states[:], seen.cred.TargetName())...)
+	certain := []string{seen.cred.Status.TargetName, seen.memory.published.name}
+	not := append(states[:], seen.cred.TargetName())
+	names, copies, err := r.publisher().published(
+		ctx, seen.cred.Namespace, seen.beneficiary(), &seen.memory.copies, certain, not...)
+	for _, name := range copies {
+		r.sayCopied(seen, name)
+	}
+	return names, err
 }

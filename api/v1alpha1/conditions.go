@@ -29,6 +29,9 @@ const (
 	ReasonCredentialsNotFound = "CredentialsNotFound"
 	// ReasonCredentialsIncomplete surfaces when the credentials Secret lacks an entry that a grant needs, or has an empty one.
 	ReasonCredentialsIncomplete = "CredentialsIncomplete"
+	// ReasonReferenceNotAllowed surfaces when a reference names a Secret that no credentials are read from: one of the
+	// operator's own, or one with the token of a service account.
+	ReasonReferenceNotAllowed = "ReferenceNotAllowed"
 	// ReasonCredentialsRejected surfaces when the API refused the login or the client, or the refresh token for a reason that is not
 	// known; it is tried again when the credentials or the spec change.
 	ReasonCredentialsRejected = "CredentialsRejected"

@@ -22,6 +22,7 @@ import (
 // +kubebuilder:printcolumn:name="Grant",type=string,priority=1,JSONPath=`.status.token.grant`
 // +kubebuilder:printcolumn:name="Message",type=string,priority=1,JSONPath=`.status.summary.message`
 // +kubebuilder:validation:XValidation:rule="(has(self.spec.target) && has(self.spec.target.name) ? self.spec.target.name : self.metadata.name) != self.spec.credentialsSecretRef.name",message="the target must not be the credentials Secret: set spec.target.name to another name"
+// +kubebuilder:validation:XValidation:rule="has(self.spec.target) && has(self.spec.target.name) || !self.metadata.name.endsWith('-fluent-state') && !self.metadata.name.endsWith('-fluent-state-2') || oldSelf.hasValue() && !(has(oldSelf.value().spec.target) && has(oldSelf.value().spec.target.name))",optionalOldSelf=true,message="names that end in -fluent-state or -fluent-state-2 are kept for the operator's state Secrets: set spec.target.name to another name"
 type FluentCredential struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata,omitempty"`
@@ -74,9 +75,13 @@ type FluentCredentialSpec struct {
 
 // CredentialsSecretReference names a Secret in the same namespace and its entries.
 type CredentialsSecretReference struct {
-	// name of the Secret, in the namespace of the FluentCredential.
+	// name of the Secret, in the namespace of the FluentCredential. The operator's own Secrets, and those with the token of
+	// a service account, are refused.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$`
+	// +kubebuilder:validation:XValidation:rule="!self.endsWith('-fluent-state') && !self.endsWith('-fluent-state-2')",message="names that end in -fluent-state or -fluent-state-2 are kept for the operator's state Secrets: no credentials are read from them"
+	// +kubebuilder:validation:XValidation:rule="self != 'fluent-credential-operator-journal-key'",message="this Secret holds the key of the operator's journal: no credentials are read from it"
 	Name string `json:"name"`
 	// keys renames entries, for example {username: USER}. The names are username, password, client_id, client_secret,
 	// refresh_token, code and redirect_uri.
@@ -91,6 +96,7 @@ type CredentialsSecretReference struct {
 // +kubebuilder:validation:MinLength=1
 // +kubebuilder:validation:MaxLength=253
 // +kubebuilder:validation:Pattern=`^[-._a-zA-Z0-9]+$`
+// +kubebuilder:validation:XValidation:rule="self != '.' && !self.startsWith('..')",message="a key of a Secret must not be '.' or start with '..'"
 type SecretKey string
 
 // RefreshSpec says when to refresh, and what to do when a reply is lost.
@@ -175,37 +181,58 @@ type AllowedNamespaces struct {
 	// selector selects namespaces by their labels; an empty one, {}, selects all. Whoever may label a namespace can add it. It needs the
 	// operator's permission to read namespaces: without it, as where it is installed for some namespaces only, the condition
 	// SelectorIgnored says so, and names work.
+	// +kubebuilder:validation:XValidation:rule="!has(self.matchExpressions) || self.matchExpressions.all(e, e.operator in ['In', 'NotIn', 'Exists', 'DoesNotExist'])",message="an operator is In, NotIn, Exists or DoesNotExist"
+	// +kubebuilder:validation:XValidation:rule="!has(self.matchExpressions) || self.matchExpressions.all(e, (e.operator in ['In', 'NotIn']) == (has(e.values) && size(e.values) > 0))",message="In and NotIn need values, and Exists and DoesNotExist take none"
+	// +kubebuilder:validation:XValidation:rule="!has(self.matchLabels) || self.matchLabels.all(k, !format.qualifiedName().validate(k).hasValue() && size(self.matchLabels[k]) <= 63)",message="matchLabels has a key or a value that no label can have"
 	// +optional
 	Selector *metav1.LabelSelector `json:"selector,omitempty"`
 }
 
+// LabelValue is the value of a label, as Kubernetes permits it.
+//
+// +kubebuilder:validation:MaxLength=63
+// +kubebuilder:validation:XValidation:rule="!format.labelValue().validate(self).hasValue()",message="a label's value is empty, or has up to 63 letters, digits, dashes, underscores or dots, the first and the last a letter or digit",messageExpression="format.labelValue().validate(self).value()[0]"
+type LabelValue string
+
 // TargetSpec is the workload Secret, which pods mount.
+//
+// +kubebuilder:validation:XValidation:rule="!has(self.type) || self.type != 'kubernetes.io/dockercfg' || has(self.data) && '.dockercfg' in self.data",message="a Secret of type kubernetes.io/dockercfg needs the entry .dockercfg: name it in target.data"
+// +kubebuilder:validation:XValidation:rule="!has(self.type) || self.type != 'kubernetes.io/dockerconfigjson' || has(self.data) && '.dockerconfigjson' in self.data",message="a Secret of type kubernetes.io/dockerconfigjson needs the entry .dockerconfigjson: name it in target.data"
+// +kubebuilder:validation:XValidation:rule="!has(self.type) || self.type != 'kubernetes.io/tls' || has(self.data) && 'tls.crt' in self.data && 'tls.key' in self.data",message="a Secret of type kubernetes.io/tls needs the entries tls.crt and tls.key: name it in target.data"
+// +kubebuilder:validation:XValidation:rule="!has(self.type) || self.type != 'kubernetes.io/ssh-auth' || has(self.data) && 'ssh-privatekey' in self.data",message="a Secret of type kubernetes.io/ssh-auth needs the entry ssh-privatekey: name it in target.data"
+// +kubebuilder:validation:XValidation:rule="!has(self.type) || self.type != 'kubernetes.io/basic-auth' || has(self.data) && ('username' in self.data || 'password' in self.data)",message="a Secret of type kubernetes.io/basic-auth needs the entry username or password: name it in target.data"
 type TargetSpec struct {
 	// name of the workload Secret; the object's own name where it is not set. Renaming publishes the new Secret, then
 	// removes the old one.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
 	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$`
+	// +kubebuilder:validation:XValidation:rule="!self.endsWith('-fluent-state') && !self.endsWith('-fluent-state-2')",message="names that end in -fluent-state or -fluent-state-2 are kept for the operator's state Secrets: choose another name"
+	// +kubebuilder:validation:XValidation:rule="self != 'fluent-credential-operator-journal-key'",message="this name is kept for the key of the operator's journal: choose another name"
 	// +optional
 	Name string `json:"name,omitempty"`
 	// type of the workload Secret. It cannot change once the Secret exists (Kubernetes forbids it).
 	// +kubebuilder:default=Opaque
 	// +kubebuilder:validation:MaxLength=253
-	// +kubebuilder:validation:XValidation:rule="self != 'auth.fluent-credential.dev/state'",message="this type is kept for the operator's own state"
+	// +kubebuilder:validation:XValidation:rule="!self.startsWith('auth.fluent-credential.dev/')",message="this type is kept for the operator's own state: types that begin with auth.fluent-credential.dev/ are"
 	// +kubebuilder:validation:XValidation:rule="self != 'kubernetes.io/service-account-token'",message="Kubernetes would put a service account's token into a Secret of this type"
 	// +optional
 	Type string `json:"type,omitempty"`
 	// labels to put on the workload Secret, but those that begin with auth.fluent-credential.dev/: they are the operator's own.
 	// +kubebuilder:validation:MaxProperties=64
+	// +kubebuilder:validation:XValidation:rule="self.all(k, !format.qualifiedName().validate(k).hasValue())",message="a label's key has up to 63 letters, digits, dashes, underscores or dots, behind an optional DNS prefix and a slash",messageExpression="'invalid key ' + self.filter(k, format.qualifiedName().validate(k).hasValue())[0] + ': ' + format.qualifiedName().validate(self.filter(k, format.qualifiedName().validate(k).hasValue())[0]).value()[0]"
 	// +optional
-	Labels map[string]string `json:"labels,omitempty"`
+	Labels map[string]LabelValue `json:"labels,omitempty"`
 	// annotations to put on the workload Secret, but those that begin with auth.fluent-credential.dev/: they are the operator's own.
 	// +kubebuilder:validation:MaxProperties=64
+	// +kubebuilder:validation:XValidation:rule="self.all(k, !format.qualifiedName().validate(k.lowerAscii()).hasValue())",message="an annotation's key has up to 63 letters, digits, dashes, underscores or dots, behind an optional DNS prefix and a slash",messageExpression="'invalid key ' + self.filter(k, format.qualifiedName().validate(k.lowerAscii()).hasValue())[0] + ': ' + format.qualifiedName().validate(self.filter(k, format.qualifiedName().validate(k.lowerAscii()).hasValue())[0].lowerAscii()).value()[0]"
+	// +kubebuilder:validation:XValidation:rule="self.map(k, size(k) + size(self[k])).sum() <= 260096",message="must have at most 260096 bytes in all: Kubernetes permits 262144 on an object, and the operator adds some of its own"
 	// +optional
 	Annotations map[string]string `json:"annotations,omitempty"`
 	// data maps a key of the workload Secret to a Go template and replaces the default keys. Values: .AccessToken .TokenType
 	// .Authorization .ExpiresAt .Scope .Account .RetailerID .Roles .Extra; functions: b64enc, toJson.
 	// +kubebuilder:validation:MaxProperties=64
+	// +kubebuilder:validation:XValidation:rule="self.all(k, size(k) <= 253 && k.matches('^[-._a-zA-Z0-9]+$') && k != '.' && !k.startsWith('..'))",message="a key of a Secret has 1 to 253 letters, digits, dashes, underscores or dots, and must not be '.' or start with '..'",messageExpression="'invalid key ' + self.filter(k, !(size(k) <= 253 && k.matches('^[-._a-zA-Z0-9]+$') && k != '.' && !k.startsWith('..')))[0] + ': a valid config key must consist of 1 to 253 alphanumeric characters, \\'-\\', \\'_\\' or \\'.\\', and must not be \\'.\\' or start with \\'..\\''"
 	// +optional
 	Data map[string]string `json:"data,omitempty"`
 	// deletionPolicy says what becomes of the workload Secret when the object goes; of a FluentToken also when its FluentCredential

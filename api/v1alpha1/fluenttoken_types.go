@@ -21,6 +21,7 @@ import (
 // +kubebuilder:printcolumn:name="Serial",type=integer,JSONPath=`.status.token.serial`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 // +kubebuilder:printcolumn:name="Message",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="Ready")].message`
+// +kubebuilder:validation:XValidation:rule="has(self.spec.target) && has(self.spec.target.name) || !self.metadata.name.endsWith('-fluent-state') && !self.metadata.name.endsWith('-fluent-state-2') || oldSelf.hasValue() && !(has(oldSelf.value().spec.target) && has(oldSelf.value().spec.target.name))",optionalOldSelf=true,message="names that end in -fluent-state or -fluent-state-2 are kept for the operator's state Secrets: set spec.target.name to another name"
 type FluentToken struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata,omitempty"`
@@ -64,6 +65,7 @@ type CredentialReference struct {
 	// name of the FluentCredential.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$`
 	Name string `json:"name"`
 }
 

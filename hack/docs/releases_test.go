@@ -25,8 +25,8 @@ func TestSupportedReleasesAreTested(t *testing.T) {
 		}
 		built[file] = string(found[1])
 	}
-	claim := regexp.MustCompile(regexp.QuoteMeta("Kubernetes " + built["oldest.mod"] + " to " + built["go.mod"]))
-	for _, page := range []string{"README.md", "docs/install.md"} {
+	claim := regexp.MustCompile(`Kubernetes\D{0,12}` + regexp.QuoteMeta(built["oldest.mod"]+" to "+built["go.mod"]))
+	for _, page := range []string{"README.md", "docs/install.md", "docs/quickstart.md", "docs/faq.md"} {
 		text, err := fs.ReadFile(tree, page)
 		if err != nil {
 			t.Fatal(err)

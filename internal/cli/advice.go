@@ -17,6 +17,8 @@ var advice = map[string]string{
 		"kubectl fluent login {name} -n {namespace} does it without storing a password.",
 	v1alpha1.ReasonCredentialsIncomplete: "Add the entry that the message names to the Secret {login}, or let " +
 		"kubectl fluent login {name} -n {namespace} do it.",
+	v1alpha1.ReasonReferenceNotAllowed: "Name a Secret that holds the login alone in spec.credentialsSecretRef.name: " +
+		"Secret {login} belongs to the operator or to a service account.",
 	v1alpha1.ReasonCredentialsRejected: "Correct the Secret {login}: what changes in it is tried at once. The same password is tried again " +
 		"after 20 minutes at the earliest, so that the user is not locked.",
 	v1alpha1.ReasonLoginLocked: "Wait until the lock has passed, and look for another client that uses a wrong password for this user. " +
@@ -34,7 +36,8 @@ var advice = map[string]string{
 	v1alpha1.ReasonTemplateInvalid:    "Correct the entry of spec.target.data that the message names; kubectl fluent check FILE tries it before.",
 	v1alpha1.ReasonEndpointNotAllowed: "Correct the endpoint in spec.provider, or allow its host with the operator's flag --allowed-hosts.",
 	v1alpha1.ReasonInvalidReply:       "See whether the endpoint is right: kubectl fluent check {name} -n {namespace}. If it is, the API has changed: report it.",
-	v1alpha1.ReasonPublishFailed:      "Read the message: a quota, an admission policy or a changed spec.target.type stands in the way of the Secret {target}.",
+	v1alpha1.ReasonPublishFailed: "Read the message: a quota, an admission policy, a name in spec.target or a changed " +
+		"spec.target.type stands in the way of the Secret {target}.",
 	v1alpha1.ReasonStateUnwritable: "Read the message: a quota, an admission policy, a webhook that is down or a missing right stands in the way of the " +
 		"state Secret or the login guard. Nothing is spent meanwhile, and a reply that is held is stored by itself when that is gone.",
 	v1alpha1.ReasonJournalUnwritable: "Look at the volume behind the operator's flag --journal-dir: it is full, or read-only. Nothing is spent meanwhile.",

@@ -44,6 +44,9 @@ func (o *waiting) await(ctx context.Context, s *session, from client.Reader, exp
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()
+	case errors.Is(err, context.DeadlineExceeded) && watch.unheard != nil:
+		return failWith(exitTimeout, "not done after %s, as far as is known: %s.\nThe API server gave no answer last: %w",
+			o.timeout, watch.names(), watch.unheard)
 	case errors.Is(err, context.DeadlineExceeded):
 		return failWith(exitTimeout, "not done after %s: %s.\nThe operator goes on; \"kubectl fluent status\" tells more.", o.timeout, watch.names())
 	case err != nil:
@@ -61,6 +64,7 @@ type vigil struct {
 	pending  []expectation
 	told     map[key]string
 	failures int
+	unheard  error // the last look brought no answer
 }
 
 // look looks at each once. An API server that does not answer is asked again.
@@ -68,6 +72,9 @@ func (v *vigil) look(ctx context.Context) (bool, error) {
 	var left []expectation
 	for _, each := range v.pending {
 		over, err := v.lookAt(ctx, each)
+		if ctx.Err() == nil {
+			v.unheard = err
+		}
 		if apierrors.IsNotFound(err) || apierrors.IsForbidden(err) || apierrors.IsUnauthorized(err) {
 			return false, err
 		}

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 
 	"github.com/spf13/cobra"
 	corev1 "k8s.io/api/core/v1"
@@ -40,7 +41,8 @@ func (s *session) check() *cobra.Command {
 trusted certificate and does the operator's policy allow it, may the operator write the target and does nobody else have it, do the
 templates render. Of a FluentToken, in a FILE or as ftok/NAME: does the credential allow its namespace, and is its target free. No login
 is tried and no token is spent. A FILE may be a directory, or - for the standard input; it may hold the credentials Secret too. The
-endpoint is tried from this machine: the operator's network may differ. The exit code is 3 where something would fail.`,
+endpoint is tried from this machine: the operator's network may differ. Where the cluster cannot be asked, a FILE is checked for what
+needs no cluster, and the rest is reported as skipped. The exit code is 3 where something would fail.`,
 		Example: checkExample, Args: args(cobra.MaximumNArgs(1)), ValidArgsFunction: s.completeNamesAndFiles,
 		RunE: func(command *cobra.Command, args []string) error { return o.run(command.Context(), args) },
 	}
@@ -62,15 +64,16 @@ func (o *checkOptions) run(ctx context.Context, args []string) error {
 	if err := o.validate(); err != nil {
 		return err
 	}
-	cluster, err := o.client()
-	if err != nil {
-		return err
-	}
+	cluster, away := o.reach()
 	candidates, err := o.candidates(ctx, cluster, args)
+	if errors.Is(err, errAbsent) {
+		return away
+	}
 	if err != nil {
 		return err
 	}
 	found := &findings{}
+	found.reportAbsence(away)
 	for _, each := range candidates {
 		if each.token != nil {
 			look := &tokenInspection{findings: found, cluster: cluster, token: each.token, candidates: candidates}
@@ -101,8 +104,8 @@ func (i *inspection) about(check string) { i.findings.about(i.prefix + check) }
 
 func (i *inspection) run(ctx context.Context) {
 	i.about("manifest")
-	if i.fresh {
-		i.checkAdmission(ctx)
+	if !i.fresh || !i.judge(i.tryAdmission(ctx)) {
+		i.checkSpec(i.cred.Name, i.cred.Spec.Target, namesOf(i.cred.Spec)...)
 	}
 	api, err := binding.APIOf(i.cred.Spec.Provider)
 	if err != nil {
@@ -122,18 +125,14 @@ func (i *inspection) run(ctx context.Context) {
 	i.checkOperator(ctx)
 }
 
-// checkAdmission lets the API server judge the object, and stores nothing.
-func (i *inspection) checkAdmission(ctx context.Context) {
+// tryAdmission lets the API server judge the object, and stores nothing.
+func (i *inspection) tryAdmission(ctx context.Context) error {
 	trial := i.cred.DeepCopy()
 	err := i.cluster.Create(ctx, trial, client.DryRunAll, client.FieldOwner(fieldManager))
 	if isExisting(err) {
 		err = i.tryUpdate(ctx)
 	}
-	if err != nil {
-		i.fail("Correct the manifest.", "the API server refuses it: %s", err)
-		return
-	}
-	i.ok("the API server accepts it")
+	return err
 }
 
 func (i *inspection) tryUpdate(ctx context.Context) error {

@@ -47,6 +47,10 @@ func (i *inspection) checkEndpoint(ctx context.Context, api provider.API) {
 }
 
 func (i *inspection) unreachable(problem provider.Problem) {
+	if problem.Code == exchange.NotAllowed && i.source == guessed {
+		i.skip("%s (policy of %s: --allowed-hosts and --insecure-http say what it is)", problem.Description, i.source)
+		return
+	}
 	if problem.Code == exchange.NotAllowed {
 		i.fail(advice[v1alpha1.ReasonEndpointNotAllowed], "%s (policy of %s)", problem.Description, i.source)
 		return

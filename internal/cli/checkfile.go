@@ -1,13 +1,16 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"os"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/cli-runtime/pkg/resource"
+	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/fluent-credential/operator/api/v1alpha1"
@@ -25,8 +28,11 @@ func (o *checkOptions) candidates(ctx context.Context, cluster client.Client, ar
 		file = args[0]
 	}
 	namespace, err := o.namespace()
-	if err != nil {
+	if err != nil && file == "" {
 		return nil, err
+	}
+	if err != nil { // without a usable kubeconfig there is the flag
+		namespace = cmp.Or(ptr.Deref(o.session.cluster.Namespace, ""), metav1.NamespaceDefault)
 	}
 	if file != "" {
 		return o.read(file, namespace)

@@ -2,7 +2,7 @@ package cli
 
 import (
 	"context"
-	"slices"
+	"fmt"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -21,10 +21,14 @@ func (i *inspection) checkLogin(ctx context.Context, api provider.API) {
 	if !ok {
 		return
 	}
+	if why := binding.Refused(secret); why != "" {
+		i.checkReference(why)
+		return
+	}
 	reference := i.cred.Spec.CredentialsSecretRef
 	login := binding.LoginOf(secret, reference.Keys)
 	login.Scope = i.cred.Spec.Scope
-	i.checkSpaces(secret)
+	i.checkOddities(secret)
 	i.checkEntries(api, login)
 	i.checkShared(ctx, api, login)
 }
@@ -70,17 +74,15 @@ func joined(ways []token.Grant) string {
 	return strings.Join(names, ", ")
 }
 
-// checkSpaces finds what an editor or an echo left at the ends of a value: it is sent as it is.
-func (i *inspection) checkSpaces(secret *corev1.Secret) {
-	var odd []string
-	for name, value := range secret.Data {
-		if text := strings.TrimRight(string(value), "\r\n"); text != strings.TrimSpace(text) {
-			odd = append(odd, name)
+// checkOddities finds what an editor or a shell left in a value: it is sent as it is.
+func (i *inspection) checkOddities(secret *corev1.Secret) {
+	for _, odd := range binding.Oddities(secret, i.cred.Spec.CredentialsSecretRef.Keys) {
+		what := fmt.Sprintf("entry %s of Secret %s %s", odd.Entry, secret.Name, odd.What)
+		if odd.Sure {
+			i.fail("Write the value again, in UTF-8 without a byte order mark.", "%s", what)
+			continue
 		}
-	}
-	slices.Sort(odd)
-	if len(odd) > 0 {
-		i.warn("Remove it, unless it is meant.", "white space at the start or the end of %s", strings.Join(odd, ", "))
+		i.warn("Remove it, unless it is meant: it is sent as it is.", "%s", what)
 	}
 }
 

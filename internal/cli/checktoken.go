@@ -26,7 +26,9 @@ func (i *tokenInspection) run(ctx context.Context, fresh bool) {
 	prefix := "ftok/" + i.token.Name + ": "
 	if fresh {
 		i.about(prefix + "manifest")
-		i.checkAdmission(ctx)
+		if !i.judge(i.tryAdmission(ctx)) {
+			i.checkSpec(i.token.Name, i.token.Spec.Target, restartProblems(i.token.Spec.Delivery)...)
+		}
 	}
 	i.about(prefix + "consent")
 	i.checkConsent(ctx)
@@ -40,13 +42,20 @@ func (i *tokenInspection) run(ctx context.Context, fresh bool) {
 	i.ok("the templates can be read")
 }
 
-func (i *tokenInspection) checkAdmission(ctx context.Context) {
-	err := i.cluster.Create(ctx, i.token.DeepCopy(), client.DryRunAll, client.FieldOwner(fieldManager))
-	if err != nil && !isExisting(err) {
-		i.fail("Correct the manifest.", "the API server refuses it: %s", err)
-		return
+// tryAdmission lets the API server judge the object, and stores nothing.
+func (i *tokenInspection) tryAdmission(ctx context.Context) error {
+	trial, options := i.token.DeepCopy(), client.FieldOwner(fieldManager)
+	err := i.cluster.Create(ctx, trial, client.DryRunAll, options)
+	if !isExisting(err) {
+		return err
 	}
-	i.ok("the API server accepts it")
+	current := &v1alpha1.FluentToken{}
+	if err := i.cluster.Get(ctx, client.ObjectKeyFromObject(i.token), current); err != nil {
+		return err
+	}
+	trial = i.token.DeepCopy()
+	trial.ResourceVersion = current.ResourceVersion
+	return i.cluster.Update(ctx, trial, client.DryRunAll, options)
 }
 
 // checkConsent asks as the operator does, where this person may look at the credential.
@@ -56,8 +65,11 @@ func (i *tokenInspection) checkConsent(ctx context.Context) {
 	case apierrors.IsForbidden(err):
 		i.skip("FluentCredential %s may not be looked at from here: its owner knows whether it allows %s", referenceOf(i.token), i.token.Namespace)
 		return
-	case err != nil:
+	case apierrors.IsNotFound(err):
 		i.fail(tokenAdvice(v1alpha1.ReasonNotAllowed, i.token), "FluentCredential %s: %s", referenceOf(i.token), err)
+		return
+	case err != nil:
+		i.skip("FluentCredential %s cannot be looked at: %s", referenceOf(i.token), err)
 		return
 	}
 	namespace := &corev1.Namespace{}

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/version"
 	"k8s.io/client-go/rest"
 )
@@ -85,7 +86,11 @@ func versionOf(ctx context.Context, config *rest.Config) (version.Info, time.Tim
 		return said, time.Time{}, err
 	}
 	defer reply.Body.Close()
-	if reply.StatusCode != http.StatusOK {
+	switch reply.StatusCode {
+	case http.StatusOK:
+	case http.StatusUnauthorized:
+		return said, time.Time{}, apierrors.NewUnauthorized("the API server answers /version with " + reply.Status)
+	default:
 		return said, time.Time{}, fmt.Errorf("the API server answers /version with %s", reply.Status)
 	}
 	date, _ := http.ParseTime(reply.Header.Get("Date"))

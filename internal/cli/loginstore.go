@@ -27,8 +27,14 @@ func (t *attempt) readSecret(ctx context.Context) error {
 	t.secret = &corev1.Secret{}
 	err := t.cluster.Get(ctx, types.NamespacedName{Namespace: t.cred.Namespace, Name: reference.Name}, t.secret)
 	if apierrors.IsNotFound(err) {
+		if problems := binding.ReferenceProblems(reference); len(problems) > 0 {
+			return failWith(exitFailed, "spec.credentialsSecretRef.%s", problems[0])
+		}
 		t.secret = &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: t.cred.Namespace, Name: reference.Name}}
 		err = nil
+	}
+	if why := binding.Refused(t.secret); why != "" {
+		return failWith(exitFailed, "%s\n%s", why, adviceFor(v1alpha1.ReasonReferenceNotAllowed, t.cred))
 	}
 	t.login = binding.LoginOf(t.secret, reference.Keys)
 	t.login.Scope = t.cred.Spec.Scope

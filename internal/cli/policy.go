@@ -27,7 +27,10 @@ func (o *endpointPolicy) addFlags(flags *pflag.FlagSet) {
 // of is the policy for a namespace, and where it comes from.
 func (o *endpointPolicy) of(ctx context.Context, from client.Reader, namespace string) (exchange.Policy, string) {
 	policy, source := exchange.Policy{}, "the default"
-	if operators, err := findOperators(ctx, from); err == nil {
+	operators, err := findOperators(ctx, from)
+	if err != nil {
+		source = guessed
+	} else {
 		for i := range operators {
 			if operators[i].serves(namespace) {
 				policy, source = operators[i].policy(), "Deployment "+operators[i].name()
@@ -42,6 +45,9 @@ func (o *endpointPolicy) of(ctx context.Context, from client.Reader, namespace s
 	}
 	return policy, source
 }
+
+// guessed is the source of a policy where the operator's own cannot be read.
+const guessed = "the default, since the operator's flags cannot be read"
 
 // dialerFor connects to what the operator may connect to, through the proxy of this machine's environment, as kubectl itself does.
 func dialerFor(policy exchange.Policy) (exchange.Dialer, error) {

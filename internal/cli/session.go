@@ -43,7 +43,7 @@ func newScheme() *runtime.Scheme {
 func (s *session) config() (*rest.Config, error) {
 	config, err := s.cluster.ToRESTConfig()
 	if err != nil {
-		return nil, err
+		return nil, &configError{err}
 	}
 	config.QPS = -1
 	config.UserAgent = fieldManager + "/" + s.version
@@ -55,11 +55,25 @@ func (s *session) client() (client.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	return client.New(config, client.Options{Scheme: newScheme()})
+	made, err := client.New(config, client.Options{Scheme: newScheme()})
+	if err != nil {
+		return nil, &configError{err} // nothing was asked yet
+	}
+	return made, nil
 }
+
+// configError is a kubeconfig that names no cluster, or cannot be read.
+type configError struct{ err error }
+
+func (e *configError) Error() string { return e.err.Error() }
+
+func (e *configError) Unwrap() error { return e.err }
 
 // namespace is the one of --namespace, or of the kubeconfig's context.
 func (s *session) namespace() (string, error) {
 	name, _, err := s.cluster.ToRawKubeConfigLoader().Namespace()
-	return name, err
+	if err != nil {
+		return "", &configError{err}
+	}
+	return name, nil
 }

@@ -15,7 +15,10 @@ type Observed struct {
 	// one, or there is no token.
 	Taken, Outdated, Current bool
 	// Former is true where the workload Secret holds the token of another FluentCredential, be it one of the same name that is gone.
-	Former   bool
+	Former bool
+	// Shared is true where others put something of theirs into the workload Secret: it is written over, and never deleted
+	// to make room.
+	Shared   bool
 	Leftover bool // a workload Secret under a former name exists
 }
 
@@ -148,7 +151,7 @@ func unclaimed(seen Observed, _ time.Time) *Step {
 
 func published(seen Observed, _ time.Time) *Step {
 	switch {
-	case seen.Former:
+	case seen.Former && !seen.Shared:
 		return do(Discard, Replaced)
 	case seen.Outdated:
 		return do(Publish, Unpublished)

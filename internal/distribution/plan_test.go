@@ -45,6 +45,10 @@ func TestNext(t *testing.T) {
 		"renamed":                   {"the new one is there", but(func(o *Observed) { o.Leftover = true }), Step{Do: Tidy, Why: Renamed}},
 		"renamed, and not there":    {"the new one comes first", but(func(o *Observed) { o.Leftover, o.Outdated, o.Current = true, true, false }), Step{Do: Publish, Why: Unpublished}},
 		"renamed to what is taken":  {"the old one stays good", but(func(o *Observed) { o.Leftover, o.Taken, o.Current = true, true, false }), Step{Do: Wait, Why: TargetTaken}},
+
+		"another one, which others use too": {"what others put there stays", but(func(o *Observed) {
+			o.Former, o.Holding, o.Shared, o.Current, o.Outdated = true, false, true, false, true
+		}), Step{Do: Publish, Why: Unpublished}},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -58,16 +62,18 @@ func TestNext(t *testing.T) {
 // TestNothingIsPublishedWithoutConsent looks at every observation there can be.
 func TestNothingIsPublishedWithoutConsent(t *testing.T) {
 	count := 0
-	for bits := range 1 << 7 {
+	for bits := range 1 << 8 {
 		has := func(bit int) bool { return bits>>bit&1 == 1 }
 		for publication := range 4 {
 			for _, expires := range []time.Time{{}, now, ends} {
 				seen := Observed{
 					Deleting: has(0), Registered: has(1), Allowed: has(2), Holding: has(3), Obstructed: has(4), Former: has(5), Leftover: has(6),
-					Taken: publication == 1, Outdated: publication == 2, Current: publication == 3, Expires: expires,
+					Shared: has(7),
+					Taken:  publication == 1, Outdated: publication == 2, Current: publication == 3, Expires: expires,
 				}
 				step := Next(seen, now)
-				if count++; step.Do == Publish && (!seen.Allowed || seen.Deleting || !seen.Registered || seen.Former || expires != ends) {
+				withheld := !seen.Allowed || seen.Deleting || !seen.Registered || seen.Former && !seen.Shared || expires != ends
+				if count++; step.Do == Publish && withheld {
 					t.Errorf("published: %+v", seen)
 				}
 				if !seen.Allowed && !seen.Deleting && seen.Holding != (step.Do == Withdraw) {
@@ -76,7 +82,7 @@ func TestNothingIsPublishedWithoutConsent(t *testing.T) {
 			}
 		}
 	}
-	if count != 1536 {
-		t.Errorf("%d observations, want 1536", count)
+	if count != 3072 {
+		t.Errorf("%d observations, want 3072", count)
 	}
 }

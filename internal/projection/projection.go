@@ -82,6 +82,13 @@ func (o Owner) Label() string { return marks[o.Kind].label }
 // Annotation is the annotation of the owner's Secrets; its value is the owner's name.
 func (o Owner) Annotation() string { return marks[o.Kind].annotation }
 
+// IsFormer reports whether a reference is to a former object of the owner's kind and name, or to the owner itself. What
+// others refer to besides is theirs, also where it is an object of the same kind.
+func (o Owner) IsFormer(reference metav1.OwnerReference) bool {
+	group, _, _ := strings.Cut(reference.APIVersion, "/")
+	return group == v1alpha1.GroupVersion.Group && reference.Kind == string(o.Kind) && reference.Name == o.Name
+}
+
 // metadata adds what every workload Secret carries to what the user wants. Ours wins, and what is called like ours is ours alone: by
 // those keys the operator knows its Secrets.
 func (w Workload) metadata() (labels, annotations map[string]string) {

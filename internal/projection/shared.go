@@ -61,7 +61,7 @@ func (w Workload) Find(secret *corev1.Secret, manager string) Found {
 	for _, owner := range secret.OwnerReferences {
 		switch {
 		case owner.UID == w.Owner.UID:
-		case owner.Kind == string(w.Owner.Kind): // a former object of the same name
+		case w.Owner.IsFormer(owner):
 			found.Dropped.Owners = append(found.Dropped.Owners, string(owner.UID))
 		default:
 			found.Shared = true
@@ -118,6 +118,14 @@ func ownedKeys(managed []metav1.ManagedFieldsEntry, manager string) Keys {
 		owned.Data = append(owned.Data, root.child("data").names()...)
 	}
 	return owned
+}
+
+// IsPublishedBy reports whether the manager wrote this very Secret. A copy has other managers, or the fields of the
+// original with times from before it was made.
+func IsPublishedBy(secret *corev1.Secret, manager string) bool {
+	return slices.ContainsFunc(secret.ManagedFields, func(entry metav1.ManagedFieldsEntry) bool {
+		return entry.Manager == manager && entry.Time != nil && !entry.Time.Time.Before(secret.CreationTimestamp.Time)
+	})
 }
 
 // Patch is a strategic merge patch that makes a shared Secret what is wanted, and leaves alone what others put there. It applies to

@@ -340,6 +340,8 @@ var schemaYAML = typed.YAMLObject(`types:
           elementType:
             scalar: string
           elementRelationship: atomic
+- name: com.github.fluent-credential.operator.api.v1alpha1.LabelValue
+  scalar: string
 - name: com.github.fluent-credential.operator.api.v1alpha1.LifetimeSource
   scalar: string
 - name: com.github.fluent-credential.operator.api.v1alpha1.LostReplyPolicy
@@ -490,7 +492,7 @@ var schemaYAML = typed.YAMLObject(`types:
       type:
         map:
           elementType:
-            scalar: string
+            namedType: com.github.fluent-credential.operator.api.v1alpha1.LabelValue
     - name: name
       type:
         scalar: string

@@ -14,7 +14,8 @@ import (
 //
 // CredentialsSecretReference names a Secret in the same namespace and its entries.
 type CredentialsSecretReferenceApplyConfiguration struct {
-	// name of the Secret, in the namespace of the FluentCredential.
+	// name of the Secret, in the namespace of the FluentCredential. The operator's own Secrets, and those with the token of
+	// a service account, are refused.
 	Name *string `json:"name,omitempty"`
 	// keys renames entries, for example {username: USER}. The names are username, password, client_id, client_secret,
 	// refresh_token, code and redirect_uri.

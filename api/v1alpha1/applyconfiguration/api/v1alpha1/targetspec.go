@@ -20,7 +20,7 @@ type TargetSpecApplyConfiguration struct {
 	// type of the workload Secret. It cannot change once the Secret exists (Kubernetes forbids it).
 	Type *string `json:"type,omitempty"`
 	// labels to put on the workload Secret, but those that begin with auth.fluent-credential.dev/: they are the operator's own.
-	Labels map[string]string `json:"labels,omitempty"`
+	Labels map[string]apiv1alpha1.LabelValue `json:"labels,omitempty"`
 	// annotations to put on the workload Secret, but those that begin with auth.fluent-credential.dev/: they are the operator's own.
 	Annotations map[string]string `json:"annotations,omitempty"`
 	// data maps a key of the workload Secret to a Go template and replaces the default keys. Values: .AccessToken .TokenType
@@ -57,9 +57,9 @@ func (b *TargetSpecApplyConfiguration) WithType(value string) *TargetSpecApplyCo
 // and returns the receiver, so that objects can be build by chaining "With" function invocations.
 // If called multiple times, the entries provided by each call will be put on the Labels field,
 // overwriting an existing map entries in Labels field with the same key.
-func (b *TargetSpecApplyConfiguration) WithLabels(entries map[string]string) *TargetSpecApplyConfiguration {
+func (b *TargetSpecApplyConfiguration) WithLabels(entries map[string]apiv1alpha1.LabelValue) *TargetSpecApplyConfiguration {
 	if b.Labels == nil && len(entries) > 0 {
-		b.Labels = make(map[string]string, len(entries))
+		b.Labels = make(map[string]apiv1alpha1.LabelValue, len(entries))
 	}
 	for k, v := range entries {
 		b.Labels[k] = v

@@ -1,0 +1,122 @@
+package cli
+
+import (
+	"context"
+	"errors"
+
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/fluent-credential/operator/api/v1alpha1"
+	"github.com/fluent-credential/operator/internal/binding"
+	"github.com/fluent-credential/operator/internal/projection"
+)
+
+// Manifests can be checked without a cluster. What needs one is reported as skipped then, and is never taken for a
+// fault of the manifest.
+
+// reach is the cluster, where it can be asked. The error is not nil where it cannot, and the client that comes with it
+// says so at once to everything: each request would wait for it again.
+func (s *session) reach() (client.Client, error) {
+	cluster, err := s.client()
+	if err != nil {
+		return absent{}, err
+	}
+	kind := v1alpha1.GroupVersion.WithKind("FluentCredential")
+	if _, err = cluster.RESTMapper().RESTMapping(kind.GroupKind(), kind.Version); troubleOf(err).isAway() {
+		return absent{}, err
+	}
+	return cluster, nil
+}
+
+// absent is a cluster that cannot be asked.
+type absent struct{ client.Client }
+
+var errAbsent = errors.New("the cluster cannot be asked")
+
+// Get fails.
+func (absent) Get(context.Context, client.ObjectKey, client.Object, ...client.GetOption) error {
+	return errAbsent
+}
+
+// List fails.
+func (absent) List(context.Context, client.ObjectList, ...client.ListOption) error { return errAbsent }
+
+// Create fails.
+func (absent) Create(context.Context, client.Object, ...client.CreateOption) error { return errAbsent }
+
+// reportAbsence says why nothing could be asked.
+func (f *findings) reportAbsence(err error) {
+	what := troubleOf(err)
+	f.about("cluster")
+	switch what {
+	case noConfig, noCredentials, unknownUser, notTrusted, notReachable:
+		f.warn(hints[what], "%s: %s; what needs the cluster was not looked at", absences[what], err)
+	default:
+	}
+}
+
+// absences say in few words why a cluster cannot be asked.
+var absences = map[trouble]string{
+	noConfig:      "no cluster is named",
+	noCredentials: "there are no credentials for the cluster",
+	unknownUser:   "the API server does not know you",
+	notTrusted:    "the cluster cannot be asked, since a certificate is not accepted",
+	notReachable:  "the cluster is not reachable",
+}
+
+// judge reports what the API server said of a manifest that it was asked to try, and whether it judged the
+// manifest at all.
+func (f *findings) judge(err error) (judged bool) {
+	switch what := troubleOf(err); what {
+	case noTrouble:
+		f.ok("the API server accepts it")
+		return true
+	case refusedObject:
+		f.fail("Correct the manifest.", "the API server refuses it: %s", err)
+		return true
+	case unknownKind:
+		f.fail(installAdvice, "this cluster does not know the kind: its CRD is not installed, or is older than this command")
+	case noNamespace:
+		f.fail("Create the namespace, or choose another with -n.", "the API server did not judge it: %s", err)
+	case forbidden:
+		f.skip("you may not create it, so the API server did not judge it: %s", err)
+	default:
+		f.skip("the API server did not judge it: %s", err)
+	}
+	return false
+}
+
+// checkSpec finds what admission would refuse, without asking anybody.
+func (f *findings) checkSpec(name string, target v1alpha1.TargetSpec, others ...string) {
+	problems := append(projection.Problems(name, target), others...)
+	for _, problem := range problems {
+		f.fail("Correct the manifest.", "it would be refused: %s", problem)
+	}
+	if len(problems) == 0 {
+		f.ok("nothing in its names would be refused")
+	}
+}
+
+// checkReference refuses a Secret that no credentials are read from.
+func (i *inspection) checkReference(why string) {
+	i.fail(adviceFor(v1alpha1.ReasonReferenceNotAllowed, i.cred), "%s", why)
+}
+
+// namesOf are the problems of a spec's names beside the target.
+func namesOf(spec v1alpha1.FluentCredentialSpec) []string {
+	var found []string
+	for _, problem := range binding.ReferenceProblems(spec.CredentialsSecretRef) {
+		found = append(found, "spec.credentialsSecretRef."+problem)
+	}
+	return append(found, restartProblems(spec.Delivery)...)
+}
+
+func restartProblems(spec v1alpha1.DeliverySpec) []string {
+	var found []string
+	for _, each := range spec.Restart {
+		for _, problem := range projection.NameProblems(each.Name) {
+			found = append(found, "spec.delivery.restart: "+each.Name+": "+problem)
+		}
+	}
+	return found
+}

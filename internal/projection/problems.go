@@ -1,0 +1,104 @@
+package projection
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	apivalidation "k8s.io/apimachinery/pkg/api/validation"
+	"k8s.io/apimachinery/pkg/util/validation"
+
+	"github.com/fluent-credential/operator/api/v1alpha1"
+)
+
+// Problems returns what the API server would refuse of the Secret that a target asks for, in the words of Kubernetes,
+// and what the operator keeps for itself. Admission finds the same; an object that was stored before these rules can
+// still have a problem, and no login is spent for a Secret that cannot be written.
+func Problems(object string, target v1alpha1.TargetSpec) []string {
+	var found []string
+	add := func(field string, problems ...string) {
+		for _, problem := range problems {
+			found = append(found, field+": "+problem)
+		}
+	}
+	name := object
+	if target.Name != "" {
+		name = target.Name
+	}
+	add("spec.target.name", nameProblems(name)...)
+	add("spec.target.type", typeProblems(target)...)
+	for _, key := range sorted(target.Labels) {
+		add("spec.target.labels", naming(key, validation.IsQualifiedName(key))...)
+		add("spec.target.labels."+key, validation.IsValidLabelValue(string(target.Labels[key]))...)
+	}
+	size := 0
+	for _, key := range sorted(target.Annotations) {
+		add("spec.target.annotations", naming(key, validation.IsQualifiedName(strings.ToLower(key)))...)
+		size += len(key) + len(target.Annotations[key])
+	}
+	if size > maxAnnotations {
+		add("spec.target.annotations", fmt.Sprintf("must have at most %d bytes in all", maxAnnotations))
+	}
+	for _, key := range sorted(target.Data) {
+		add("spec.target.data", naming(key, validation.IsConfigMapKey(key))...)
+	}
+	return found
+}
+
+// maxAnnotations leaves room for the annotations of the operator.
+const maxAnnotations = apivalidation.TotalAnnotationSizeLimitB - 2048
+
+// naming says which key the problems are of.
+func naming(key string, problems []string) []string {
+	if len(problems) == 0 {
+		return nil
+	}
+	return []string{fmt.Sprintf("invalid key %s: %s", key, strings.Join(problems, "; "))}
+}
+
+// NameProblems returns why Kubernetes would refuse the name of a Secret or a workload.
+func NameProblems(name string) []string { return validation.IsDNS1123Subdomain(name) }
+
+func nameProblems(name string) []string {
+	problems := NameProblems(name)
+	switch {
+	case IsStateName(name):
+		problems = append(problems, "names that end in "+v1alpha1.StateSuffix+" or "+v1alpha1.AlternateStateSuffix+
+			" are kept for the operator's state Secrets: choose another name")
+	case name == v1alpha1.JournalKeySecret:
+		problems = append(problems, "this name is kept for the key of the operator's journal: choose another name")
+	}
+	return problems
+}
+
+// required are the entries without which Kubernetes refuses a Secret of a type: of each group at least one.
+var required = map[corev1.SecretType][][]string{
+	corev1.SecretTypeDockercfg:        {{corev1.DockerConfigKey}},
+	corev1.SecretTypeDockerConfigJson: {{corev1.DockerConfigJsonKey}},
+	corev1.SecretTypeTLS:              {{corev1.TLSCertKey}, {corev1.TLSPrivateKeyKey}},
+	corev1.SecretTypeSSHAuth:          {{corev1.SSHAuthPrivateKey}},
+	corev1.SecretTypeBasicAuth:        {{corev1.BasicAuthUsernameKey, corev1.BasicAuthPasswordKey}},
+}
+
+func typeProblems(target v1alpha1.TargetSpec) []string {
+	var problems []string
+	if IsKeptType(corev1.SecretType(target.Type)) {
+		problems = append(problems, fmt.Sprintf("the type %s is kept for Kubernetes or the operator", target.Type))
+	}
+	keys := slices.Collect(maps.Keys(target.Data))
+	for _, group := range required[corev1.SecretType(target.Type)] {
+		if !slices.ContainsFunc(group, func(entry string) bool { return slices.Contains(keys, entry) }) {
+			problems = append(problems, fmt.Sprintf("a Secret of type %s needs the entry %s: name it in target.data",
+				target.Type, strings.Join(group, " or ")))
+		}
+	}
+	return problems
+}
+
+// IsKeptType reports whether Secrets of a type hold what belongs to the operator or to Kubernetes: state, login guards,
+// and the tokens of service accounts. No target has such a type, and no credentials are read from such a Secret.
+func IsKeptType(of corev1.SecretType) bool {
+	return strings.HasPrefix(string(of), v1alpha1.GroupVersion.Group+"/") || of == corev1.SecretTypeServiceAccountToken
+}
