@@ -160,6 +160,8 @@ var obstacleCauses = map[string]failure.Cause{
 	v1alpha1.ReasonCredentialsNotFound:   failure.WaitsFor(failure.CredentialsSecret),
 	v1alpha1.ReasonCredentialsIncomplete: failure.NeedsPerson(failure.CredentialsSecret),
 	v1alpha1.ReasonTemplateInvalid:       failure.NeedsPerson(failure.Spec),
+	v1alpha1.ReasonPublishFailed:         failure.NeedsPerson(failure.Spec), // a name that no Secret can have
+	v1alpha1.ReasonReferenceNotAllowed:   failure.NeedsPerson(failure.Spec),
 	v1alpha1.ReasonEndpointNotAllowed:    failure.NeedsPerson(failure.EndpointPolicy),
 	v1alpha1.ReasonTargetConflict:        failure.NeedsPerson(failure.TargetSecret),
 	v1alpha1.ReasonStateInvalid:          failure.NeedsPerson(failure.StateSecret),
@@ -167,30 +169,24 @@ var obstacleCauses = map[string]failure.Cause{
 
 // classOf returns the class of what is in the way; empty where nothing is.
 func classOf(seen *observation, next plan.Step) failure.Class {
-	switch next.Why {
-	case plan.Undelivered, plan.Unwritable:
-		return seen.memory.state.class()
-	case plan.Unpublishable:
-		return seen.memory.target.class()
-	case plan.TargetTaken, plan.NoMeans, plan.Stopped:
+	state, target, stored := seen.memory.state, seen.memory.target, seen.record.Failure
+	switch why := next.Why; {
+	case why == plan.Undelivered, why == plan.Unwritable:
+		return state.class()
+	case why == plan.Unpublishable:
+		return target.class()
+	case why == plan.TargetTaken, why == plan.NoMeans, why == plan.Stopped:
 		return failure.Person
-	case plan.Obstructed:
+	case why == plan.Obstructed:
 		return obstacleCauses[seen.obstacle.reason].Class()
-	case plan.ReplyLost:
+	case why == plan.ReplyLost, seen.failed != nil:
 		return failure.Time
-	case plan.Refused:
-		if stored := seen.record.Failure; stored != nil && stored.Class == failure.Input {
-			return failure.Input
-		}
+	case why == plan.Refused && (stored == nil || stored.Class != failure.Input):
 		return failure.Person
-	}
-	switch {
-	case seen.failed != nil:
-		return failure.Time
 	case seen.facts.Failure == nil:
 		return ""
-	case seen.record.Failure.Class == "":
+	case stored.Class == "":
 		return failure.Time
 	}
-	return seen.record.Failure.Class
+	return stored.Class
 }
