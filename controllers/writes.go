@@ -166,13 +166,13 @@ func causeOfWrite(seen *observation, err error) cause {
 // heldBack are the outcomes that wait for a write: what the condition says is what the last one failed with.
 func heldBack(seen *observation, next plan.Step) (cause, bool) {
 	state, target := seen.memory.state, seen.memory.target
-	switch next.Why {
-	case plan.Undelivered:
+	switch {
+	case next.Why == plan.Undelivered:
 		message := "a reply of the API is held until it can be stored: " + wordsOfWrite(seen, state.err)
 		return cause{v1alpha1.ReasonStateUnwritable, message}, true
-	case plan.Unwritable:
+	case next.Why == plan.Unwritable:
 		return cause{v1alpha1.ReasonStateUnwritable, wordsOfWrite(seen, state.err)}, true
-	case plan.Unpublishable:
+	case next.Why == plan.Unpublishable:
 		return cause{v1alpha1.ReasonPublishFailed, wordsOfWrite(seen, target.err)}, true
 	}
 	return cause{}, false
@@ -186,10 +186,10 @@ func (o *observation) isUnwritable(next plan.Step) bool {
 
 // isWriteStalled reports whether what is waited for is a write that only a person can make possible.
 func (o *observation) isWriteStalled(next plan.Step) bool {
-	switch next.Why {
-	case plan.Undelivered, plan.Unwritable:
+	switch {
+	case next.Why == plan.Undelivered, next.Why == plan.Unwritable:
 		return o.memory.state.isStalled(o.now)
-	case plan.Unpublishable:
+	case next.Why == plan.Unpublishable:
 		return o.memory.target.isStalled(o.now)
 	}
 	return false
