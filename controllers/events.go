@@ -2,6 +2,7 @@ package controllers
 
 import (
 	"context"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -22,6 +23,9 @@ func (r *Reconciler) tell(seen *observation, before *custody.Record, try *attemp
 	if try.answer.Verdict != token.Granted {
 		r.sayFailed(seen, before)
 		return
+	}
+	if longer := seen.longLife(); longer != "" && (before.Token == nil || before.Token.Expires.Sub(before.Token.Obtained) <= token.LongLife) {
+		r.Recorder.Eventf(seen.cred, nil, corev1.EventTypeWarning, "LongLifetime", "Exchange", "%s", strings.TrimPrefix(longer, "; "))
 	}
 	if try.claim.Grant != token.RefreshToken || try.claim.Seed || before.Failure != nil {
 		r.sayObtained(seen, try.claim.Grant)

@@ -163,7 +163,7 @@ func (r *Reconciler) prepare(seen *observation, means plan.Means) (*attempt, err
 		try.claim.Spends = try.spends.Hash(seen.record.Salt)
 	}
 	request, err := seen.api.Request(try.claim.Grant, login)
-	request.Secrets = append(request.Secrets, seen.ownSecrets()...)
+	request.Secrets = append(request.Secrets, seen.secrets()...)
 	try.request = request
 	return try, err
 }

@@ -5,16 +5,19 @@ import (
 	"os"
 	"regexp"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"k8s.io/apimachinery/pkg/api/meta"
 
 	"github.com/fluent-credential/operator/api/v1alpha1"
 	"github.com/fluent-credential/operator/internal/custody"
 	"github.com/fluent-credential/operator/internal/exchange"
 	"github.com/fluent-credential/operator/internal/failure"
 	"github.com/fluent-credential/operator/internal/plan"
+	"github.com/fluent-credential/operator/internal/provider"
 	"github.com/fluent-credential/operator/internal/token"
 )
 
@@ -156,6 +159,31 @@ func mustKeepPace(t *testing.T, name string, tries []time.Time, expires time.Tim
 		if count > most {
 			t.Errorf("%s, expiry after %s: %d tries in the minute from %s on", name, expires.Sub(tries[0]), count, from.Sub(tries[0]))
 			return
+		}
+	}
+}
+
+// TestUnitRefusalNamesWhatAnEditorLeft: what in the credentials looks like a mistake is said where the API refuses them, and only there.
+func TestUnitRefusalNamesWhatAnEditorLeft(t *testing.T) {
+	const hint = "entry client_secret of Secret orders-login begins with a byte order mark"
+	for name, answer := range map[string]provider.Answer{"refused": wrongClient, "away": unreachable, "login refused": wrongLogin} {
+		s := newScene(t)
+		s.hints = hint
+		s.answered(token.Password, answer)
+		if says, want := strings.HasSuffix(s.record.Failure.Message, "; "+hint), name != "away"; says != want {
+			t.Errorf("%s: %q", name, s.record.Failure.Message)
+		}
+	}
+}
+
+// TestUnitLongLifeIsWarnedOf: a life in milliseconds looks like one of a month.
+func TestUnitLongLifeIsWarnedOf(t *testing.T) {
+	for life, want := range map[time.Duration]bool{time.Hour: false, 30 * 24 * time.Hour: false, 1000 * time.Hour: true} {
+		s := newScene(t)
+		s.record.Token.Expires = s.record.Token.Obtained.Add(life)
+		renewable := meta.FindStatusCondition(s.status().Conditions, v1alpha1.ConditionRenewable)
+		if got := strings.Contains(renewable.Message, "spec.refresh.maximumLifetime"); got != want {
+			t.Errorf("a life of %s: %q", life, renewable.Message)
 		}
 	}
 }

@@ -153,7 +153,7 @@ func (r *Reconciler) replay(ctx context.Context, seen *observation, try *attempt
 // replayed reads a reply as it would have been read when it came, and hides the same secrets. Those are the ones of
 // the present login, since no other is known; without a login none is, and what the API says is withheld.
 func (o *observation) replayed(try *attempt, reply token.Secret) provider.Answer {
-	secrets := append(o.ownSecrets(), try.spends)
+	secrets := append(o.secrets(), try.spends)
 	login := o.login
 	switch try.claim.Grant {
 	case token.RefreshToken:
@@ -173,18 +173,6 @@ func (o *observation) replayed(try *attempt, reply token.Secret) provider.Answer
 }
 
 const withheldWords = "[withheld: the login that it may repeat is not known]"
-
-// ownSecrets are the values of a credential that no message may hold, beside those that its requests are made of.
-func (o *observation) ownSecrets() []token.Secret {
-	secrets := []token.Secret{o.login.Password, o.login.ClientSecret, o.login.Refresh, o.login.Code}
-	if stored := o.record.Token; stored != nil {
-		secrets = append(secrets, stored.Access)
-	}
-	if chain := o.record.Chain; chain != nil {
-		secrets = append(secrets, chain.Refresh)
-	}
-	return secrets
-}
 
 // isKept tells whether the journal keeps a reply that was made use of: the API granted something that could not be understood, and what
 // was spent for it cannot be spent again. A login can be made again, and an API that answers every one with a page of its own would

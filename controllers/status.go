@@ -103,7 +103,16 @@ func renewability(seen *observation, next plan.Step, why cause) (metav1.Conditio
 	case !seen.facts.Chain.Stored && !seen.facts.Login.Renews() && !seen.facts.Login.Seed:
 		return metav1.ConditionFalse, cause{v1alpha1.ReasonReauthorizationRequired, noMeans}
 	}
-	return metav1.ConditionTrue, cause{v1alpha1.ReasonRenewalExpected, "the next refresh is expected to work"}
+	return metav1.ConditionTrue, cause{v1alpha1.ReasonRenewalExpected, "the next refresh is expected to work" + seen.longLife()}
+}
+
+// longLife returns a warning about a token that lives for so long that its life may have been given in another unit than seconds.
+func (o *observation) longLife() string {
+	stored := o.record.Token
+	if stored == nil || stored.Expires.Sub(stored.Obtained) <= token.LongLife {
+		return ""
+	}
+	return "; the API says that the token lives for more than 30 days: if that is wrong, set spec.refresh.maximumLifetime"
 }
 
 // awaitsInput reports whether the last exchange was refused for longer than a moment, or may not be repeated yet: until something changes,

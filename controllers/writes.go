@@ -166,16 +166,16 @@ func causeOfWrite(seen *observation, err error) cause {
 // heldBack are the outcomes that wait for a write: what the condition says is what the last one failed with.
 func heldBack(seen *observation, next plan.Step) (cause, bool) {
 	state, target := seen.memory.state, seen.memory.target
-	switch why := next.Why; {
-	case why == plan.Undelivered:
-		held := "a reply of the API is held until it can be stored"
+	switch {
+	case next.Why == plan.Undelivered:
+		message := "a reply of the API is held until it can be stored"
 		if state.err != nil {
-			held += ": " + wordsOfWrite(seen, state.err)
+			message += ": " + wordsOfWrite(seen, state.err)
 		}
-		return cause{v1alpha1.ReasonStateUnwritable, held}, true
-	case why == plan.Unwritable:
+		return cause{v1alpha1.ReasonStateUnwritable, message}, true
+	case next.Why == plan.Unwritable:
 		return cause{v1alpha1.ReasonStateUnwritable, wordsOfWrite(seen, state.err)}, true
-	case why == plan.Unpublishable:
+	case next.Why == plan.Unpublishable:
 		return cause{v1alpha1.ReasonPublishFailed, wordsOfWrite(seen, target.err)}, true
 	}
 	return cause{}, false
@@ -189,10 +189,10 @@ func (o *observation) isUnwritable(next plan.Step) bool {
 
 // isWriteStalled reports whether what is waited for is a write that only a person can make possible.
 func (o *observation) isWriteStalled(next plan.Step) bool {
-	switch why := next.Why; {
-	case why == plan.Undelivered, why == plan.Unwritable:
+	switch {
+	case next.Why == plan.Undelivered, next.Why == plan.Unwritable:
 		return o.memory.state.isStalled(o.now)
-	case why == plan.Unpublishable:
+	case next.Why == plan.Unpublishable:
 		return o.memory.target.isStalled(o.now)
 	}
 	return false
