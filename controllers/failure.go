@@ -132,6 +132,11 @@ func formerFailure(failed *custody.Failure) plan.Failure {
 	return fact
 }
 
+// isFormerRefusal reports whether a failure without a class is a refusal that is tried again: hourly, or at the pace of the login guard.
+func isFormerRefusal(failed *custody.Failure) bool {
+	return failed.Class == "" && (failed.Verdict == token.RefusedIntact || failed.Verdict == token.LoginRefused)
+}
+
 // policyHash names the endpoint policy: a change of the flags is tried at once.
 func policyHash(policy exchange.Policy) string {
 	return hashOf("", append([]string{boolText(policy.InsecureHTTP)}, policy.AllowedHosts...)...)
@@ -179,10 +184,12 @@ func classOf(seen *observation, next plan.Step) failure.Class {
 	case plan.ReplyLost:
 		return failure.Time
 	case plan.Refused:
-		if stored := seen.record.Failure; stored != nil && stored.Class == failure.Input {
+		if stored := seen.record.Failure; stored != nil && (stored.Class == failure.Input || isFormerRefusal(stored)) {
 			return failure.Input
 		}
 		return failure.Person
+	case plan.Suspended: // nothing is tried, because a person wants it so
+		return ""
 	}
 	switch {
 	case seen.failed != nil:
