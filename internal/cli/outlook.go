@@ -110,7 +110,7 @@ func undecided(classes []failures.Class) string {
 	if slices.Contains(classes, failures.Time) {
 		return begin + "whether it passes by itself, or what has to change. It is retried with back-off."
 	}
-	return begin + "what has to change. A changed spec is acted on at once, and a refused write is repeated at least once a minute."
+	return begin + "what has to change. A changed spec is acted on at once, and a refused write is repeated about once a minute."
 }
 
 // inputs are what a failure of class Input waits for. The words in braces are replaced: see placeholders.
