@@ -164,7 +164,9 @@ func later(a, b time.Time) time.Time {
 var obstacleCauses = map[string]failure.Cause{
 	v1alpha1.ReasonCredentialsNotFound:   failure.WaitsFor(failure.CredentialsSecret),
 	v1alpha1.ReasonCredentialsIncomplete: failure.NeedsPerson(failure.CredentialsSecret),
+	v1alpha1.ReasonReferenceNotAllowed:   failure.NeedsPerson(failure.Spec),
 	v1alpha1.ReasonTemplateInvalid:       failure.NeedsPerson(failure.Spec),
+	v1alpha1.ReasonPublishFailed:         failure.NeedsPerson(failure.Spec), // a target that Kubernetes does not permit
 	v1alpha1.ReasonEndpointNotAllowed:    failure.NeedsPerson(failure.EndpointPolicy),
 	v1alpha1.ReasonTargetConflict:        failure.NeedsPerson(failure.TargetSecret),
 	v1alpha1.ReasonStateInvalid:          failure.NeedsPerson(failure.StateSecret),
