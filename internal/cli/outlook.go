@@ -139,8 +139,7 @@ func inputOf(reason string) string {
 func tokenOutlook(token *v1alpha1.FluentToken, why cause) outlook {
 	reference := token.Spec.CredentialRef
 	names := strings.NewReplacer("{credential}", reference.Name, "{owner}", reference.Namespace)
-	switch why.Reason {
-	case v1alpha1.ReasonTokenExpired, v1alpha1.ReasonCredentialNotReady:
+	if why.Reason == v1alpha1.ReasonTokenExpired || why.Reason == v1alpha1.ReasonCredentialNotReady {
 		return outlook{
 			Text: names.Replace("The token is published as soon as FluentCredential {credential} in namespace {owner} has one."),
 		}
