@@ -135,6 +135,11 @@ func formerFailure(failed *custody.Failure) plan.Failure {
 	return fact
 }
 
+// isFormerRefusal reports whether a failure without a class is a refusal that is tried again: hourly, or at the pace of the login guard.
+func isFormerRefusal(failed *custody.Failure) bool {
+	return failed.Class == "" && (failed.Verdict == token.RefusedIntact || failed.Verdict == token.LoginRefused)
+}
+
 // policyHash names the endpoint policy: a change of the flags is tried at once.
 func policyHash(policy exchange.Policy) string {
 	return hashOf("", append([]string{boolText(policy.InsecureHTTP)}, policy.AllowedHosts...)...)
@@ -162,9 +167,9 @@ func later(a, b time.Time) time.Time {
 var obstacleCauses = map[string]failure.Cause{
 	v1alpha1.ReasonCredentialsNotFound:   failure.WaitsFor(failure.CredentialsSecret),
 	v1alpha1.ReasonCredentialsIncomplete: failure.NeedsPerson(failure.CredentialsSecret),
-	v1alpha1.ReasonTemplateInvalid:       failure.NeedsPerson(failure.Spec),
-	v1alpha1.ReasonPublishFailed:         failure.NeedsPerson(failure.Spec), // a name that no Secret can have
 	v1alpha1.ReasonReferenceNotAllowed:   failure.NeedsPerson(failure.Spec),
+	v1alpha1.ReasonTemplateInvalid:       failure.NeedsPerson(failure.Spec),
+	v1alpha1.ReasonPublishFailed:         failure.NeedsPerson(failure.Spec), // a target that Kubernetes does not permit
 	v1alpha1.ReasonEndpointNotAllowed:    failure.NeedsPerson(failure.EndpointPolicy),
 	v1alpha1.ReasonTargetConflict:        failure.NeedsPerson(failure.TargetSecret),
 	v1alpha1.ReasonStateInvalid:          failure.NeedsPerson(failure.StateSecret),
@@ -182,10 +187,16 @@ func classOf(seen *observation, next plan.Step) failure.Class {
 		return failure.Person
 	case why == plan.Obstructed:
 		return obstacleCauses[seen.obstacle.reason].Class()
-	case why == plan.ReplyLost, seen.failed != nil:
+	case why == plan.ReplyLost:
 		return failure.Time
-	case why == plan.Refused && (stored == nil || stored.Class != failure.Input):
+	case why == plan.Refused && (stored == nil || stored.Class != failure.Input && !isFormerRefusal(stored)):
 		return failure.Person
+	case why == plan.Refused:
+		return failure.Input
+	case why == plan.Suspended: // nothing is tried, because a person wants it so
+		return ""
+	case seen.failed != nil:
+		return failure.Time
 	case seen.facts.Failure == nil:
 		return ""
 	case stored.Class == "":

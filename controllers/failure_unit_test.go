@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 
 	"github.com/fluent-credential/operator/api/v1alpha1"
+	"github.com/fluent-credential/operator/internal/condition"
 	"github.com/fluent-credential/operator/internal/custody"
 	"github.com/fluent-credential/operator/internal/exchange"
 	"github.com/fluent-credential/operator/internal/failure"
@@ -59,6 +60,29 @@ func TestUnitEveryGuardRefusalHasAClass(t *testing.T) {
 	}
 }
 
+// TestUnitClassesAreThoseOfTheirReasons: what the documentation and kubectl fluent say about a reason is what the operator does.
+func TestUnitClassesAreThoseOfTheirReasons(t *testing.T) {
+	mustBeDocumented := func(where, reason string, class failure.Class) {
+		t.Helper()
+		classes, known := condition.Classes(reason)
+		if !known || class != "" && !slices.Contains(classes, class) {
+			t.Errorf("%s: %s has the class %q, and is documented with %v", where, reason, class, classes)
+		}
+	}
+	for name, test := range situations {
+		s := newScene(t)
+		test.given(s)
+		next := s.next()
+		mustBeDocumented(name, decidingReason(statusOf(s.observation, next)), classOf(s.observation, next))
+	}
+	for reason, cause := range obstacleCauses {
+		mustBeDocumented("an obstacle", reason, cause.Class())
+	}
+	for why, cause := range guardCauses {
+		mustBeDocumented("the login guard", guardReasons[string(why)], cause.Class())
+	}
+}
+
 func TestUnitClassOfWhatIsInTheWay(t *testing.T) {
 	tests := map[string]struct {
 		why   string
@@ -76,6 +100,10 @@ func TestUnitClassOfWhatIsInTheWay(t *testing.T) {
 		"nothing left":    {"somebody has to authorize again", func(s *scene) { s.seeded(); s.record.Chain = nil; s.later(time.Hour) }, failure.Person},
 		"no login Secret": {"it may be on its way", func(s *scene) { s.obstruct(v1alpha1.ReasonCredentialsNotFound, "") }, failure.Input},
 		"no template":     {"the spec has to change", func(s *scene) { s.obstruct(v1alpha1.ReasonTemplateInvalid, "") }, failure.Person},
+		"suspended": {"nothing is tried, because a person wants it so", func(s *scene) {
+			s.answered(token.RefreshToken, unreachable)
+			s.cred.Spec.Suspend = true
+		}, ""},
 		"former failure": {"it was stored without a class", func(s *scene) {
 			s.answered(token.RefreshToken, unreachable)
 			s.record.Failure.Class = ""

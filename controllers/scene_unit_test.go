@@ -12,6 +12,7 @@ import (
 	"github.com/fluent-credential/operator/internal/custody"
 	"github.com/fluent-credential/operator/internal/exchange"
 	"github.com/fluent-credential/operator/internal/failure"
+	"github.com/fluent-credential/operator/internal/loginguard"
 	"github.com/fluent-credential/operator/internal/plan"
 	"github.com/fluent-credential/operator/internal/projection"
 	"github.com/fluent-credential/operator/internal/provider"
@@ -134,6 +135,13 @@ func refused(verdict token.Verdict, status int, code, description string) provid
 	return provider.Answer{
 		Verdict: verdict, Problem: provider.Problem{Status: status, Code: code, Description: description}, Cause: cause,
 	}
+}
+
+// refusedByGuard is the answer of the login guard to a login.
+func refusedByGuard(why loginguard.Why, description string) provider.Answer {
+	answer := refused(token.LoginRefused, 0, string(why), description)
+	answer.Cause = guardCauses[why]
+	return answer
 }
 
 // passing is an answer that a later try may change by itself.

@@ -53,8 +53,8 @@ var (
 	unreadable  = refused(token.Unknown, 200, "invalid_reply", "the reply has no access_token")
 	surprising  = refused(token.Declined, 400, "surprise", "The moon is in the wrong house.")
 	redirecting = passing(refused(token.RefusedIntact, 307, "redirect", "redirects to elsewhere.example, which is not followed"))
-	inUse       = refused(token.LoginRefused, 0, string(loginguard.InUse), "FluentCredential first in namespace shop, which is older, logs in with it")
-	exhausted   = passing(refused(token.LoginRefused, 0, string(loginguard.Exhausted), "too many logins of this user were refused"))
+	inUse       = refusedByGuard(loginguard.InUse, "FluentCredential first in namespace shop, which is older, logs in with it")
+	exhausted   = refusedByGuard(loginguard.Exhausted, "too many logins of this user were refused")
 	noDisk      = refused(token.Unsent, 0, journalUnwritable, "no space left on device")
 )
 

@@ -60,8 +60,8 @@ func TestAlertsFireAndResolve(t *testing.T) {
 		t.Fatal(err)
 	}
 	for alert, about := range map[string]string{
-		"FluentCredentialExpiresSoon": "shop/paused", "FluentCredentialStalled": "shop/mistyped", "FluentCredentialNotReady": "shop/mistyped",
-		"FluentCredentialLoginLocked": "shop/locked", "FluentCredentialReplyLost": "shop/lost",
+		"FluentCredentialExpiresSoon": "shop/paused", "FluentCredentialStalled": "shop/foreign", "FluentCredentialInputRequired": "shop/mistyped",
+		"FluentCredentialNotReady": "shop/mistyped", "FluentCredentialLoginLocked": "shop/locked", "FluentCredentialReplyLost": "shop/lost",
 		"FluentCredentialRefreshFailing": "shop/carts", "FluentCredentialProviderFailing": "oauth2", "FluentCredentialExpired": "shop/carts",
 		"FluentTokenNotReady": consumer + "/orders",
 	} {

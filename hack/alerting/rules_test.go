@@ -12,6 +12,7 @@ import (
 
 	"sigs.k8s.io/yaml"
 
+	"github.com/fluent-credential/operator/internal/failure"
 	"github.com/fluent-credential/operator/internal/metrics"
 )
 
@@ -115,8 +116,11 @@ func TestRulesWithPromtool(t *testing.T) {
 	}
 }
 
-// sections are what every runbook has to tell.
-var sections = []string{"\n## What it means\n", "\n## How to look\n", "\n## What to do\n", "\n## How it ends\n"}
+// sections are what every runbook has.
+var sections = []string{
+	"\n## What it means\n", "\n**Class:** ", "\n## How to look\n", "\n## What the operator does by itself\n",
+	"\n## What to do\n", "\n## How it ends\n",
+}
 
 func TestEachAlertHasARunbookAndEachRunbookAnAlert(t *testing.T) {
 	pages, err := filepath.Glob(runbooks + "/Fluent*.md")
@@ -137,9 +141,10 @@ func TestEachAlertHasARunbookAndEachRunbookAnAlert(t *testing.T) {
 		}
 		for _, section := range append([]string{"# " + alert.Alert + "\n"}, sections...) {
 			if !strings.Contains(string(text), section) {
-				t.Errorf("%s does not have the heading %q", page, strings.TrimSpace(section))
+				t.Errorf("%s does not have %q", page, strings.TrimSpace(section))
 			}
 		}
+		mustNameClasses(t, page, string(text))
 		if got, want := alert.Annotations["runbook_url"], runbookURL+alert.Alert+".md"; got != want {
 			t.Errorf("%s sends people to %s, want %s", alert.Alert, got, want)
 		}
@@ -152,6 +157,43 @@ func TestEachAlertHasARunbookAndEachRunbookAnAlert(t *testing.T) {
 	}
 	if len(pages) > 0 {
 		t.Errorf("there is no alert for %v", pages)
+	}
+}
+
+// mustNameClasses holds that the line on the class names classes that exist, or says that there is none.
+func mustNameClasses(t *testing.T, page, text string) {
+	t.Helper()
+	_, line, _ := strings.Cut(text, "\n**Class:** ")
+	sentence, _, _ := strings.Cut(line, ".")
+	found := false
+	for _, class := range failure.Classes() {
+		found = found || strings.Contains(sentence, "`"+string(class)+"`")
+	}
+	if !found && !strings.HasPrefix(sentence, "none") {
+		t.Errorf("%s names no class: %s", page, sentence)
+	}
+}
+
+// TestEachClassHasAnAlert: a class that is added needs an alert that reads it, or the condition that it sets.
+func TestEachClassHasAnAlert(t *testing.T) {
+	alerts := map[failure.Class]string{
+		failure.Time:   "FluentCredentialRefreshFailing",
+		failure.Input:  "FluentCredentialInputRequired",
+		failure.Person: "FluentCredentialStalled",
+	}
+	index, err := os.ReadFile(runbooks + "/README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, class := range failure.Classes() {
+		alert := alerts[class]
+		known := slices.ContainsFunc(readRules(t).alerts(), func(rule rule) bool { return rule.Alert == alert })
+		if !known {
+			t.Errorf("class %s has no alert", class)
+		}
+		if !strings.Contains(string(index), alert+" for `"+string(class)+"`") {
+			t.Errorf("docs/runbooks/README.md does not say which alert class %s has", class)
+		}
 	}
 }
 

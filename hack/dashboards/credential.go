@@ -43,11 +43,12 @@ func credential() *dashboard.DashboardBuilder {
 
 // causes is what the condition said, and when.
 func causes() *statetimeline.PanelBuilder {
-	return statetimeline.NewPanelBuilder().Title("Why").Description("The reasons are explained in docs/troubleshooting.md.").
+	return statetimeline.NewPanelBuilder().Title("Why").Description("The reasons and the classes are explained in docs/troubleshooting.md.").
 		Datasource(source).Height(8).Span(24).ShowValue(common.VisibilityModeNever).
 		WithTarget(over(`max by (reason) (fluent_credential_reason{namespace="$namespace", name="$name"})`, "{{reason}}").RefId(refID(0))).
-		WithTarget(over(this("ready"), "ready").RefId(refID(1))).
-		WithTarget(over(this("renewable"), "renewable").RefId(refID(2))).
+		WithTarget(over(`max by (class) (fluent_credential_failing{namespace="$namespace", name="$name"})`, "class {{class}}").RefId(refID(1))).
+		WithTarget(over(this("ready"), "ready").RefId(refID(2))).
+		WithTarget(over(this("renewable"), "renewable").RefId(refID(3))).
 		Mappings(yesNo("blue", bad))
 }
 

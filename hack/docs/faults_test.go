@@ -126,7 +126,7 @@ func eachFault(s *stage) {
 		name  string
 		stage func(*stage)
 	}{
-		{"Expired", tokenExpired}, {"ExpiresSoon", tokenExpiresSoon}, {"LoginLocked", loginLocked}, {"NotReady", notReady},
+		{"Expired", tokenExpired}, {"ExpiresSoon", tokenExpiresSoon}, {"InputRequired", inputRequired}, {"LoginLocked", loginLocked}, {"NotReady", notReady},
 		{"ProviderFailing", providerFailing}, {"RefreshFailing", refreshFailing}, {"ReplyLost", replyLost}, {"Stalled", stalled},
 		{"JournalUnwritable", journalUnwritable}, {"OperatorAbsent", operatorAbsent}, {"troubleshooting", anyReason},
 	} {
@@ -255,13 +255,27 @@ func replyLost(s *stage) {
 	page.rest()
 }
 
+func inputRequired(s *stage) {
+	s.account("waiting", time.Hour)
+	s.credential("shop", "waiting", "wrong")
+	s.reason("waiting", "CredentialsRejected")
+	page := s.runbook("InputRequired", "waiting")
+	s.tells(page.to("kubectl -n NAMESPACE get fcred"), "CredentialsRejected")
+	s.tells(page.to("kubectl fluent status", 3), "Input", "Secret waiting-login", "Bad credentials", "the next try is at")
+	page.rest()
+	s.login("waiting", "password", "replace-me")
+	s.reason("waiting", "TokenPublished")
+}
+
 func stalled(s *stage) {
 	s.account("halted", time.Hour)
-	s.credential("shop", "halted", "wrong")
-	s.reason("halted", "CredentialsRejected")
+	s.credential("shop", "halted", "replace-me", "suspend: true")
+	s.sh(`kubectl -n shop patch secret halted-login --type=merge -p '{"data":{"password":null}}'`)
+	s.sh("kubectl fluent resume halted -n shop")
+	s.reason("halted", "CredentialsIncomplete")
 	page := s.runbook("Stalled", "halted")
-	s.tells(page.to("kubectl -n NAMESPACE get fcred"), "CredentialsRejected")
-	s.tells(page.to("kubectl -n NAMESPACE describe"), "Stalled", "Bad credentials")
+	s.tells(page.to("kubectl -n NAMESPACE get fcred"), "CredentialsIncomplete")
+	s.tells(page.to("kubectl -n NAMESPACE describe"), "Stalled", "password")
 	page.rest()
 	s.login("halted", "password", "replace-me")
 	s.reason("halted", "TokenPublished")

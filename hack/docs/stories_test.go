@@ -22,7 +22,8 @@ var stories = map[string]story{
 	"plugin":    {[]string{"docs/kubectl-fluent.md"}, thePlugin},
 	"operating": {[]string{"docs/operating.md", "docs/dashboards.md", "docs/runbooks/README.md"}, theOperator},
 	"runbooks": {[]string{
-		"docs/runbooks/FluentCredentialExpired.md", "docs/runbooks/FluentCredentialExpiresSoon.md", "docs/runbooks/FluentCredentialJournalUnwritable.md",
+		"docs/runbooks/FluentCredentialExpired.md", "docs/runbooks/FluentCredentialExpiresSoon.md", "docs/runbooks/FluentCredentialInputRequired.md",
+		"docs/runbooks/FluentCredentialJournalUnwritable.md",
 		"docs/runbooks/FluentCredentialLoginLocked.md", "docs/runbooks/FluentCredentialNotReady.md", "docs/runbooks/FluentCredentialOperatorAbsent.md",
 		"docs/runbooks/FluentCredentialProviderFailing.md", "docs/runbooks/FluentCredentialRefreshFailing.md", "docs/runbooks/FluentCredentialReplyLost.md",
 		"docs/runbooks/FluentCredentialStalled.md", "docs/troubleshooting.md",

@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/duration"
 
 	"github.com/fluent-credential/operator/api/v1alpha1"
+	failures "github.com/fluent-credential/operator/internal/failure"
 )
 
 const listExample = `  # The credentials of this namespace, the most urgent first
@@ -35,7 +36,7 @@ func (s *session) list() *cobra.Command {
 	command := &cobra.Command{
 		Use: "list [NAME ...]", Aliases: []string{"ls", "get"},
 		Short: "List credentials by urgency, with the time that is left",
-		Long: `List credentials by urgency: those without a valid token first, then those whose next refresh needs a person, then those that are
+		Long: `List credentials by urgency: those without a valid token first, then those whose next refresh waits for a change, then those that are
 tried again, then the suspended ones, then all others. Of equals, the one that expires first comes first. FluentTokens are listed below
 them, those without a token first. On a terminal, red has no valid token, yellow soon may have none, and cyan is suspended.`,
 		Example: listExample, Args: args(cobra.ArbitraryArgs), ValidArgsFunction: s.completeNames,
@@ -173,25 +174,33 @@ func timeLeft(cred *v1alpha1.FluentCredential, now time.Time) string {
 	return fromNow(cred.Status.Token.ExpirationTime.Time, now, "", "expired ")
 }
 
-// nextRefresh is when something is tried again. What is stalled is not late: it waits for somebody, but for a refused login, which is tried
-// again some day.
+// nextRefresh is when something is tried again. What waits for a change is not late; a failure of class Input may be probed as well.
 func nextRefresh(cred *v1alpha1.FluentCredential, now time.Time) string {
 	retry := cred.Status.NextRefreshTime // unless an exchange has failed
 	failed := cred.Status.Failures != nil && cred.Status.Failures.RetryTime != nil
 	if failed {
 		retry = cred.Status.Failures.RetryTime
 	}
+	isAhead := retry != nil && retry.After(now)
 	switch {
 	case cred.Spec.Suspend:
 		return "suspended"
-	case isTrue(cred, v1alpha1.ConditionStalled) && (retry == nil || !retry.After(now)):
-		return "needs a person"
+	case isTrue(cred, v1alpha1.ConditionStalled) && !isAhead:
+		return "needs manual action"
+	case isWaiting(cred, now) && !(failed && isAhead):
+		return "waits for a change"
 	case failed:
 		return fromNow(retry.Time, now, "retry in ", "due ")
 	case retry == nil:
 		return "-"
 	}
 	return fromNow(cred.Status.NextRefreshTime.Time, now, "in ", "due ")
+}
+
+// isWaiting reports whether the next refresh is not made until an object changes.
+func isWaiting(cred *v1alpha1.FluentCredential, now time.Time) bool {
+	seen := outlookOf(cred, causeOf(cred, now), now)
+	return seen.Class == failures.Input && seen.NextTry == nil
 }
 
 // fromNow tells a time as a person would say it.

@@ -44,7 +44,7 @@ func TestListByUrgency(t *testing.T) {
 		"unseen":    `False +Unobserved +- +- +unseen-token`,
 		"vanished":  `False +Unobserved +expired [6-9]\ds ago +due 10m ago`,
 		"ending":    `True +ReauthorizationRequired +(179m|2h59m|3h)`,
-		"stopped":   `True +ReauthorizationRequired +(299m|4h59m|5h) +needs a person`,
+		"stopped":   `True +ReauthorizationRequired +(299m|4h59m|5h) +needs manual action`,
 		"suspended": `True +Suspended +9m\d+s +suspended`,
 		"fine":      `True +TokenPublished +59m +in 39m`,
 	} {

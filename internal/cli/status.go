@@ -29,8 +29,10 @@ func (s *session) status() *cobra.Command {
 	command := &cobra.Command{
 		Use: "status NAME [NAME ...]", Aliases: []string{"describe", "explain"},
 		Short: "Tell the story of a credential: what happened, the cause, what to do",
-		Long: `Tell the story of a credential: what happened and what is to come, from its status and its events, then the cause of its state, and
-what to do about it. A FluentToken is named with its kind: ftok/NAME. The exit code is 3 where it needs a person.`,
+		Long: `Tell the story of a credential: what happened and what is to come, from its status and its events, then the cause of its state, its
+class, what the operator does by itself and when, and what to do about it. Class Time passes by itself, class Input lasts until an object
+or a flag changes, class Person until a person acts. A FluentToken is named with its kind: ftok/NAME. The exit code is 3 where a person
+can help.`,
 		Example: statusExample, Args: args(cobra.MinimumNArgs(1)), ValidArgsFunction: s.completeNames,
 		RunE: func(command *cobra.Command, names []string) error { return o.run(command.Context(), names) },
 	}
@@ -53,7 +55,8 @@ type story struct {
 	Timeline    []moment                `json:"timeline"`
 	Notes       []string                `json:"notes,omitempty"` // what could not be found out
 	Cause       cause                   `json:"cause"`
-	Advice      string                  `json:"advice"`
+	outlook     `json:",inline"`
+	Advice      string `json:"advice"`
 	cred        *v1alpha1.FluentCredential
 	urgency     urgency
 }
@@ -109,7 +112,8 @@ func storyOf(ctx context.Context, from client.Reader, cred *v1alpha1.FluentCrede
 		Namespace: cred.Namespace, Name: cred.Name, Provider: providerName(cred), Target: cred.TargetName(),
 		Valid: hasValidToken(cred, now), NeedsPerson: how.needsPerson(), Token: cred.Status.Token,
 		NextRefresh: cred.Status.NextRefreshTime, Failures: cred.Status.Failures, Conditions: cred.Status.Conditions,
-		Timeline: timelineOf(cred, events, now), Cause: why, Advice: adviceFor(why.Reason, cred), cred: cred, urgency: how,
+		Timeline: timelineOf(cred, events, now), Cause: why, outlook: outlookOf(cred, why, now), Advice: adviceFor(why.Reason, cred),
+		cred: cred, urgency: how,
 	}
 	if err != nil {
 		told.Notes = append(told.Notes, "the events cannot be read: "+err.Error())
@@ -147,16 +151,19 @@ func (o *statusOptions) tell(told *story) {
 	for _, note := range told.Notes {
 		fmt.Fprintln(o.Out, "  note:", note)
 	}
-	o.printEnd(paint(colourOf(told.urgency), told.Cause.Reason+": "+told.Cause.Message), told.Advice)
+	o.printEnd(paint(colourOf(told.urgency), told.Cause.Reason+": "+told.Cause.Message), told.outlook, told.Advice)
 }
 
 func (o *statusOptions) printHeading(title string) {
 	fmt.Fprintf(o.Out, "%s\n", o.painter()(bold, title))
 }
 
-func (o *statusOptions) printEnd(cause, advice string) {
+func (o *statusOptions) printEnd(cause string, seen outlook, advice string) {
 	paint := o.painter()
 	fmt.Fprintf(o.Out, "\n%s\n  %s\n", paint(bold, "Cause"), cause)
+	if seen.Text != "" {
+		fmt.Fprintf(o.Out, "\n%s\n  %s\n", paint(bold, "What the operator does"), seen.Text)
+	}
 	fmt.Fprintf(o.Out, "\n%s\n  %s\n", paint(bold, "What to do"), advice)
 }
 

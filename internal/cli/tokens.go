@@ -71,11 +71,15 @@ func tokenCause(token *v1alpha1.FluentToken) cause {
 	return cause{Reason: reasonUnobserved, Message: "the operator has not looked at it yet"}
 }
 
-// personal are the reasons for which somebody has to act, here or on the other side.
+// personal are the reasons for which a person has to act, here or on the other side.
 var personal = []string{v1alpha1.ReasonNotAllowed, v1alpha1.ReasonTargetConflict, v1alpha1.ReasonTemplateInvalid, v1alpha1.ReasonTokenExpired}
 
 func tokenNeedsPerson(token *v1alpha1.FluentToken) bool {
 	return slices.Contains(personal, tokenCause(token).Reason)
+}
+
+func isTokenStalled(token *v1alpha1.FluentToken) bool {
+	return meta.IsStatusConditionTrue(token.Status.Conditions, v1alpha1.ConditionStalled)
 }
 
 func isTokenReady(token *v1alpha1.FluentToken, now time.Time) bool {
@@ -139,7 +143,8 @@ type tokenStory struct {
 	Token       *v1alpha1.PublishedTokenStatus `json:"token,omitempty"`
 	Conditions  []metav1.Condition             `json:"conditions,omitempty"`
 	Cause       cause                          `json:"cause"`
-	Advice      string                         `json:"advice"`
+	outlook     `json:",inline"`
+	Advice      string `json:"advice"`
 }
 
 func tokenStoryOf(token *v1alpha1.FluentToken, now time.Time) tokenStory {
@@ -147,18 +152,19 @@ func tokenStoryOf(token *v1alpha1.FluentToken, now time.Time) tokenStory {
 	return tokenStory{
 		Namespace: token.Namespace, Name: token.Name, Credential: referenceOf(token), Target: token.TargetName(),
 		Valid: isTokenReady(token, now), NeedsPerson: tokenNeedsPerson(token), Token: token.Status.Token,
-		Conditions: token.Status.Conditions, Cause: why, Advice: tokenAdvice(why.Reason, token),
+		Conditions: token.Status.Conditions, Cause: why, outlook: tokenOutlook(token, why), Advice: tokenAdvice(why.Reason, token),
 	}
 }
 
-// tokenAdvice: where the credential is what ails, it is the credential that is looked at.
+// tokenAdvice is the advice for one FluentToken. If its credential fails, the advice is to look at that.
 func tokenAdvice(reason string, token *v1alpha1.FluentToken) string {
 	if reason == v1alpha1.ReasonTokenExpired {
 		reason = v1alpha1.ReasonCredentialNotReady
 	}
 	reference := token.Spec.CredentialRef
-	return advise(reason, "{name}", token.Name, "{namespace}", token.Namespace, "{target}", token.TargetName(),
-		"{credential}", reference.Name, "{owner}", reference.Namespace)
+	return advise(reason, strings.NewReplacer(
+		"{name}", token.Name, "{namespace}", token.Namespace, "{target}", token.TargetName(),
+		"{credential}", reference.Name, "{owner}", reference.Namespace))
 }
 
 func (o *statusOptions) tellToken(told *tokenStory) {
@@ -178,5 +184,5 @@ func (o *statusOptions) tellToken(told *tokenStory) {
 	if !told.Valid {
 		in = red
 	}
-	o.printEnd(paint(in, told.Cause.Reason+": "+told.Cause.Message), told.Advice)
+	o.printEnd(paint(in, told.Cause.Reason+": "+told.Cause.Message), told.outlook, told.Advice)
 }
