@@ -58,6 +58,8 @@ func lastingReplies() map[string]lastingFailure {
 	locked.presented, locked.within = 1, plan.LoginBar
 	dead := lasting(broken, "500", "two presentations, ever: the first may have spent the token").with(seeded)
 	dead.presented, dead.forPerson = 2, true
+	later := dead
+	later.breaks, later.says = refuses(`{"error":"temporarily_unavailable"}`), "temporarily_unavailable"
 
 	return map[string]lastingFailure{
 		"invalid_client": lasting(replying(blip), "blip", "it has just worked, so it is not refused for good"),
@@ -69,8 +71,7 @@ func lastingReplies() map[string]lastingFailure {
 			"somebody may be changing the client").only(expiring),
 		"temporarily_unavailable": lasting(refuses(`{"error":"temporarily_unavailable"}`), "temporarily_unavailable",
 			"the server says «later»"),
-		"temporarily_unavailable to a refresh token": lasting(refuses(`{"error":"temporarily_unavailable"}`),
-			"temporarily_unavailable", "the server says «later»").with(seeded).only(expiring),
+		"temporarily_unavailable to a refresh token": later.only(expiring),
 		"a firewall's page, 400": lasting(page("400 Bad Request"), "an HTML page", "it is not the API's word").only(expiring),
 		"a firewall's page, 403": lasting(page("403 Forbidden"), "an HTML page", "it is not the API's word").only(expiring),
 		"a firewall's page, 200": lasting(page("200 OK"), "200", "it is not the API's word").only(expiring),
