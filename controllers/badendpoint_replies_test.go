@@ -200,10 +200,10 @@ func badStatuses() map[string]badEndpoint {
 		t.say(said("500 Internal Server Error", "application/json", string(body)))
 	}
 	return map[string]badEndpoint{
-		"an HTML page, 404":       passing(away, "404 Not Found", "text/html", "<html>", "HTTP 404: "+page, "something in front of the API passes in its own time"),
-		"an HTML page, 403":       passing(away, "403 Forbidden", "text/html", "<html>", "HTTP 403: "+page, "a firewall in front of the API may think better of it"),
-		"an HTML page, 405":       passing(away, "405 Method Not Allowed", "text/html", "<html>", "HTTP 405: "+page, "something in front of the API passes in its own time"),
-		"an HTML page, 401":       passing(away, "401 Unauthorized", "text/html", "<html>", "HTTP 401: "+page, "something in front of the API passes in its own time"),
+		"an HTML page, 404":       lost(raw(said("404 Not Found", "text/html", "<html>")), "HTTP 404: "+page, "a page is not the API's word"),
+		"an HTML page, 403":       lost(raw(said("403 Forbidden", "text/html", "<html>")), "HTTP 403: "+page, "a page is not the API's word"),
+		"an HTML page, 405":       lost(raw(said("405 Method Not Allowed", "text/html", "<html>")), "HTTP 405: "+page, "a page is not the API's word"),
+		"an HTML page, 401":       lost(raw(said("401 Unauthorized", "text/html", "<html>")), "HTTP 401: "+page, "a page is not the API's word"),
 		"an HTML page, 400":       lost(raw(said("400 Bad Request", "text/html", "<html>")), "HTTP 400: "+page, "a page is not the API's word"),
 		"a later of the API, 400": lost(raw(said("400 Bad Request", "application/json", `{"error":"temporarily_unavailable"}`)), "HTTP 400: temporarily_unavailable", "it may have failed after the token was spent"),
 		"the client refused, 200": passing(v1alpha1.ReasonCredentialsRejected, "200 OK", "application/json", `{"error":"incorrect_client_credentials"}`, "HTTP 200: incorrect_client_credentials", "an error is an error, whatever the status"),

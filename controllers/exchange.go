@@ -15,8 +15,8 @@ import (
 	"github.com/fluent-credential/operator/internal/token"
 )
 
-// SpendBefore is the fence: a claim that is older than this, on the monotonic clock, is not spent any more. Its holder may have
-// been frozen, and somebody else may be recovering it.
+// SpendBefore is the fence: a claim that is older than this, on the monotonic clock, is not spent any more. Its holder
+// may have been frozen, and somebody else may be recovering it.
 const SpendBefore = 5 * time.Second
 
 // attempt is one exchange from its preparation to its result.
@@ -33,8 +33,8 @@ type attempt struct {
 	landed  bool      // the host's slot is given back
 }
 
-// exchange obtains a token. This is the only place where a refresh token is spent, and the order is the point: dial (costs
-// nothing), claim (so that whoever comes next knows), send once, commit (so that it cannot be lost), publish.
+// exchange obtains a token. This is the only place where a refresh token is spent, and the order is the point: dial
+// (costs nothing), claim (so that whoever comes next knows), send once, commit (so that it cannot be lost), publish.
 func (r *Reconciler) exchange(ctx context.Context, seen *observation, means plan.Means) error {
 	try, err := r.prepare(seen, means)
 	if err != nil {
@@ -60,7 +60,8 @@ func (r *Reconciler) exchange(ctx context.Context, seen *observation, means plan
 	r.inFlight.Add(1)
 	defer r.inFlight.Add(-1)
 	claimed, err := r.claimLogin(ctx, conn, seen, try)
-	// From here on a claim may be there, and a token spent: what follows is finished whatever becomes of this pass, or of the lease.
+	// From here on a claim may be there, and a token spent: what follows is finished whatever becomes of this pass, or
+	// of the lease.
 	ctx = context.WithoutCancel(ctx)
 	if claimed == nil {
 		r.discard(ctx, slot)
@@ -87,8 +88,8 @@ func (r *Reconciler) land(seen *observation, try *attempt) {
 	}
 }
 
-// finish brings an answer to where it belongs: the state first, then the workloads. Only then is there time for anything else. A result
-// that cannot be stored is held: later passes go on from here.
+// finish brings an answer to where it belongs: the state first, then the workloads. Only then is there time for
+// anything else. A result that cannot be stored is held: later passes go on from here.
 func (r *Reconciler) finish(ctx context.Context, seen *observation, h *held, tries int) error {
 	err := r.commit(ctx, seen, h, tries)
 	if err != nil && !isUnwanted(err) {
@@ -149,8 +150,9 @@ func (r *Reconciler) prepare(seen *observation, means plan.Means) (*attempt, err
 	return try, err
 }
 
-// claimLogin asks the login guard first: it counts an attempt from before it is made. Without a claim and an error the guard
-// refused. What is begun is finished; but whoever is told to stop while the guard is asked claims nothing any more.
+// claimLogin asks the login guard first: it counts an attempt from before it is made. Without a claim and an error the
+// guard refused. What is begun is finished; but whoever is told to stop while the guard is asked claims nothing any
+// more.
 func (r *Reconciler) claimLogin(pass context.Context, conn *exchange.Conn, seen *observation, try *attempt) (*custody.Record, error) {
 	ctx := context.WithoutCancel(pass)
 	refused, err := r.reserveLogin(ctx, seen, try)
@@ -203,8 +205,8 @@ func (r *Reconciler) send(ctx context.Context, conn *exchange.Conn, seen *observ
 		"status", try.answer.Problem.Status, "code", try.answer.Problem.Code, "took", try.replied.Sub(try.sent).String())
 }
 
-// isLate looks at the monotonic clock, which does not count while a virtual machine is paused, and at the wall clock, which can be
-// set: whichever says more.
+// isLate looks at the monotonic clock, which does not count while a virtual machine is paused, and at the wall clock,
+// which can be set: whichever says more.
 func isLate(try *attempt) bool {
 	return try.sent.Sub(try.claim.Started) > SpendBefore || try.sent.Round(0).Sub(try.claim.Started.Round(0)) > SpendBefore
 }
@@ -231,8 +233,8 @@ func (r *Reconciler) commit(ctx context.Context, seen *observation, h *held, tri
 	return nil
 }
 
-// result is what the answer makes of a state: the token that is stored by then, not the one of this pass, is what it is applied
-// to.
+// result is what the answer makes of a state: the token that is stored by then, not the one of this pass, is what it is
+// applied to.
 func (r *Reconciler) result(seen *observation, try *attempt) custody.Result {
 	if try.answer.Verdict == token.Granted {
 		wanted := func(state custody.State, claim custody.Claim) bool {

@@ -19,7 +19,8 @@ import (
 // journalUnwritable is the code of a Problem: nothing is spent whose reply could not be written down.
 const journalUnwritable = "journal_unwritable"
 
-// reserve makes room for the reply on disk. It returns nil where there is no journal, and an answer where nothing may be spent.
+// reserve makes room for the reply on disk. It returns nil where there is no journal, and an answer where nothing may
+// be spent.
 func (r *Reconciler) reserve(seen *observation, try *attempt) (*journal.Slot, *provider.Answer) {
 	if r.Journal == nil {
 		return nil, nil
@@ -136,8 +137,8 @@ func (r *Reconciler) restore(ctx context.Context, seen *observation) error {
 	return r.finish(ctx, seen, h, custody.CommitTries)
 }
 
-// replay makes of a journaled reply what would have been made of it when it came; nothing where it is not wanted. The token's life counts
-// from the claim: the moment of sending is not known, and came after it.
+// replay makes of a journaled reply what would have been made of it when it came; nothing where it is not wanted. The
+// token's life counts from the claim: the moment of sending is not known, and came after it.
 func (r *Reconciler) replay(ctx context.Context, seen *observation, try *attempt) *held {
 	try.spends, try.sent = seen.sentBy(try.claim), try.claim.Started
 	try.answer = seen.replayed(try, seen.journaled.Reply)
@@ -193,8 +194,8 @@ func isKept(try *attempt) bool {
 	return try.answer.Verdict == token.Unknown && try.answer.Problem.Status/100 == 2 && try.claim.Spends != ""
 }
 
-// conclude ends the slot of an exchange whose result is stored, and the files of former ones that the state does not wait for any
-// more: a new token makes them worthless, and so do later replies that are lost.
+// conclude ends the slot of an exchange whose result is stored, and the files of former ones that the state does not
+// wait for any more: a new token makes them worthless, and so do later replies that are lost.
 func (r *Reconciler) conclude(ctx context.Context, seen *observation, h *held) {
 	if h.journaled {
 		r.Metrics.Recovered("journal")
@@ -219,8 +220,8 @@ func (r *Reconciler) conclude(ctx context.Context, seen *observation, h *held) {
 	ctrl.LoggerFrom(ctx).Info("A granted reply could not be understood; the journal keeps it", "claim", h.try.claim.ID)
 }
 
-// ended removes the file of a reply that was made use of. One that could not be understood stays: another version of the operator
-// may read the token in it.
+// ended removes the file of a reply that was made use of. One that could not be understood stays: another version of
+// the operator may read the token in it.
 func (r *Reconciler) ended(try *attempt) (kept bool, err error) {
 	if isKept(try) {
 		return true, nil

@@ -13,8 +13,8 @@ import (
 	"github.com/fluent-credential/operator/internal/kubeerror"
 )
 
-// A result that cannot be stored waits here, outside of the pass that obtained it, until it is stored or not wanted any more. The journal
-// has a copy of the reply where there is a journal; the memory of this process is the other one.
+// A result that cannot be stored waits here, outside of the pass that obtained it, until it is stored or not wanted any
+// more. The journal has a copy of the reply where there is a journal; the memory of this process is the other one.
 
 // held is the result of an exchange.
 type held struct {
@@ -104,7 +104,8 @@ func (r *Reconciler) storeHeld(ctx context.Context, seen *observation) error {
 	return r.finish(context.WithoutCancel(ctx), seen, h, 1)
 }
 
-// forsake lets go of results of objects that are no more. Custody finds that they are gone; until it can tell, the results stay.
+// forsake lets go of results of objects that are no more. Custody finds that they are gone; until it can tell, the
+// results stay.
 func (r *Reconciler) forsake(ctx context.Context, key types.NamespacedName, uid types.UID) (left bool) {
 	for _, h := range r.memory.heldOfFormer(key, uid) {
 		if !h.mu.TryLock() {
@@ -124,12 +125,13 @@ const (
 	drainPaceMost = 5 * time.Second
 )
 
-// Drain waits until every exchange in flight is over and what this process holds is stored. What the journal has and the Kubernetes API
-// denies is left to the journal: it would hold the shutdown up for nothing. For the only copy of a reply it tries as long as it is let.
-// Losing the lease makes no exchange unsafe: the claim is the fence.
+// Drain waits until every exchange in flight is over and what this process holds is stored. What the journal has and
+// the Kubernetes API denies is left to the journal: it would hold the shutdown up for nothing. For the only copy of a
+// reply it tries as long as it is let. Losing the lease makes no exchange unsafe: the claim is the fence.
 func (r *Reconciler) Drain() { r.drain(context.Background()) }
 
-// drainAtStop drains while the lease is still held: what is stored and published before another replica leads needs no merging.
+// drainAtStop drains while the lease is still held: what is stored and published before another replica leads needs no
+// merging.
 func (r *Reconciler) drainAtStop(ctx context.Context) {
 	<-ctx.Done()
 	r.drain(context.WithoutCancel(ctx))

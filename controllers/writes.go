@@ -18,8 +18,8 @@ import (
 	"github.com/fluent-credential/operator/internal/plan"
 )
 
-// The Kubernetes API can refuse writes for hours while it answers every read: a policy, a quota, a webhook that is down. What this process
-// remembers of that paces its own tries, and is told in the conditions.
+// The Kubernetes API can refuse writes for hours while it answers every read: a policy, a quota, a webhook that is
+// down. What this process remembers of that paces its own tries, and is told in the conditions.
 
 // failing is a run of writes of which none worked.
 type failing struct {
@@ -57,8 +57,8 @@ func (f *failing) class() failure.Class {
 	return kubeerror.Judge(f.err, kubeerror.Update, kubeerror.NotRead).Cause.Class()
 }
 
-// stalledAfter is how long what lasts until somebody changes something is tried before a person is called: by then three tries failed that
-// were no hurry any more.
+// stalledAfter is how long what lasts until somebody changes something is tried before a person is called: by then
+// three tries failed that were no hurry any more.
 const stalledAfter = 2 * time.Minute
 
 // isStalled reports whether a person can help.
@@ -99,8 +99,8 @@ func (l *lostRaces) again(now time.Time) bool {
 	return l.count > racesIgnored
 }
 
-// isLostRace reports whether a pass came to nothing only because somebody else was faster. Where that happens again and again, or while
-// writes fail anyway, it is a failure like any other.
+// isLostRace reports whether a pass came to nothing only because somebody else was faster. Where that happens again and
+// again, or while writes fail anyway, it is a failure like any other.
 func (r *Reconciler) isLostRace(seen *observation, err error) bool {
 	if !isOthers(err) {
 		return false
@@ -111,8 +111,8 @@ func (r *Reconciler) isLostRace(seen *observation, err error) bool {
 	return !seen.memory.races.again(r.Clock.Now()) && seen.memory.state.count == 0
 }
 
-// noteWrites remembers what became of the writes of a step. What follows from the state, or leads to a request to the token host, is not
-// tried again before its time.
+// noteWrites remembers what became of the writes of a step. What follows from the state, or leads to a request to the
+// token host, is not tried again before its time.
 func (r *Reconciler) noteWrites(seen *observation, step plan.Step, before *custody.Record, err error) {
 	if err == nil {
 		seen.memory.races = lostRaces{}
@@ -134,10 +134,11 @@ func (r *Reconciler) noteWrites(seen *observation, step plan.Step, before *custo
 // targetFails remembers that the target Secret was not written, and tells why when it is news.
 func (r *Reconciler) targetFails(seen *observation, err error) {
 	known := &seen.memory.target
-	isNews := known.count == 0 || wordsOfWrite(seen, known.err) != wordsOfWrite(seen, err)
+	words := wordsOfWrite(seen, err)
+	isNews := known.count == 0 || wordsOfWrite(seen, known.err) != words
 	known.fails(r.Clock.Now(), err, r.Draw())
 	if isNews && !isRace(err) {
-		r.Recorder.Eventf(seen.cred, nil, corev1.EventTypeWarning, v1alpha1.ReasonPublishFailed, "Publish", "%s", wordsOfWrite(seen, err))
+		r.Recorder.Eventf(seen.cred, nil, corev1.EventTypeWarning, v1alpha1.ReasonPublishFailed, "Publish", "%s", words)
 	}
 }
 
@@ -197,8 +198,8 @@ func (o *observation) isWriteStalled(next plan.Step) bool {
 	return false
 }
 
-// tellUnseen says in the status that nothing can be seen: where a right to read is missing, each pass ends before it can say anything, and
-// an expired token would be called good for ever. What is known is what the status says itself.
+// tellUnseen says in the status that nothing can be seen: where a right to read is missing, each pass ends before it
+// can say anything, and an expired token would be called good for ever. What is known is what the status says itself.
 func (r *Reconciler) tellUnseen(ctx context.Context, cred *v1alpha1.FluentCredential, memory *remembered, err error) {
 	if errors.Is(err, custody.ErrGone) || ctx.Err() != nil || !cred.DeletionTimestamp.IsZero() {
 		return

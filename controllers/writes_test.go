@@ -208,7 +208,8 @@ func (g *gated) forceState() {
 	}
 }
 
-// TestAReplyThatCannotBeStoredIsHeld: no worker waits for it, nothing else is sent, the status tells why, and it is stored when it can be.
+// TestAReplyThatCannotBeStoredIsHeld: no worker waits for it, nothing else is sent, the status tells why, and it is
+// stored when it can be.
 func TestAReplyThatCannotBeStoredIsHeld(t *testing.T) {
 	t.Parallel()
 	for name, obstacle := range obstacles {
@@ -254,7 +255,8 @@ func TestAReplyThatCannotBeStoredIsHeld(t *testing.T) {
 	}
 }
 
-// TestADeletionDoesNotWaitForAReplyThatCannotBeStored: it ends within a minute or two, and nothing of the object is left.
+// TestADeletionDoesNotWaitForAReplyThatCannotBeStored: it ends within a minute or two, and nothing of the object is
+// left.
 func TestADeletionDoesNotWaitForAReplyThatCannotBeStored(t *testing.T) {
 	t.Parallel()
 	for name, obstacle := range obstacles {
@@ -422,7 +424,8 @@ func (b *blind) Get(ctx context.Context, key client.ObjectKey, o client.Object, 
 	return b.Reader.Get(ctx, key, o, options...)
 }
 
-// TestSecretsThatCannotBeReadAreTold: a right to read is taken away for ten minutes. An expired token is not called good.
+// TestSecretsThatCannotBeReadAreTold: a right to read is taken away for ten minutes. An expired token is not called
+// good.
 func TestSecretsThatCannotBeReadAreTold(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{custody.Names("orders")[0], "orders-login"} {
@@ -585,7 +588,8 @@ func TestAStatusThatCannotBeWrittenCostsNoToken(t *testing.T) {
 	}
 }
 
-// TestARaceThatIsLostAgainAndAgainIsTold: another controller writes its label to the state Secret whenever it sees a change.
+// TestARaceThatIsLostAgainAndAgainIsTold: another controller writes its label to the state Secret whenever it sees a
+// change.
 func TestARaceThatIsLostAgainAndAgainIsTold(t *testing.T) {
 	t.Parallel()
 	g := newGated(t, newDriven(t, longLived))
@@ -735,7 +739,8 @@ func forbidUnlabeled(t *testing.T, namespace string) {
 	mustForbid(t, namespace)
 }
 
-// forbidMore is a quota that is used up. Nobody counts in a control plane without controllers, so the test says what is used.
+// forbidMore is a quota that is used up. Nobody counts in a control plane without controllers, so the test says what is
+// used.
 func forbidMore(t *testing.T, namespace string) {
 	t.Helper()
 	hard := corev1.ResourceList{"count/secrets": resource.MustParse("1")}

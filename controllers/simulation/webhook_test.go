@@ -16,7 +16,8 @@ import (
 	"github.com/fluent-credential/operator/api/v1alpha1"
 )
 
-// outage is a time in which the API server answers every read and refuses every write of a Secret, as it does with a webhook that is down.
+// outage is a time in which the API server answers every read and refuses every write of a Secret, as it does with a
+// webhook that is down.
 type outage struct {
 	world  *world
 	from   time.Duration // zero: it has not begun
@@ -104,8 +105,9 @@ func quiet(seed uint64, o *outage) *world {
 	return w
 }
 
-// TestWritesFailAndReadsWork: a webhook is down for an hour, or a policy denies, and a token comes due. The token host is left in peace,
-// the status tells the cause and does not call an expired token good, and all is well soon after the end.
+// TestWritesFailAndReadsWork: a webhook is down for an hour, or a policy denies, and a token comes due. The token host
+// is left in peace, the status tells the cause and does not call an expired token good, and all is well soon after the
+// end.
 func TestWritesFailAndReadsWork(t *testing.T) {
 	webhook := apierrors.NewInternalError(errors.New(`failed calling webhook "validate.kyverno.svc-fail": no endpoints available`))
 	quota := apierrors.NewForbidden(objectKey{kind: secretKind}.resource(), "x", errors.New("exceeded quota: secrets"))
@@ -184,8 +186,9 @@ func isCommit(secret *corev1.Secret) bool {
 	return state != nil && state.Claim == nil
 }
 
-// TestAResultThatCannotBeStored: the claim is written, the reply comes, and then the state Secret is denied for ten minutes. The reply is
-// held, no worker is, nothing else is sent, the status says so, and the result is stored soon after the end.
+// TestAResultThatCannotBeStored: the claim is written, the reply comes, and then the state Secret is denied for ten
+// minutes. The reply is held, no worker is, nothing else is sent, the status says so, and the result is stored soon
+// after the end.
 
 func TestAResultThatCannotBeStored(t *testing.T) {
 	denied := apierrors.NewForbidden(objectKey{kind: secretKind}.resource(), "x", errors.New("a policy"))

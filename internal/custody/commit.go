@@ -20,9 +20,9 @@ var ErrGone = errors.New("the namespace or the FluentCredential is being deleted
 // ErrSuperseded is returned by Commit when the state has moved on without this claim. The result is not stored.
 var ErrSuperseded = errors.New("the state has moved on")
 
-// Claim writes a claim and makes sure that it is there: an answer that was lost is settled by a live read, which is made until it
-// is answered or the context ends. It returns ErrConflict when another process was first; where the read shows that nobody wrote, it
-// returns the error of the write. With any error nothing may be sent.
+// Claim writes a claim and makes sure that it is there: an answer that was lost is settled by a live read, which is
+// made until it is answered or the context ends. It returns ErrConflict when another process was first; where the read
+// shows that nobody wrote, it returns the error of the write. With any error nothing may be sent.
 func (s *Store) Claim(ctx context.Context, owner Owner, from *Record, next State) (*Record, error) {
 	written, err := s.Put(ctx, owner, from, next)
 	if err == nil || errors.Is(err, ErrConflict) || errors.Is(err, ErrGone) || kubeerror.IsRefused(err) {
@@ -58,8 +58,8 @@ func (r *Record) judge(err error, from *Record, claim Claim) (*Record, error) {
 	return nil, fmt.Errorf("%w: the claim was not stored: %w", ErrConflict, err)
 }
 
-// sighting compares what is stored now with what the claim was to be written over. A first state that is not confirmed yet is our own,
-// and nobody else's: the claim in it does not count.
+// sighting compares what is stored now with what the claim was to be written over. A first state that is not confirmed
+// yet is our own, and nobody else's: the claim in it does not count.
 func (r *Record) sighting(from *Record, claim Claim) kubeerror.Sighting {
 	switch {
 	case r.Holds(claim) && !r.Unconfirmed:
@@ -92,13 +92,14 @@ func (r Result) wantedAfter(state State) bool {
 	return underWay && r.Wanted(state, r.Claim)
 }
 
-// ErrHeld is returned by Commit and Deliver when the result could not be stored yet: it is still only where it was. What stood in the way
-// is found by unwrapping it.
+// ErrHeld is returned by Commit and Deliver when the result could not be stored yet: it is still only where it was.
+// What stood in the way is found by unwrapping it.
 var ErrHeld = errors.New("the result of an exchange could not be stored yet")
 
 // The size of a round. A worker is not held for longer.
 const (
-	// CommitTries is how often a round tries at first: 20 ms to 2.5 s apart, five seconds in all, because workloads wait.
+	// CommitTries is how often a round tries at first: 20 ms to 2.5 s apart, five seconds in all, because workloads
+	// wait.
 	CommitTries = 9
 	// roundLife bounds a round of a Kubernetes API that accepts requests and does not answer them.
 	roundLife = 5*time.Second + RequestTimeout
@@ -134,11 +135,11 @@ func (s *Store) Commit(ctx context.Context, owner Owner, from *Record, result Re
 	return s.Deliver(ctx, NewPending(owner, from, result), CommitTries, tried)
 }
 
-// Deliver makes one round of storing a result. A conflict is merged by the claim's id, never dropped. It returns ErrHeld when the result
-// is not stored after so many tries, or when a Secret that is not the operator's is in the way: the caller keeps the result, since the
-// only copy of a refresh token may be in it, and makes another round later. It returns ErrSuperseded when the state has moved on without
-// the claim, and ErrGone when the namespace is being deleted, or the FluentCredential and its state is gone or can be written no more: a
-// deletion does not hang.
+// Deliver makes one round of storing a result. A conflict is merged by the claim's id, never dropped. It returns
+// ErrHeld when the result is not stored after so many tries, or when a Secret that is not the operator's is in the way:
+// the caller keeps the result, since the only copy of a refresh token may be in it, and makes another round later. It
+// returns ErrSuperseded when the state has moved on without the claim, and ErrGone when the namespace is being deleted,
+// or the FluentCredential and its state is gone or can be written no more: a deletion does not hang.
 func (s *Store) Deliver(ctx context.Context, p *Pending, tries int, tried func(error)) (*Record, error) {
 	ctx, cancel := context.WithTimeout(ctx, roundLife)
 	defer cancel()
@@ -233,8 +234,9 @@ func orNil(done error) error {
 	return done
 }
 
-// merge reads what is stored by now and says whether the result is in it, belongs into it, or is superseded. With neither a
-// record nor an error the API server did not answer: try again. ErrForeign and ErrNewer say that there is no place for the result.
+// merge reads what is stored by now and says whether the result is in it, belongs into it, or is superseded. With
+// neither a record nor an error the API server did not answer: try again. ErrForeign and ErrNewer say that there is no
+// place for the result.
 func (s *Store) merge(ctx context.Context, p *Pending) (*Record, error) {
 	from, result := p.from, p.result
 	found, err := s.Open(ctx, p.owner)
@@ -272,14 +274,15 @@ func (s *Store) merge(ctx context.Context, p *Pending) (*Record, error) {
 	return found, ErrSuperseded
 }
 
-// isBeside reports whether another exchange is under way in a state that was begun anew, or came out of a backup: written over, its token
-// would be lost.
+// isBeside reports whether another exchange is under way in a state that was begun anew, or came out of a backup:
+// written over, its token would be lost.
 func (p *Pending) isBeside(found *Record) bool {
 	return found.secret != nil && !found.Damaged && found.Serial < p.from.Serial &&
 		found.Claim != nil && !found.Holds(p.result.Claim)
 }
 
-// isOwnerGone tells whether nobody is left who would let a state Secret go again: one that is written now would stay for ever.
+// isOwnerGone tells whether nobody is left who would let a state Secret go again: one that is written now would stay
+// for ever.
 func (s *Store) isOwnerGone(ctx context.Context, owner Owner) (bool, error) {
 	var cred v1alpha1.FluentCredential
 	if err := s.get(ctx, owner, owner.Name, &cred); err != nil {

@@ -14,7 +14,8 @@ import (
 	"github.com/fluent-credential/operator/internal/token"
 )
 
-// RequestTimeout is the time that each request to the Kubernetes API has: one that is accepted and never answered must not hold a worker.
+// RequestTimeout is the time that each request to the Kubernetes API has: one that is accepted and never answered must
+// not hold a worker.
 const RequestTimeout = 10 * time.Second
 
 func (s *Store) get(ctx context.Context, owner Owner, name string, into client.Object) error {
@@ -41,7 +42,8 @@ func (s *Store) sendDelete(ctx context.Context, secret *corev1.Secret, precondit
 	return writeError(kubeerror.Delete, secret, s.Writer.Delete(ctx, secret, preconditions))
 }
 
-// sendPatch reports no conflict of its own: a patch only takes our finalizer off, and whoever was first is found by the next look.
+// sendPatch reports no conflict of its own: a patch only takes our finalizer off, and whoever was first is found by the
+// next look.
 func (s *Store) sendPatch(ctx context.Context, secret *corev1.Secret, patch client.Patch) error {
 	ctx, cancel := context.WithTimeout(ctx, RequestTimeout)
 	defer cancel()
@@ -51,7 +53,8 @@ func (s *Store) sendPatch(ctx context.Context, secret *corev1.Secret, patch clie
 	return nil
 }
 
-// writeError makes an error fit for a log, and turns the answers that say that another writer was first into ErrConflict.
+// writeError makes an error fit for a log, and turns the answers that say that another writer was first into
+// ErrConflict.
 func writeError(verb kubeerror.Verb, secret *corev1.Secret, err error, holds ...token.Secret) error {
 	if err == nil {
 		return nil

@@ -1,5 +1,5 @@
-// Package kubeerror classifies the answers of the Kubernetes API, and the failures to get one: what became of the request, and what has to
-// change before it can work.
+// Package kubeerror classifies the answers of the Kubernetes API, and the failures to get one: what became of the
+// request, and what has to change before it can work.
 package kubeerror
 
 import (
@@ -71,14 +71,15 @@ type Judgment struct {
 	Cause   failure.Cause
 }
 
-// Judge classifies the answer to a request. It is total: an error that it does not know may have been stored, and passes.
+// Judge classifies the answer to a request. It is total: an error that it does not know may have been stored, and
+// passes.
 func Judge(err error, verb Verb, seen Sighting) Judgment {
 	answer := answerOf(err)
 	return Judgment{Outcome: outcomeOf(answer, verb, seen), Cause: answer.cause()}
 }
 
-// IsDenied reports whether the API server refused a request for a reason that does not pass by itself: a rule of admission, a quota, a
-// missing right, an object that is immutable.
+// IsDenied reports whether the API server refused a request for a reason that does not pass by itself: a rule of
+// admission, a quota, a missing right, an object that is immutable.
 func IsDenied(err error) bool { return answerOf(err) == denied }
 
 // IsRefused reports whether the error proves that nothing was written.
@@ -95,7 +96,7 @@ type answer string
 
 const (
 	fine        answer = "fine"
-	denied      answer = "denied"      // nothing was done, and the same request is refused until somebody changes something
+	denied      answer = "denied"      // nothing was done, until somebody changes something
 	later       answer = "later"       // nothing was done, for now
 	unsent      answer = "unsent"      // the request never reached the server
 	untrusted   answer = "untrusted"   // likewise, because its certificate is not accepted
@@ -187,7 +188,8 @@ func isUntrusted(err error) bool {
 		invalid      x509.CertificateInvalidError
 		hostname     x509.HostnameError
 	)
-	return errors.As(err, &verification) || errors.As(err, &authority) || errors.As(err, &invalid) || errors.As(err, &hostname)
+	return errors.As(err, &verification) || errors.As(err, &authority) ||
+		errors.As(err, &invalid) || errors.As(err, &hostname)
 }
 
 // isUnsent reports whether the request cannot have reached the server: no connection was made, or no TLS session.
@@ -249,8 +251,8 @@ func updated(answer answer, seen Sighting) Outcome {
 	return Conflict
 }
 
-// created is the outcome of a create. An object that is there and is not what was asked for is another writer's. Of a conflict, which no
-// create has of itself, the reason is a quota that others count at the same time.
+// created is the outcome of a create. An object that is there and is not what was asked for is another writer's. Of a
+// conflict, which no create has of itself, the reason is a quota that others count at the same time.
 func created(answer answer, seen Sighting) Outcome {
 	switch {
 	case answer == terminating, answer == missing:

@@ -182,7 +182,8 @@ func (r row) of(verb Verb, kind string) string {
 	return "NNNNN"
 }
 
-// TestEveryReasonIsJudged reads the reasons from the source of k8s.io/apimachinery: one that is added there has to be added here.
+// TestEveryReasonIsJudged reads the reasons from the source of k8s.io/apimachinery: one that is added there has to be
+// added here.
 func TestEveryReasonIsJudged(t *testing.T) {
 	out, err := exec.Command("go", "list", "-f", "{{.Dir}}", "k8s.io/apimachinery/pkg/apis/meta/v1").Output()
 	if err != nil {

@@ -39,7 +39,8 @@ func SubjectOf(err error) failure.Subject {
 	return failure.NoSubject
 }
 
-// Words returns which object was refused and why, in the API's own words, without the secrets. It stays the same while the cause does.
+// Words returns which object was refused and why, in the API's own words, without the secrets. It stays the same while
+// the cause does.
 func Words(err error, secrets ...token.Secret) string {
 	if err == nil {
 		return ""
@@ -75,8 +76,8 @@ func textOf(err error, isNamed bool) string {
 	return err.Error()
 }
 
-// asides are what the API says besides the cause, and what to say for it. The text of a condition is short, and does not change from one
-// try to the next.
+// asides are what the API says besides the cause, and what to say for it. The text of a condition is short, and does
+// not change from one try to the next.
 var asides = []struct {
 	aside *regexp.Regexp
 	brief string
@@ -84,7 +85,7 @@ var asides = []struct {
 	{regexp.MustCompile(`^\S+ "[^"]*" is (forbidden|invalid)(: |$)`), ""},
 	{regexp.MustCompile(`^Internal error occurred: `), ""},
 	{regexp.MustCompile(` in API group ""`), ""},
-	{regexp.MustCompile(`ValidatingAdmissionPolicy '([^']*)' with binding '[^']*' denied request: `), "ValidatingAdmissionPolicy $1: "},
+	{regexp.MustCompile(`(Policy '[^']*') with binding '[^']*' denied request: `), "$1: "},
 	{regexp.MustCompile(`failed to call webhook: (Post "[^"]*": )?`), ""},
 	{localPort, "$1 $2 "},
 }
@@ -99,8 +100,8 @@ func brief(message string) string {
 	return message
 }
 
-// textOfStatus is the reason and the message, with the causes that the message leaves out, and with the object where the caller does not
-// name it.
+// textOfStatus is the reason and the message, with the causes that the message leaves out, and with the object where
+// the caller does not name it.
 func textOfStatus(status metav1.Status, isNamed bool) string {
 	message := brief(status.Message)
 	reason := string(status.Reason)

@@ -45,7 +45,7 @@ func TestWords(t *testing.T) {
 		why  string
 	}{
 		"a policy": {writing(policy),
-			"Secret orders-token cannot be written: Invalid: ValidatingAdmissionPolicy labels.example.com: every Secret needs the label team",
+			"Secret orders-token cannot be written: Invalid: ValidatingAdmissionPolicy 'labels.example.com': every Secret needs the label team",
 			"its message is what a person needs"},
 		"a quota": {writing(forbidden("exceeded quota: q, requested: secrets=1, used: secrets=10, limited: secrets=10")),
 			"Secret orders-token cannot be written: Forbidden: exceeded quota: q, requested: secrets=1, used: secrets=10, limited: secrets=10",

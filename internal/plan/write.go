@@ -2,7 +2,8 @@ package plan
 
 import "time"
 
-// Writes is what is known of the writes to the Kubernetes API. A write that failed is repeated with back-off, and what needs it waits.
+// Writes is what is known of the writes to the Kubernetes API. A write that failed is repeated with back-off, and what
+// needs it waits.
 type Writes struct {
 	// Held is true while this process holds the result of an exchange that could not be stored yet.
 	Held bool
@@ -12,8 +13,8 @@ type Writes struct {
 	TargetAt time.Time
 }
 
-// deliver stores a result that this process holds, before anything else that writes. A deletion waits for it: custody gives it up where
-// it can be stored no more.
+// deliver stores a result that this process holds, before anything else that writes. A deletion waits for it: custody
+// gives it up where it can be stored no more.
 func deliver(seen Observed, now time.Time) *Step {
 	switch {
 	case !seen.Writes.Held:
@@ -26,8 +27,8 @@ func deliver(seen Observed, now time.Time) *Step {
 	return nil
 }
 
-// undelivered begins nothing while a result is held: its claim is not taken for abandoned, its reply in the journal is not stored twice,
-// and no other exchange is made. Workloads get what is stored all the same.
+// undelivered begins nothing while a result is held: its claim is not taken for abandoned, its reply in the journal is
+// not stored twice, and no other exchange is made. Workloads get what is stored all the same.
 func undelivered(seen Observed, now time.Time) *Step {
 	switch {
 	case !seen.Writes.Held:
@@ -62,8 +63,8 @@ func (o Observed) isPublishable(now time.Time) bool {
 	return o.isUnpublished(now) && !now.Before(o.Writes.TargetAt)
 }
 
-// The back-off of writes: quick at first, because workloads wait and many an API recovers in a moment; after the first minute, at most
-// four tries a minute.
+// The back-off of writes: quick at first, because workloads wait and many an API recovers in a moment; after the first
+// minute, at most four tries a minute.
 const (
 	writeFirst    = 50 * time.Millisecond
 	writeQuick    = time.Minute // for how long the back-off grows from writeFirst
@@ -71,8 +72,8 @@ const (
 	writePaceMost = time.Minute
 )
 
-// WriteRetryAt is when to write again after the count-th failure in a row, of which the first was at the time since. A draw between 0 and
-// 1 spreads credentials that failed together, and only makes the wait longer.
+// WriteRetryAt is when to write again after the count-th failure in a row, of which the first was at the time since. A
+// draw between 0 and 1 spreads credentials that failed together, and only makes the wait longer.
 func WriteRetryAt(now, since time.Time, count int, draw float64) time.Time {
 	delay := doubled(writeFirst, count-1, writePace)
 	if now.Sub(since) >= writeQuick {

@@ -63,8 +63,11 @@ var holding = map[string]decision{
 		want: Step{Do: Publish, Why: Unpublished},
 	},
 	"with a target that cannot be written either": {
-		why:  "both wait, and the result comes first",
-		seen: func(o *Observed) { unstored(o, time.Second); o.Publication, o.Writes.TargetAt = Outdated, in(time.Minute) },
+		why: "both wait, and the result comes first",
+		seen: func(o *Observed) {
+			unstored(o, time.Second)
+			o.Publication, o.Writes.TargetAt = Outdated, in(time.Minute)
+		},
 		want: Step{Do: Wait, Why: Undelivered, At: in(time.Second)},
 	},
 	"with a target that is another's": {

@@ -123,11 +123,12 @@ var byStatusAlone = map[statusClass]judgment{
 	timedOut: inDoubt, notProcessed: tryLater, failed: inDoubt,
 }
 
-// byPage are the judgments on an HTML page, which is never the API's word. The status is: 401 says that the request
-// was not applied (RFC 9110 section 15.5.2), though a password may have been counted.
+// byPage are the judgments on an HTML page, which is never the API's word. It proves nothing about a refresh token or
+// a code, not even with 403: a firewall that inspects replies puts its page in the place of one that was sent.
 var byPage = map[statusClass]byGrant{
-	succeeded: all(inDoubt), refused: all(inDoubt), formRefused: all(intact), beforeAPI: all(tryLater),
-	unauthorized: {tryLater, tryLater, inDoubt, tryLater},
+	succeeded: all(inDoubt), refused: all(inDoubt), formRefused: all(intact),
+	beforeAPI:    {inDoubt, inDoubt, tryLater, tryLater},
+	unauthorized: {inDoubt, inDoubt, inDoubt, tryLater}, // a password may have been counted as refused
 }
 
 // byCode are the judgments on the codes that win over words and over the status of a refusal. dex and fosite answer

@@ -59,9 +59,11 @@ func rulesOfReplies() []rule {
 		{is(notProcessed), nil, nil, nil, nil, token.TryLater, passing, "the status itself says that nothing was done"},
 		{is(failed), nil, nil, nil, nil, token.Unknown, passing, "it may have failed after the token was spent"},
 
-		{is(beforeAPI), pages, nil, nil, nil, token.TryLater, passing, "the API has not seen the request"},
+		{is(beforeAPI), pages, nil, nil, tokens, token.Unknown, passing, "the page may stand in the place of a reply"},
+		{is(beforeAPI), pages, nil, nil, nil, token.TryLater, passing, "the API has not judged the login"},
 		{is(unauthorized), pages, nil, nil, password, token.Unknown, passing, "the password may have been counted"},
-		{is(unauthorized), pages, nil, nil, nil, token.TryLater, passing, "the request was not applied"},
+		{is(unauthorized), pages, nil, nil, tokens, token.Unknown, passing, "the page may stand in the place of a reply"},
+		{is(unauthorized), pages, nil, nil, nil, token.TryLater, passing, "nothing can be spent"},
 		{is(formRefused), pages, nil, nil, nil, token.RefusedIntact, passing, "the form was refused before the token was looked at, by a page"},
 		{judged, pages, nil, nil, nil, token.Unknown, passing, "a page is not the API's word, and who wrote it is not known"},
 

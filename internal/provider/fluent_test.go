@@ -77,7 +77,7 @@ func TestFluentReplies(t *testing.T) {
 		"code 500":                  {"server-error", token.RefreshToken, refusal(token.Unknown, 500, "500", "Server Error"), "the token may be spent"},
 		"code 500 at login":         {"server-error", token.Password, refusal(token.Unknown, 500, "500", "Server Error"), "it is no refusal of the login"},
 		"no errors listed":          {"no-errors-listed", token.RefreshToken, refusal(token.RefusedIntact, 400, "invalid_scope", "Invalid scope"), "an empty list says nothing"},
-		"CDN refuses":               {"cdn-403", token.RefreshToken, refusal(token.TryLater, 403, "", "an HTML page, not a reply of the API"), "the API has not seen the request, and the CDN's mood passes"},
+		"CDN refuses":               {"cdn-403", token.RefreshToken, refusal(token.Unknown, 403, "", "an HTML page, not a reply of the API"), "a page is no word of the API, and may stand in the place of one"},
 		"CDN without origin":        {"cdn-502", token.RefreshToken, refusal(token.Unknown, 502, "", "an HTML page, not a reply of the API"), "the API may have answered the CDN"},
 		"CDN unavailable":           {"cdn-503", token.RefreshToken, refusal(token.Unknown, 503, "", "an HTML page, not a reply of the API"), "it names no time, so it may have asked the API"},
 		"CDN gave up waiting":       {"cdn-504", token.RefreshToken, refusal(token.Unknown, 504, "", "an HTML page, not a reply of the API"), "the API may have spent the token since"},
