@@ -66,6 +66,7 @@ func lastingCluster() map[string]lastingFailure {
 		"etcd has no space for Secrets":             lasting(outOfSpace(isSecret), "database space exceeded", "reads work").once(),
 		"etcd has no space":                         lasting(outOfSpace(everything), "", "nor for a status").once().mute(),
 		"no status can be written":                  statusless.mute(),
+		"the API accepts and does not answer":       lasting(apiSilent, "deadline exceeded", intact).once().only(expiring, staying),
 		"the API is away":                           lasting(apiAway, "", intact).once().mute(),
 		"the API is away after a token was spent":   lasting(apiAway, "", held).afterSpent().mute(),
 	}

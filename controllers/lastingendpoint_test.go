@@ -72,10 +72,10 @@ func lastingReplies() map[string]lastingFailure {
 		"temporarily_unavailable": lasting(refuses(`{"error":"temporarily_unavailable"}`), "temporarily_unavailable",
 			"the server says «later»"),
 		"temporarily_unavailable to a refresh token": later.only(expiring),
-		"a firewall's page, 400": lasting(page("400 Bad Request"), "an HTML page", "it is not the API's word").only(expiring),
-		"a firewall's page, 403": lasting(page("403 Forbidden"), "an HTML page", "it is not the API's word").only(expiring),
-		"a firewall's page, 200": lasting(page("200 OK"), "200", "it is not the API's word").only(expiring),
-		"a proxy's page, 502":    lasting(page("502 Bad Gateway"), "502", "it is not the API's word").only(expiring),
+		"a firewall's page, 400":                     lasting(page("400 Bad Request"), "an HTML page", "it is not the API's word").only(expiring),
+		"a firewall's page, 403":                     lasting(page("403 Forbidden"), "an HTML page", "it is not the API's word").only(expiring),
+		"a firewall's page, 200":                     lasting(page("200 OK"), "200", "it is not the API's word").only(expiring),
+		"a proxy's page, 502":                        lasting(page("502 Bad Gateway"), "502", "it is not the API's word").only(expiring),
 		"too many requests in other words": lasting(
 			refuses(`{"error":"Access Denied","error_description":"`+tooMany+`"}`), tooMany, "the server says «later»").only(expiring),
 		"an unknown error that asks for a retry": lasting(

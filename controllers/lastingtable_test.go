@@ -39,7 +39,7 @@ func TestLasting(t *testing.T) {
 func lastingGroups(t *testing.T) map[string]map[string]lastingFailure {
 	t.Helper()
 	return map[string]map[string]lastingFailure{"endpoint": lastingReplies(), "network": lastingNetwork(t), "process": lastingProcess(),
-		"cluster": lastingCluster(), "credentials": lastingCredentials()}
+		"cluster": lastingCluster(), "disk": lastingDisk(), "credentials": lastingCredentials()}
 }
 
 // lastingTable collects the figures of all failures.
