@@ -2,6 +2,8 @@ package controllers
 
 import (
 	"context"
+	"slices"
+	"sync"
 	"time"
 
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -13,6 +15,7 @@ import (
 	"github.com/fluent-credential/operator/internal/plan"
 	"github.com/fluent-credential/operator/internal/provider"
 	"github.com/fluent-credential/operator/internal/token"
+	"github.com/fluent-credential/operator/internal/watchdog"
 )
 
 // SpendBefore is the fence: a claim that is older than this, on the monotonic clock, is not spent any more. Its holder
@@ -62,16 +65,22 @@ func (r *Reconciler) exchange(ctx context.Context, seen *observation, means plan
 	claimed, err := r.claimLogin(ctx, conn, seen, try)
 	// From here on a claim may be there, and a token spent: what follows is finished whatever becomes of this pass, or
 	// of the lease.
+	watchdog.Detach(ctx)
 	ctx = context.WithoutCancel(ctx)
 	if claimed == nil {
 		r.discard(ctx, slot)
 		return err
 	}
+	letGo := r.hold()
+	defer letGo()
 	r.send(ctx, conn, seen, try, slot)
 	r.land(seen, try)
 	r.warnUnsealed(ctx, slot)
+	if slot != nil && slot.Err() == nil {
+		letGo() // the next process finds the reply in the journal
+	}
 	if try.answer.Verdict == token.LoginRefused {
-		r.settleLogin(ctx, seen, try) // there is no token to wait for, and the guard says when to try again
+		r.settleRefused(ctx, seen, try) // there is no token to wait for, and the guard says when to try again
 	}
 	h := &held{
 		seen: seen, try: try, slot: slot, lost: claimed.Lost,
@@ -97,6 +106,8 @@ func (r *Reconciler) finish(ctx context.Context, seen *observation, h *held, tri
 		return err
 	}
 	r.memory.drop(h)
+	ctx, cancel := context.WithTimeout(ctx, PassTimeout) // the next pass makes up for what is left
+	defer cancel()
 	if err == nil {
 		r.publishReply(ctx, seen, h.try)
 	}
@@ -106,6 +117,13 @@ func (r *Reconciler) finish(ctx context.Context, seen *observation, h *held, tri
 	}
 	r.conclude(ctx, seen, h)
 	return err
+}
+
+// settleRefused does not hold the result up for longer than a pass may take.
+func (r *Reconciler) settleRefused(ctx context.Context, seen *observation, try *attempt) {
+	ctx, cancel := context.WithTimeout(ctx, PassTimeout)
+	defer cancel()
+	r.settleLogin(ctx, seen, try)
 }
 
 // ready brings everything up that can fail without a loss: a place on disk for the reply, and a connection.
@@ -154,7 +172,8 @@ func (r *Reconciler) prepare(seen *observation, means plan.Means) (*attempt, err
 // guard refused. What is begun is finished; but whoever is told to stop while the guard is asked claims nothing any
 // more.
 func (r *Reconciler) claimLogin(pass context.Context, conn *exchange.Conn, seen *observation, try *attempt) (*custody.Record, error) {
-	ctx := context.WithoutCancel(pass)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(pass), PassTimeout) // it ends, whether the Kubernetes API answers or not
+	defer cancel()
 	refused, err := r.reserveLogin(ctx, seen, try)
 	if err != nil {
 		return nil, err
@@ -180,6 +199,7 @@ func (r *Reconciler) claim(ctx context.Context, conn *exchange.Conn, seen *obser
 	try.claim.Started = r.Clock.Now()
 	conn.Arm(SpendBefore)
 	try.claim.SpendBefore = try.claim.Started.Add(SpendBefore)
+	try.claim.DoneBefore = try.claim.Started.Add(claimLife)
 	next := seen.record.Claimed(try.claim, seen.handledRotate())
 	ctx, cancel := context.WithTimeout(ctx, SpendBefore)
 	defer cancel()
@@ -209,6 +229,18 @@ func (r *Reconciler) send(ctx context.Context, conn *exchange.Conn, seen *observ
 // which can be set: whichever says more.
 func isLate(try *attempt) bool {
 	return try.sent.Sub(try.claim.Started) > SpendBefore || try.sent.Round(0).Sub(try.claim.Started.Round(0)) > SpendBefore
+}
+
+// hold says that a reply is under way, or here and not durable. What it returns says that it is; it may be called twice.
+func (r *Reconciler) hold() (letGo func()) {
+	r.unsealed.Add(1)
+	return sync.OnceFunc(func() { r.unsealed.Add(-1) })
+}
+
+// Holds reports whether a reply would be lost with this process.
+func (r *Reconciler) Holds() bool {
+	isAtStake := func(h *held) bool { return !h.isDurable() }
+	return r.unsealed.Load() > 0 || slices.ContainsFunc(r.memory.allHeld(), isAtStake)
 }
 
 // commit makes a round of storing the result.

@@ -21,6 +21,7 @@ import (
 	"github.com/fluent-credential/operator/internal/loginguard"
 	"github.com/fluent-credential/operator/internal/metrics"
 	"github.com/fluent-credential/operator/internal/plan"
+	"github.com/fluent-credential/operator/internal/watchdog"
 )
 
 // Reconciler keeps the workload Secret of every FluentCredential supplied with a token that is valid now.
@@ -42,8 +43,12 @@ type Reconciler struct {
 	// Holder is this process, as claims name it.
 	Holder custody.Holder
 
+	// Watchdog watches the passes and the disk.
+	Watchdog *watchdog.Watchdog
+
 	memory   *memory
 	inFlight atomic.Int64 // exchanges that may have spent something
+	unsealed atomic.Int64 // those whose reply would be lost with this process
 }
 
 // What the operator has to be permitted, and why. The permissions for internal/delivery are there.
@@ -89,7 +94,7 @@ func (r *Reconciler) pass(ctx context.Context, cred *v1alpha1.FluentCredential, 
 	step := plan.Next(seen.facts, seen.now)
 	before := seen.record
 	err = r.perform(ctx, seen, step)
-	if err != nil && ctx.Err() != nil || r.isLostRace(seen, err) { // this process ends, or nothing failed that people should see
+	if err != nil && isStopping(ctx) || r.isLostRace(seen, err) { // this process ends, or nothing failed that people should see
 		return abandoned(err)
 	}
 	r.noteWrites(seen, step, before, err)
@@ -99,6 +104,9 @@ func (r *Reconciler) pass(ctx context.Context, cred *v1alpha1.FluentCredential, 
 	r.mark(ctx, seen)
 	return r.report(ctx, seen, step)
 }
+
+// isStopping reports whether this process ends. That a pass has used up its time is another matter: somebody did not answer.
+func isStopping(ctx context.Context) bool { return errors.Is(ctx.Err(), context.Canceled) }
 
 // beforeExpiry makes the pass after an error come no later than the token expires. The back-off of the workqueue can be longer than that,
 // and Ready would be True meanwhile.

@@ -16,6 +16,7 @@ import (
 	"github.com/fluent-credential/operator/internal/distribution"
 	"github.com/fluent-credential/operator/internal/kubeerror"
 	"github.com/fluent-credential/operator/internal/metrics"
+	"github.com/fluent-credential/operator/internal/watchdog"
 )
 
 // TokenReconciler publishes the access tokens of FluentCredentials for the FluentTokens that they permit. It takes a token from the
@@ -27,6 +28,7 @@ type TokenReconciler struct {
 	Metrics  *metrics.Metrics
 	Delivery *delivery.Deliverer // nil: none
 	Recorder events.EventRecorder
+	Watchdog *watchdog.Watchdog
 	Clock    clock.PassiveClock
 	// Namespaces are the ones that the operator works in; none means all.
 	Namespaces []string

@@ -4,11 +4,13 @@ import (
 	"context"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/fluent-credential/operator/api/v1alpha1"
 	"github.com/fluent-credential/operator/internal/binding"
+	"github.com/fluent-credential/operator/internal/custody"
 	"github.com/fluent-credential/operator/internal/plan"
 )
 
@@ -20,7 +22,8 @@ type forecast struct {
 	from       time.Time // zero: no exchange, or nobody knows
 	expires    time.Time // of the token, which people are to be told of; zero: they are, or there is none
 	lane       lane
-	told       bool // that it waits
+	told       bool   // that it waits
+	state      string // the version of the state Secret
 	generation int64
 	rotate     string
 }
@@ -35,7 +38,7 @@ func (o *observation) expect(next plan.Step, told bool) {
 		return
 	}
 	who := o.waiter()
-	wants := forecast{from: next.At, lane: who.lane, told: told, generation: o.cred.Generation, rotate: o.cred.Rotate()}
+	wants := forecast{from: next.At, lane: who.lane, told: told, state: o.record.Version(), generation: o.cred.Generation, rotate: o.cred.Rotate()}
 	if next.Why == plan.HostBusy {
 		wants.from = o.now
 	}
@@ -90,12 +93,33 @@ func (r *Reconciler) isUnchanged(ctx context.Context, cred *v1alpha1.FluentCrede
 	if err != nil || !memory.login.is(cached, name.Keys) {
 		return false
 	}
+	if !r.isStateUnchanged(ctx, cred, memory.expected.state) {
+		return false
+	}
 	published := memory.published
 	if published.name == "" {
 		return memory.expected.lane == lacking // nothing was published yet
 	}
 	err = r.Client.Get(ctx, types.NamespacedName{Namespace: cred.Namespace, Name: published.name}, cached)
 	return err == nil && published.name == cred.TargetName() && !isNewer(cached.ResourceVersion, published.resourceVersion)
+}
+
+// isStateUnchanged reports whether nobody else wrote to the state Secret, or deleted it, since it had this version: a late reply that another
+// process stored is news, and is published without waiting for a turn.
+func (r *Reconciler) isStateUnchanged(ctx context.Context, cred *v1alpha1.FluentCredential, known string) bool {
+	found := false
+	for _, name := range custody.Names(cred.Name) {
+		cached := secretMetadata()
+		err := r.Client.Get(ctx, types.NamespacedName{Namespace: cred.Namespace, Name: name}, cached)
+		if apierrors.IsNotFound(err) {
+			continue
+		}
+		if err != nil || known == "" || isNewer(cached.ResourceVersion, known) {
+			return false
+		}
+		found = true
+	}
+	return found || known == ""
 }
 
 // lineUp puts all that are due into the lines of their hosts before the first of them has its turn: after a long stop thousands are,

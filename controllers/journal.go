@@ -37,7 +37,7 @@ func (r *Reconciler) reserve(seen *observation, try *attempt) (*journal.Slot, *p
 		}
 	}
 	r.Metrics.JournalFailed("reserve")
-	return nil, unwritable(err)
+	return nil, unwritable(journal.Reserving, err)
 }
 
 // noteSending writes down that the request is about to be sent: a process that ends before this line has spent nothing.
@@ -50,21 +50,21 @@ func (r *Reconciler) noteSending(slot *journal.Slot) *provider.Answer {
 		return nil
 	}
 	r.Metrics.JournalFailed("write")
-	return unwritable(err)
+	return unwritable(journal.Marking, err)
 }
 
-func unwritable(err error) *provider.Answer {
-	return &provider.Answer{Verdict: token.Unsent, Problem: provider.Problem{Code: journalUnwritable, Description: rootOf(err)}}
-}
-
-// rootOf is the operating system's own word for an error, without the path, which differs from reply to reply.
-func rootOf(err error) string {
-	var path *fs.PathError
-	if errors.As(err, &path) {
-		return path.Err.Error()
+// unwritable is the answer of an exchange that was not made, because its reply could not have been written down.
+func unwritable(operation journal.Operation, err error) *provider.Answer {
+	failed := journal.Classify(operation, err)
+	return &provider.Answer{
+		Verdict: token.Unsent,
+		Problem: provider.Problem{Code: journalUnwritable, Description: failed.Words},
+		Cause:   failed.Cause,
 	}
-	return err.Error()
 }
+
+// rootOf returns the operating system's own words for an error of the journal, without the path, which differs from reply to reply.
+func rootOf(err error) string { return journal.Classify(journal.Reading, err).Words }
 
 // discard ends a slot whose reply is stored, or was never sent for.
 func (r *Reconciler) discard(ctx context.Context, slot *journal.Slot) {
@@ -151,8 +151,8 @@ func (r *Reconciler) replay(ctx context.Context, seen *observation, try *attempt
 	}
 }
 
-// replayed reads a reply as it would have been read when it came, and hides the same secrets. Those are the ones of the present login, since
-// no other is known; without a login none is, and what the API says is withheld.
+// replayed reads a reply as it would have been read when it came, and hides the same secrets. Those are the ones of
+// the present login, since no other is known; without a login none is, and what the API says is withheld.
 func (o *observation) replayed(try *attempt, reply token.Secret) provider.Answer {
 	secrets := append(o.ownSecrets(), try.spends)
 	login := o.login

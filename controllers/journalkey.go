@@ -19,8 +19,8 @@ import (
 // journalKeyEntry is the entry of v1alpha1.JournalKeySecret that holds the key.
 const journalKeyEntry = "key"
 
-// openJournal opens the journal under the key that all replicas share.
-func openJournal(ctx context.Context, mgr ctrl.Manager, options Options) (*journal.Journal, error) {
+// openJournal opens the journal under the key that all replicas share, and takes the lock of this process in it.
+func (r *Reconciler) openJournal(ctx context.Context, mgr ctrl.Manager, options Options) (*journal.Journal, error) {
 	if options.JournalDir == "" {
 		return nil, nil
 	}
@@ -28,9 +28,14 @@ func openJournal(ctx context.Context, mgr ctrl.Manager, options Options) (*journ
 	if err != nil {
 		return nil, fmt.Errorf("the journal's key: %w", err)
 	}
-	opened, err := journal.Open(options.JournalDir, key)
+	watch := func(operation journal.Operation) func() { return r.Watchdog.Disk(string(operation)) }
+	opened, err := journal.OpenWatched(options.JournalDir, key, watch)
 	if err != nil {
 		return nil, fmt.Errorf("--journal-dir: %w", err)
+	}
+	if err := opened.Hold(r.Holder.Start); err != nil {
+		ctrl.LoggerFrom(ctx).Info("No lock proves the end of this process to the next one; that one waits until what this one began "+
+			"must have ended", "because", journal.Classify(journal.Writing, err).Words)
 	}
 	return opened, nil
 }

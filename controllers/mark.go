@@ -24,7 +24,7 @@ func (r *Reconciler) recallMark(seen *observation) {
 		return
 	}
 	mark.recalled = true
-	if serial := r.Journal.Marked(string(seen.cred.UID)); serial <= custody.MostSerial {
+	if serial := r.Journal.Marked(string(seen.cred.UID)); custody.CanBeCounted(serial, serial) {
 		mark.serial = max(mark.serial, serial)
 	}
 }

@@ -26,7 +26,7 @@ func measured(seen *observation, status v1alpha1.FluentCredentialStatus, class f
 		said.ReplyLost = status.History[last].Time.Time
 	}
 	if stored := seen.record.Token; stored != nil {
-		said.Expires, said.NextRefresh = stored.Expires, stored.Refresh
+		said.Expires, said.NextRefresh = stored.Expires, seen.refreshAt()
 	}
 	if seen.facts.Failure == nil {
 		return said

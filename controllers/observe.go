@@ -214,14 +214,31 @@ func (r *Reconciler) refresh(seen *observation) {
 // time to store what it read.
 const claimLife = SpendBefore + exchange.ReplyTimeout + 5*time.Second
 
+// longestClaim bounds what a claim says of itself: it may be from a version that waits longer for replies, or may have been edited.
+const longestClaim = 10 * time.Minute
+
+// lifeOf returns how long the holder of a claim can be at work, counted from the claim. The claim says so itself; one by an older version
+// does not.
+func lifeOf(claim custody.Claim) time.Duration {
+	if claim.DoneBefore.IsZero() || claim.Started.IsZero() {
+		return claimLife
+	}
+	return min(max(claim.DoneBefore.Sub(claim.Started), claimLife), longestClaim)
+}
+
+// isHolderGone reports whether the process that made a claim is known to have ended: its pod is ours, or its lock is free.
+func (r *Reconciler) isHolderGone(holder custody.Holder) bool {
+	return holder.Outlived(r.Holder) || holder.Start != r.Holder.Start && r.Journal != nil && r.Journal.IsGone(holder.Start)
+}
+
 func (r *Reconciler) claimFact(seen *observation) *plan.Claim {
 	claim := seen.record.Claim
 	if claim == nil {
 		return nil
 	}
 	first := seen.memory.firstSeen(claim.ID, r.Clock.Now()) // not the pass's: the state may have been read anew since
-	gone := claim.Holder.Outlived(r.Holder) || seen.memory.isUnsent(claim.ID) || claim.ID == seen.memory.leaving.claim
-	return &plan.Claim{Until: first.Add(claimLife), Gone: gone && !seen.unheard}
+	gone := r.isHolderGone(claim.Holder) || seen.memory.isUnsent(claim.ID) || claim.ID == seen.memory.leaving.claim
+	return &plan.Claim{Until: first.Add(lifeOf(*claim)), Gone: gone && !seen.unheard}
 }
 
 func (o *observation) isJournaled() bool {
@@ -235,7 +252,7 @@ func (o *observation) tokenFact() *plan.Token {
 	}
 	stale := o.api != nil && o.obstacle.reason == "" &&
 		(stored.Inputs != o.inputs() || stored.User != "" && o.login.Username != "" && stored.User != o.user())
-	return &plan.Token{Obtained: stored.Obtained, Expires: stored.Expires, Refresh: stored.Refresh, Stale: stale}
+	return &plan.Token{Obtained: stored.Obtained, Expires: stored.Expires, Refresh: o.refreshAt(), Stale: stale}
 }
 
 // chainFact doubts a refresh token that the workload Secret, the status or the mark shows to be an old one: it is likely spent.

@@ -30,8 +30,10 @@ func (r *Reconciler) granted(seen *observation, try *attempt) func(custody.State
 		window := seen.api.RenewalWindow(try.claim.Grant)
 		repeats := !chained && !plan.Windowed(life, window) && (idle || state.Repeats || plan.TooShort(life))
 		next := state.Repeated(idle, repeats)
+		lead := leadOf(seen.cred.Spec.Refresh)
+		got.Schedule = scheduleOf(lead, draw)
 		got.Refresh = plan.Renewal{
-			Obtained: got.Obtained, Expires: got.Expires, Lead: leadOf(seen.cred.Spec.Refresh), Draw: draw,
+			Obtained: got.Obtained, Expires: got.Expires, Lead: lead, Draw: draw,
 			Stagnant: next.Stagnant, Repeats: repeats, IdleLife: seen.idleLife(chained), Window: window,
 		}.RefreshAt()
 		return next.Granted(try.claim, custody.Obtained{Token: got, Refresh: try.answer.Set.Refresh, Sent: try.spends, Floor: floor})
@@ -115,10 +117,10 @@ func leadOf(spec v1alpha1.RefreshSpec) plan.LeadSpec {
 
 // statusSerial is the serial that the status shows: a floor for the next one where the state Secret was lost.
 func (o *observation) statusSerial() int64 {
-	if o.cred.Status.Token == nil {
-		return 0
+	if shown := o.cred.Status.Token; shown != nil && custody.CanBeCounted(shown.Serial, shown.Serial) {
+		return shown.Serial
 	}
-	return o.cred.Status.Token.Serial
+	return 0
 }
 
 // reasonOf is the condition reason of an answer without a token.

@@ -43,8 +43,11 @@ func TestTwoOperatorsWithoutElectionPresentEachTokenOnce(t *testing.T) {
 	}
 }
 
-// binary builds the operator once for all tests that need it as a process.
+// binary is the operator for all tests that need it as a process. "make test" built it; a test that is started alone builds it.
 var binary = sync.OnceValues(func() (string, error) {
+	if built := os.Getenv("TESTPROGRAMS"); built != "" {
+		return filepath.Join(built, "fluent-credential-operator"), nil
+	}
 	path := filepath.Join(os.TempDir(), fmt.Sprintf("fluent-credential-operator-%d", os.Getpid()))
 	out, err := exec.Command("go", "build", "-buildvcs=false", "-o", path, "../cmd/operator").CombinedOutput()
 	if err != nil {

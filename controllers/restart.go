@@ -45,16 +45,16 @@ func (r *Reconciler) RecoverJournal(ctx context.Context) {
 	}
 }
 
-// recoverEntries makes one round, and tells whether another one may find more to do, and whether a reply could not be stored. A file that cannot be used is told once: it is
-// no reason not to start. Since says when each was first seen, on this process's own monotonic clock: the file system's time and the
+// recoverEntries makes one round, and tells whether another one may find more to do, and whether a reply could not be stored. A file that
+// cannot be used is told once: it is no reason not to start. Since says when each was first seen, on this process's own monotonic clock: the file system's time and the
 // wall clock need not agree.
 func (r *Reconciler) recoverEntries(ctx context.Context, since map[string]time.Time) (left, unstored bool) {
 	log := ctrl.LoggerFrom(ctx)
 	entries, defects, err := r.Journal.Scan()
 	if err != nil {
 		r.Metrics.JournalFailed("read")
-		log.Error(err, "The journal cannot be read yet")
-		return true, false
+		log.Info("The journal cannot be read as a whole yet", "because", rootOf(err))
+		left = true
 	}
 	for _, defect := range defects {
 		if since[defect.Path].IsZero() {
@@ -63,16 +63,30 @@ func (r *Reconciler) recoverEntries(ctx context.Context, since map[string]time.T
 			log.Info("A file of the journal cannot be used", "file", defect.Path, "because", defect.Kind, "nothingSent", defect.Unsent)
 		}
 		isOld := r.Clock.Now().Sub(since[defect.Path]) >= claimLife
-		left = r.sweep(ctx, defect, isOld) || left
+		left = r.sweepWithin(ctx, defect, isOld) || left
 	}
 	for _, entry := range entries {
-		kept, err := r.recoverEntry(ctx, entry)
+		kept, err := r.recoverWithin(ctx, entry)
 		if err != nil {
 			log.Error(err, "A reply in the journal could not be stored yet", "namespace", entry.Namespace, "name", entry.Name)
 		}
 		left, unstored = left || kept || err != nil, unstored || err != nil
 	}
 	return left, unstored
+}
+
+// recoverWithin and sweepWithin have a deadline: a Kubernetes API that does not answer must not end the recovery for good. The file stays, and
+// the next round goes on with it.
+func (r *Reconciler) recoverWithin(ctx context.Context, entry *journal.Entry) (kept bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, PassTimeout)
+	defer cancel()
+	return r.recoverEntry(ctx, entry)
+}
+
+func (r *Reconciler) sweepWithin(ctx context.Context, defect *journal.Defect, isOld bool) (left bool) {
+	ctx, cancel := context.WithTimeout(ctx, PassTimeout)
+	defer cancel()
+	return r.sweep(ctx, defect, isOld)
 }
 
 // sweep removes a slot that nobody will write to or ask for any more, and tells whether it is still there. Its process is gone, or
@@ -88,7 +102,7 @@ func (r *Reconciler) sweep(ctx context.Context, defect *journal.Defect, isOld bo
 	if defect.Head == nil || json.Unmarshal(defect.Head.Claim, &claim) != nil || claim.Holder == r.Holder {
 		return false // not a slot, or one of our own exchanges that began meanwhile
 	}
-	if !claim.Holder.Outlived(r.Holder) && !isOld {
+	if !r.isHolderGone(claim.Holder) && !isOld {
 		return true
 	}
 	owner := custody.Owner{Namespace: defect.Head.Namespace, Name: defect.Head.Name, UID: types.UID(defect.Head.UID)}

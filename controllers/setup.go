@@ -32,6 +32,7 @@ import (
 	"github.com/fluent-credential/operator/internal/exchange"
 	"github.com/fluent-credential/operator/internal/loginguard"
 	operatormetrics "github.com/fluent-credential/operator/internal/metrics"
+	"github.com/fluent-credential/operator/internal/watchdog"
 )
 
 // Options are what the flags of the operator say.
@@ -80,8 +81,10 @@ func NewReconciler(mgr ctrl.Manager, options Options) *Reconciler {
 		Clock:    options.Clock,
 		Draw:     rand.Float64,
 		Holder:   custody.Holder{Pod: options.PodUID, Start: custody.NewID()},
+		Watchdog: watchdog.New(options.Clock.Now),
 		memory:   newMemory(),
 	}
+	reconciler.Watchdog.Holds = reconciler.Holds
 	reconciler.Guard = &loginguard.Guard{
 		Reader: mgr.GetAPIReader(), Writer: mgr.GetClient(), Namespace: options.Namespace, Salt: custody.NewID,
 		HasLeft: reconciler.hasLeft,
@@ -99,7 +102,7 @@ func Setup(ctx context.Context, mgr ctrl.Manager, options Options) (*Reconciler,
 	}
 	r := NewReconciler(mgr, options)
 	var err error
-	if r.Journal, err = openJournal(ctx, mgr, options); err != nil {
+	if r.Journal, err = r.openJournal(ctx, mgr, options); err != nil {
 		return nil, err
 	}
 	r.Metrics.Build(options.Version)
@@ -131,9 +134,14 @@ func (r *Reconciler) addTo(mgr ctrl.Manager, options Options) error {
 			MaxConcurrentReconciles: options.MaxConcurrentExchanges + spareWorkers,
 			EnableWarmup:            ptr.To(true), // a standby knows all credentials when its time comes
 			RateLimiter:             workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](errorBackoff, errorBackoffMost),
+			ReconciliationTimeout:   PassTimeout,
 		}).
 		Complete(reconcile.Func(r.reconcileKey))
 }
+
+// PassTimeout bounds a reconcile pass up to its claim. A Kubernetes API that accepts requests and answers none would hold the worker
+// otherwise. What follows a claim is detached from it, and ends when the result is stored.
+const PassTimeout = time.Minute
 
 // spareWorkers are never in an exchange: what needs no token host does not wait for any.
 const spareWorkers = 8
@@ -141,6 +149,8 @@ const spareWorkers = 8
 // reconcileKey finds the object in the cache. One that vanished without being released, because somebody took our finalizer away,
 // is forgotten.
 func (r *Reconciler) reconcileKey(ctx context.Context, request ctrl.Request) (ctrl.Result, error) {
+	ctx, ended := r.Watchdog.Pass(ctx, request.String())
+	defer ended()
 	cred := &v1alpha1.FluentCredential{}
 	err := r.Client.Get(ctx, request.NamespacedName, cred)
 	if apierrors.IsNotFound(err) {
@@ -154,8 +164,8 @@ func (r *Reconciler) reconcileKey(ctx context.Context, request ctrl.Request) (ct
 		return ctrl.Result{}, err
 	}
 	result, err := r.Reconcile(ctx, cred)
-	if err != nil && ctx.Err() != nil {
-		return ctrl.Result{}, nil // this process ends: what it did not get to is no error
+	if err != nil && isStopping(ctx) {
+		return ctrl.Result{}, nil // what it did not get to is no error
 	}
 	return result, err
 }

@@ -36,7 +36,7 @@ func statusOf(seen *observation, next plan.Step) v1alpha1.FluentCredentialStatus
 		status.TargetName = seen.cred.TargetName()
 	}
 	if stored := seen.record.Token; stored != nil && !seen.cred.Spec.Suspend {
-		status.NextRefreshTime = timeOf(stored.Refresh)
+		status.NextRefreshTime = timeOf(seen.refreshAt())
 	}
 	status.Summary = summaryOf(seen, status.Conditions)
 	return status

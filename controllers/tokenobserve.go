@@ -245,7 +245,7 @@ func (t *TokenReconciler) explainSerial(ctx context.Context, seen *tokenObservat
 // witnessed is the highest serial of this credential that its status shows or this process has published here.
 func (o *tokenObservation) witnessed() int64 {
 	var highest int64
-	if shown := o.cred.Status.Token; shown != nil {
+	if shown := o.cred.Status.Token; shown != nil && custody.CanBeCounted(shown.Serial, shown.Serial) {
 		highest = shown.Serial
 	}
 	if o.known.source == o.cred.UID {

@@ -47,7 +47,7 @@ func (r *Reconciler) addTokens(ctx context.Context, mgr ctrl.Manager, options Op
 func (r *Reconciler) tokens(options Options, selects bool) *TokenReconciler {
 	return &TokenReconciler{
 		Client: r.Client, Live: r.Live, Custody: r.Custody, Metrics: r.Metrics, Delivery: r.Delivery, Recorder: r.Recorder,
-		Clock: r.Clock, Namespaces: options.Namespaces, Selects: selects, consumers: newConsumers(),
+		Clock: r.Clock, Namespaces: options.Namespaces, Selects: selects, consumers: newConsumers(), Watchdog: r.Watchdog,
 	}
 }
 
@@ -77,6 +77,7 @@ func (t *TokenReconciler) addTo(mgr ctrl.Manager) error {
 			MaxConcurrentReconciles: tokenConcurrency,
 			EnableWarmup:            ptr.To(true), // a standby knows all of them when its time comes
 			RateLimiter:             workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](errorBackoff, errorBackoffMost),
+			ReconciliationTimeout:   PassTimeout,
 		})
 	if t.Selects {
 		building.WatchesMetadata(namespaceMetadata(), t.namespaceToTokens(), builder.WithPredicates(labelsChanged()))
@@ -86,6 +87,8 @@ func (t *TokenReconciler) addTo(mgr ctrl.Manager) error {
 
 // reconcileKey finds the object in the cache; one that vanished is forgotten.
 func (t *TokenReconciler) reconcileKey(ctx context.Context, request ctrl.Request) (ctrl.Result, error) {
+	ctx, ended := t.Watchdog.Pass(ctx, request.String())
+	defer ended()
 	ctx, cancel := context.WithTimeout(ctx, tokenPatience)
 	defer cancel()
 	token := &v1alpha1.FluentToken{}

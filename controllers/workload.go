@@ -116,14 +116,17 @@ func (w *workload) examine() bool {
 
 // explainSerial looks why the workload Secret has a higher serial than the state. Another replica has published meanwhile: a live read
 // shows it, because the state is stored first. The state came out of a backup: the status or the mark has seen the higher serial too.
-// Otherwise somebody edited the annotation.
+// Otherwise somebody edited the annotation: the state is raised above it, unless it is so high that it would put an end to the counting.
 func (r *Reconciler) explainSerial(ctx context.Context, seen *observation) error {
 	if err := r.observeState(ctx, seen); err != nil {
 		return err
 	}
 	seen.render()
-	if seen.workload.serial > max(seen.record.Serial, seen.witnessed()) {
-		seen.workload.serial, seen.workload.floor = 0, seen.workload.serial
+	if known := max(seen.record.Serial, seen.witnessed()); seen.workload.serial > known {
+		if custody.CanBeCounted(seen.workload.serial, known) {
+			seen.workload.floor = seen.workload.serial
+		}
+		seen.workload.serial = 0
 	}
 	return nil
 }

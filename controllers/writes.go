@@ -201,7 +201,7 @@ func (o *observation) isWriteStalled(next plan.Step) bool {
 // tellUnseen says in the status that nothing can be seen: where a right to read is missing, each pass ends before it
 // can say anything, and an expired token would be called good for ever. What is known is what the status says itself.
 func (r *Reconciler) tellUnseen(ctx context.Context, cred *v1alpha1.FluentCredential, memory *remembered, err error) {
-	if errors.Is(err, custody.ErrGone) || ctx.Err() != nil || !cred.DeletionTimestamp.IsZero() {
+	if errors.Is(err, custody.ErrGone) || isStopping(ctx) || !cred.DeletionTimestamp.IsZero() {
 		return
 	}
 	now := r.Clock.Now()
@@ -210,7 +210,7 @@ func (r *Reconciler) tellUnseen(ctx context.Context, cred *v1alpha1.FluentCreden
 		return
 	}
 	seen := &observation{cred: cred, memory: memory, now: now, record: &custody.Record{}, login: memory.login.login}
-	ctx, cancel := context.WithTimeout(ctx, reportTimeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), reportTimeout) // the pass may have used up its time
 	defer cancel()
 	if failed := r.apply(ctx, seen, unseenStatus(seen, err)); failed != nil {
 		ctrl.LoggerFrom(ctx).Info("The status could not be written", "because", wordsOfWrite(seen, failed))

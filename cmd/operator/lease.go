@@ -32,7 +32,7 @@ const (
 )
 
 // lease is the lock of one replica on the leader's lease.
-func (f *flags) lease(config *rest.Config) (resourcelock.Interface, error) {
+func (f *flags) lease(config *rest.Config) (*sparing, error) {
 	namespace := cmp.Or(f.leaderNamespace, f.namespace())
 	config = rest.AddUserAgent(config, "leader-election")
 	config.Timeout = renewDeadline / 2 // one request that hangs does not cost the lease
@@ -61,9 +61,11 @@ func whoLeads(core coreclient.CoreV1Interface, namespace string) (resourcelock.R
 	return resourcelock.ResourceLockConfig{Identity: identity, EventRecorder: recorder}, err
 }
 
-// sparing is a lock that leaves out renewals which come too soon after the last one.
+// sparing is a lock that leaves out renewals which come too soon after the last one. A process in which something is stuck neither takes
+// nor renews it: a kill does not end a process that hangs in its disk, and the standby has another one.
 type sparing struct {
 	resourcelock.Interface
+	unfit   func() error // nil: this process is always fit to lead
 	now     func() time.Time
 	written resourcelock.LeaderElectionRecord
 	at      time.Time
@@ -71,17 +73,34 @@ type sparing struct {
 
 // Create makes the lease.
 func (s *sparing) Create(ctx context.Context, record resourcelock.LeaderElectionRecord) error {
+	if err := s.unfitToLead(record); err != nil {
+		return err
+	}
 	return s.keep(record, s.Interface.Create(ctx, record))
 }
 
 // Update writes whatever is more than another time of renewal, and that in its turn.
 func (s *sparing) Update(ctx context.Context, record resourcelock.LeaderElectionRecord) error {
+	if err := s.unfitToLead(record); err != nil {
+		return err
+	}
 	same := s.written
 	same.RenewTime = record.RenewTime
 	if since := s.now().Sub(s.at); same == record && since >= 0 && since < renewal {
 		return nil
 	}
 	return s.keep(record, s.Interface.Update(ctx, record))
+}
+
+// unfitToLead says why this process must not lead. To give the lease back is always possible: such a record names no holder.
+func (s *sparing) unfitToLead(record resourcelock.LeaderElectionRecord) error {
+	if s.unfit == nil || record.HolderIdentity == "" {
+		return nil
+	}
+	if err := s.unfit(); err != nil {
+		return fmt.Errorf("another replica has to lead: %w", err)
+	}
+	return nil
 }
 
 // keep remembers what was written; what may not have been is written again.

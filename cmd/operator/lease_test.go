@@ -80,3 +80,25 @@ func TestALeaseThatWasMadeIsRenewedInItsTurn(t *testing.T) {
 		t.Errorf("%d writes in ten seconds, want the first and five", kept.writes)
 	}
 }
+
+// TestStuckProcessDoesNotLead: it neither takes nor renews the lease, and can always give it back.
+func TestStuckProcessDoesNotLead(t *testing.T) {
+	record := resourcelock.LeaderElectionRecord{HolderIdentity: "us", LeaseDurationSeconds: 15}
+	kept, now := &shelf{}, time.Date(2026, 1, 5, 10, 0, 0, 0, time.UTC)
+	var stuck error
+	lock := &sparing{Interface: kept, now: func() time.Time { return now }, unfit: func() error { return stuck }}
+	if err := errors.Join(lock.Create(t.Context(), record), lock.Update(t.Context(), record)); err != nil {
+		t.Fatal(err)
+	}
+	stuck, kept.writes, now = errors.New("the disk hangs"), 0, now.Add(time.Hour)
+	if lock.Create(t.Context(), record) == nil || lock.Update(t.Context(), record) == nil || kept.writes != 0 {
+		t.Errorf("a process that is stuck wrote the lease %d times", kept.writes)
+	}
+	if err := lock.Update(t.Context(), resourcelock.LeaderElectionRecord{}); err != nil || kept.writes != 1 {
+		t.Errorf("it cannot give the lease back: %v", err)
+	}
+	stuck = nil
+	if err := lock.Update(t.Context(), record); err != nil || kept.writes != 2 {
+		t.Errorf("it does not lead when it is well again: %v", err)
+	}
+}

@@ -10,6 +10,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
 
 	"github.com/fluent-credential/operator/controllers"
+	"github.com/fluent-credential/operator/internal/watchdog"
 )
 
 // version is set by the linker.
@@ -38,10 +39,12 @@ func run() error {
 	// do in a cluster's own network.
 	config.DisableCompression = true
 	options := flags.managerOptions()
+	var lock *sparing
 	if options.LeaderElection {
-		if options.LeaderElectionResourceLockInterface, err = flags.lease(config); err != nil {
+		if lock, err = flags.lease(config); err != nil {
 			return err
 		}
+		options.LeaderElectionResourceLockInterface = lock
 	}
 	mgr, err := ctrl.NewManager(config, options)
 	if err != nil {
@@ -52,7 +55,10 @@ func run() error {
 	if err != nil {
 		return err
 	}
-	if err := addProbes(mgr); err != nil {
+	if lock != nil {
+		lock.unfit = reconciler.Watchdog.Err
+	}
+	if err := addProbes(mgr, reconciler.Watchdog); err != nil {
 		return err
 	}
 	ctrl.Log.Info("Starting", "version", version)
@@ -61,9 +67,13 @@ func run() error {
 	return err
 }
 
-// addProbes: alive while the process answers; ready once the caches are filled, leader or not, so that a standby counts as ready.
-func addProbes(mgr ctrl.Manager) error {
+// addProbes: alive while the process answers and nothing in it is stuck; ready once the caches are filled, leader or not, so that a standby
+// counts as ready.
+func addProbes(mgr ctrl.Manager, watching *watchdog.Watchdog) error {
 	if err := mgr.AddHealthzCheck("ping", healthz.Ping); err != nil {
+		return err
+	}
+	if err := mgr.AddHealthzCheck("watchdog", watching.Check); err != nil {
 		return err
 	}
 	return mgr.AddReadyzCheck("caches", controllers.CachesSynced(mgr))

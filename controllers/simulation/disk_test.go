@@ -1,7 +1,6 @@
 package simulation
 
 import (
-	"errors"
 	"io/fs"
 	"path/filepath"
 	"slices"
@@ -30,6 +29,7 @@ type file struct {
 	synced  []byte
 	hasSize bool // the size is synced
 	written time.Duration
+	holder  int // of a lock: the life that took it
 }
 
 // effect hands over and fails where the dice say so.
@@ -49,11 +49,13 @@ func (d *disk) effect(label string, ways ...error) error {
 	return nil
 }
 
-// failed: nothing is promised of a mark.
+// failed: nothing is promised of a mark, nor of a lock.
 func (d *disk) failed(label string) {
-	if strings.HasPrefix(label, "mark ") {
+	switch {
+	case strings.HasPrefix(label, "lock "):
+	case strings.HasPrefix(label, "mark "):
 		d.replica.world.oracle.unmarked[d.replica.writer()] = true
-	} else {
+	default:
 		d.replica.world.oracle.diskFailed(d.replica)
 	}
 }
@@ -62,8 +64,11 @@ const markExtension = ".serial"
 
 // labelOf names an effect on a file.
 func labelOf(path, what string) string {
-	if strings.HasSuffix(path, markExtension) {
+	switch {
+	case strings.HasSuffix(path, markExtension):
 		return "mark " + what
+	case strings.HasSuffix(path, lockExtension):
+		return "lock " + what
 	}
 	return what
 }
@@ -167,9 +172,35 @@ func (d *disk) losePower() {
 	}
 }
 
+const lockExtension = ".lock"
+
+// Lock takes the lock of a process, which is gone with its life.
+func (d *disk) Lock(path string) (journal.File, error) {
+	if err := d.effect(labelOf(path, "lock"), syscall.EROFS); err != nil {
+		return nil, &fs.PathError{Op: "open", Path: path, Err: err}
+	}
+	made := &file{name: filepath.Base(path), written: d.replica.world.now, holder: d.replica.life}
+	d.now = append(d.now, made)
+	return &handle{disk: d, file: made}, nil
+}
+
+// IsUnlocked reports whether the life that took a lock is over.
+func (d *disk) IsUnlocked(path string) (bool, error) {
+	if err := d.effect(labelOf(path, "unlocked")); err != nil {
+		return false, &fs.PathError{Op: "flock", Path: path, Err: err}
+	}
+	found := d.find(path)
+	if found == nil {
+		return false, &fs.PathError{Op: "open", Path: path, Err: fs.ErrNotExist}
+	}
+	return found.holder != d.replica.life || d.replica.dead, nil
+}
+
 func (d *disk) BootID() string { return strconv.Itoa(d.boots) }
 
 func (d *disk) wipe() { d.now, d.durable = nil, nil }
+
+func (f *file) isReply() bool { return strings.HasSuffix(f.name, ".reply") }
 
 func (f *file) Name() string       { return f.name }
 func (f *file) Size() int64        { return int64(f.size) }
@@ -184,18 +215,13 @@ type handle struct {
 	file *file
 }
 
-var errTooShort = errors.New("the simulation's disk takes room only as zeros")
-
-// Write takes the room that a slot reserves.
-func (h *handle) Write(zeros []byte) (int, error) {
+// Allocate takes the room that a slot reserves.
+func (h *handle) Allocate(size int64) error {
 	if err := h.disk.effect("reserve", syscall.ENOSPC); err != nil {
-		return 0, &fs.PathError{Op: "write", Path: h.file.name, Err: err}
+		return &fs.PathError{Op: "fallocate", Path: h.file.name, Err: err}
 	}
-	if zeros[0] != 0 || zeros[len(zeros)-1] != 0 {
-		return 0, errTooShort
-	}
-	h.file.size += len(zeros)
-	return len(zeros), nil
+	h.file.size += int(size)
+	return nil
 }
 
 func (h *handle) WriteAt(part []byte, offset int64) (int, error) {

@@ -58,10 +58,17 @@ var mistakes = []*mistake{
 	}},
 	{"no fence", "the fence", "a process that was frozen sends, long after another one took over", func(r *replica) {
 		r.Clock = &stopped{clockOf{r}}
+		r.Dialer.Now = func() time.Time { return time.Time{} }
 		connect := r.Dialer.Connect
 		r.Dialer.Connect = func(ctx context.Context, network, address string) (net.Conn, error) {
 			conn, err := connect(ctx, network, address)
 			return &unarmed{conn}, err
+		}
+	}},
+	{"no look at the clock", "the fence", "a process that was frozen right before the write sends, long after another one took over", func(r *replica) {
+		r.Dialer.Now = func() time.Time {
+			r.world.step("look at nothing")
+			return time.Time{}
 		}
 	}},
 	{"boot ignored", "", "a mark that was written and not synced is lost with the power, and what was sent counts as unsent", func(r *replica) {

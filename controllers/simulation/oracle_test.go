@@ -405,7 +405,7 @@ func (o *oracle) diskFailed(r *replica) {
 }
 
 func (o *oracle) wiped(r *replica) {
-	if slices.ContainsFunc(r.disk.now, func(f *file) bool { return !strings.HasSuffix(f.name, markExtension) }) {
+	if slices.ContainsFunc(r.disk.now, (*file).isReply) {
 		for _, about := range o.about {
 			about.loses("the journal was wiped")
 		}
@@ -434,7 +434,7 @@ func (o *oracle) presenting(r *replica, asked question, f fault) *presentation {
 		return &presentation{asked: asked, fault: f}
 	}
 	made.used = true
-	if late := w.now - made.at; late > controllers.SpendBefore+exchange.ReplyTimeout+time.Second {
+	if late := w.now - made.at; late > controllers.SpendBefore {
 		o.violated("the fence", "%s sends %s after its claim", r.writer(), late)
 	}
 	if f != none && f != slow {

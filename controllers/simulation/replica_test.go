@@ -79,6 +79,10 @@ func (r *replica) boot() {
 		Namespace: operatorNamespace, PodUID: r.podUID(), MaxConcurrentExchanges: 2,
 	})
 	r.Dialer.Connect = r.connect
+	r.Dialer.Now = func() time.Time {
+		r.world.step("look at the clock") // the last moment at which a freeze is noticed: the write comes right after it
+		return clockOf{r}.Now()
+	}
 	r.Custody.Pause = r.pause
 	r.Draw = func() float64 { return r.world.dice.draw("jitter") }
 	if r.world.setup.journal {
@@ -87,6 +91,7 @@ func (r *replica) boot() {
 			panic(err)
 		}
 		r.Journal = opened
+		_ = opened.Hold(r.Holder.Start) // without it others wait
 	}
 	if r.world.mistake != nil {
 		r.world.mistake.make(r)

@@ -32,7 +32,8 @@ func fullState() State {
 		Token: &Token{
 			Access: token.NewSecret("access-17"), Type: "bearer", Scope: "api", Grant: token.RefreshToken,
 			Obtained: noon, Expires: noon.Add(30 * time.Minute), Latest: noon.Add(31 * time.Minute), Refresh: noon.Add(19*time.Minute + 500*time.Millisecond),
-			Inputs: "hash-of-inputs", User: "hash-of-user",
+			Schedule: &Schedule{Before: 10 * time.Minute, Percent: 33, Draw: 0.25},
+			Inputs:   "hash-of-inputs", User: "hash-of-user",
 			Identity: token.Identity{
 				RetailerID: "5", Roles: []string{"RETAILER", "STORE"}, FirstName: "Fluent", LastName: "Commerce",
 				OwnerID: "owner", OwnerType: "Customer",
@@ -44,6 +45,7 @@ func fullState() State {
 		Claim: &Claim{
 			ID: "claim-2", Grant: token.RefreshToken, Spends: "hash-of-refresh-17", Seed: true, Attempt: 2,
 			Holder: Holder{Pod: "pod", Start: "start"}, Started: noon.Add(20 * time.Minute), SpendBefore: noon.Add(20*time.Minute + 5*time.Second),
+			DoneBefore: noon.Add(20*time.Minute + 40*time.Second),
 		},
 		LastClaim: "claim-1", Lost: []string{"claim-0", "claim-1"}, Sent: []string{"hash-4"}, Unconfirmed: true,
 		Failure: &Failure{

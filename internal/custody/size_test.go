@@ -88,7 +88,8 @@ func FuzzReplyFits(f *testing.F) {
 	f.Fuzz(func(t *testing.T, shape uint8, unit string) { mustFit(t, filled(int(shape), unit)) })
 }
 
-// TestTokensComeBeforeExtras: a reply whose members are stored twice, each byte of them as three, does not cost the tokens.
+// TestTokensComeBeforeExtras: a reply whose members are stored twice, each byte of them as three, does not cost the
+// tokens.
 func TestTokensComeBeforeExtras(t *testing.T) {
 	state := fullState()
 	state.Token.Extra = map[string]string{"other": strings.Repeat("x", corev1.MaxSecretSize)}

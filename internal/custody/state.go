@@ -46,10 +46,18 @@ type Token struct {
 	Expires  time.Time         `json:"expires"`
 	Latest   time.Time         `json:"latest,omitzero"` // the latest end that the replies allow; zero: Expires
 	Refresh  time.Time         `json:"refresh"`         // when the next one is due
-	Inputs   string            `json:"inputs"`          // hash of the endpoint, client and scope it was obtained with
-	User     string            `json:"user,omitempty"`  // hash of the user name, where there was one
+	Schedule *Schedule         `json:"schedule,omitempty"`
+	Inputs   string            `json:"inputs"`         // hash of the endpoint, client and scope it was obtained with
+	User     string            `json:"user,omitempty"` // hash of the user name, where there was one
 	Identity token.Identity    `json:"identity,omitzero"`
 	Extra    map[string]string `json:"extra,omitempty"`
+}
+
+// Schedule is what Token.Refresh was made from, so that it can be made again from another lead; nil: an older version stored the token.
+type Schedule struct {
+	Before  time.Duration `json:"before,omitempty"`
+	Percent int           `json:"percent,omitempty"`
+	Draw    float64       `json:"draw"`
 }
 
 // Chain is the refresh token.
@@ -72,6 +80,7 @@ type Claim struct {
 	Holder      Holder      `json:"holder"`
 	Started     time.Time   `json:"started"`
 	SpendBefore time.Time   `json:"spendBefore"`
+	DoneBefore  time.Time   `json:"doneBefore,omitzero"` // when the holder cannot be at work any more; zero: an older version's
 }
 
 // Holder is the process that made a claim.

@@ -68,7 +68,7 @@ func merged(some, others map[kind]judgement) map[kind]judgement {
 
 // spoken is a part of the words of each kind that has no detail.
 var spoken = map[kind]string{
-	other: "", disallowed: "is not allowed", unusable: "cannot be used", notFound: "does not exist", temporary: "cannot be looked up",
+	other: "", disallowed: "is not allowed", notFound: "does not exist", temporary: "cannot be looked up",
 	refused: "refused", reset: "reset", closed: "closed", unreachable: "no route", timedOut: "in time", canceled: "not waited for",
 	tooLate: "deadline passed", declined: "no connection to the endpoint", noTLS: "does not speak TLS", unnamed: "no subject alternative name",
 	forOtherHost: "for another host", notForServers: "not meant for servers", expired: "has expired", notYetValid: "not valid yet",
@@ -101,8 +101,8 @@ func TestEveryFaultIsClassified(t *testing.T) {
 	}
 }
 
-// TestNoFaultLetsAWrittenTokenGo: once a byte of the request was written, only the end of the TLS handshake proves that nothing was spent;
-// once a byte of the reply was read, nothing does.
+// TestNoFaultLetsAWrittenTokenGo: once a byte of the request was written, only the end of the TLS handshake proves
+// that nothing was spent; once a byte of the reply was read, nothing does.
 func TestNoFaultLetsAWrittenTokenGo(t *testing.T) {
 	for at := midWrite; at < phase(phases); at++ {
 		for what := range kind(kinds) {
@@ -210,7 +210,8 @@ func (s *scripted) Read(b []byte) (int, error) {
 	return n, nil
 }
 
-// TestWhatComesAroundAFailedRequest: an endpoint may answer before it has read everything, and its alert may come at any time.
+// TestWhatComesAroundAFailedRequest: an endpoint may answer before it has read everything, and its alert may come at
+// any time.
 func TestWhatComesAroundAFailedRequest(t *testing.T) {
 	const dead = `{"error":"invalid_grant"}`
 	tests := map[string]struct {

@@ -15,8 +15,9 @@ import (
 	"github.com/fluent-credential/operator/internal/redact"
 )
 
-// decodeBody takes the content codings off a body (RFC 9110 section 8.4). None was asked for, but a CDN or a framework may use one all the
-// same, or name one that it did not use, and the reply is the only copy of a token. What is JSON as it came was not encoded.
+// decodeBody takes the content codings off a body (RFC 9110 section 8.4). None was asked for, but a CDN or a
+// framework may use one all the same, or name one that it did not use, and the reply is the only copy of a token.
+// What is JSON as it came was not encoded.
 func decodeBody(response *http.Response, body []byte) ([]byte, error) {
 	decoded, err := decodeAll(codingsOf(response.Header, body), body)
 	switch {
@@ -31,7 +32,8 @@ func decodeBody(response *http.Response, body []byte) ([]byte, error) {
 	return decoded, nil
 }
 
-// codingsOf returns the codings of a body in the order in which they were applied. A body without one that begins like a gzip file is one.
+// codingsOf returns the codings of a body in the order in which they were applied. A body without one that begins
+// like a gzip file is one.
 func codingsOf(header http.Header, body []byte) []string {
 	var codings []string
 	for coding := range strings.SplitSeq(strings.ToLower(strings.Join(header.Values("Content-Encoding"), ",")), ",") {
@@ -73,8 +75,8 @@ func decode(coding string, body []byte) ([]byte, error) {
 	return decoded, err
 }
 
-// gunzip reads the members of a gzip file one after the other (RFC 1952 section 2.2), each with its checksum. What comes after the last one
-// and is none is padding.
+// gunzip reads the members of a gzip file one after the other (RFC 1952 section 2.2), each with its checksum. What
+// comes after the last one and is none is padding.
 func gunzip(body []byte) ([]byte, error) {
 	source := bytes.NewReader(body)
 	reader, err := gzip.NewReader(source)
@@ -95,8 +97,8 @@ func gunzip(body []byte) ([]byte, error) {
 	}
 }
 
-// inflate reads the zlib format, which the standard means by deflate, or else the bare compressed data, which some servers send (RFC 9110
-// section 8.4.1.2).
+// inflate reads the zlib format, which the standard means by deflate, or else the bare compressed data, which some
+// servers send (RFC 9110 section 8.4.1.2).
 func inflate(body []byte) ([]byte, error) {
 	wrapped, err := zlib.NewReader(bytes.NewReader(body))
 	if err == nil {

@@ -68,7 +68,8 @@ func lookupKind(err *net.DNSError) kind {
 
 func isTimeout(err error) bool {
 	var network net.Error
-	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, os.ErrDeadlineExceeded) || errors.As(err, &network) && network.Timeout()
+	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, os.ErrDeadlineExceeded) ||
+		errors.As(err, &network) && network.Timeout()
 }
 
 // systemFault reads the operating system's own error.
@@ -114,11 +115,12 @@ func certificateFault(f *fault, err error) bool {
 	return true
 }
 
-// isWeak reports whether a signature was refused for its algorithm or its key. The verifier keeps that as a hint in the text of another
-// error, and crypto/rsa has no type for it.
+// isWeak reports whether a signature was refused for its algorithm or its key. The verifier keeps that as a hint in
+// the text of another error, and crypto/rsa has no type for it.
 func isWeak(err error) bool {
 	var algorithm x509.InsecureAlgorithmError
-	return errors.As(err, &algorithm) || strings.Contains(err.Error(), "insecure algorithm") || strings.Contains(err.Error(), "keys are insecure")
+	return errors.As(err, &algorithm) || strings.Contains(err.Error(), "insecure algorithm") ||
+		strings.Contains(err.Error(), "keys are insecure")
 }
 
 // otherHost tells a certificate for other hosts from one that has only a common name, which is not looked at.
@@ -134,12 +136,16 @@ func otherHost(certificate *x509.Certificate) (kind, string) {
 }
 
 func invalidCertificate(err x509.CertificateInvalidError) (kind, string) {
+	whose := ""
+	if err.Cert != nil && err.Cert.IsCA {
+		whose = "the certificate of its authority"
+	}
 	switch err.Reason {
 	case x509.Expired:
 		if strings.Contains(err.Detail, " is before ") {
-			return notYetValid, ""
+			return notYetValid, whose
 		}
-		return expired, ""
+		return expired, whose
 	case x509.IncompatibleUsage:
 		return notForServers, ""
 	default:
@@ -165,8 +171,8 @@ func tlsFault(f *fault, err error) bool {
 	return true
 }
 
-// handshakeAlerts are the alerts by which a peer ends a handshake: it does not accept what the client has sent in it. Any other alert may
-// come at any time, also from a proxy that has passed the request on (RFC 8446 section 6.2).
+// handshakeAlerts are the alerts by which a peer ends a handshake: it does not accept what the client has sent in it.
+// Any other alert may come at any time, also from a proxy that has passed the request on (RFC 8446 section 6.2).
 var handshakeAlerts = []tls.AlertError{
 	40,  // handshake_failure
 	42,  // bad_certificate
@@ -200,8 +206,8 @@ func alertKind(alert error) kind {
 	return brokenTLS
 }
 
-// presentable makes the API's own words fit for a condition. A code that a standard or this operator defines says nothing of a secret, and
-// chooses the reason of the condition.
+// presentable makes the API's own words fit for a condition. A code that a standard or this operator defines says
+// nothing of a secret, and chooses the reason of the condition.
 func presentable(problem provider.Problem, secrets []token.Secret) provider.Problem {
 	if !definedCodes[problem.Code] {
 		problem.Code = redact.Words(problem.Code, secrets...)
@@ -212,7 +218,18 @@ func presentable(problem provider.Problem, secrets []token.Secret) provider.Prob
 
 // definedCodes are those of RFC 6749 section 5.2 and RFC 7009 section 2.2.1, and ours.
 var definedCodes = map[string]bool{
-	"invalid_request": true, "invalid_client": true, "invalid_grant": true, "unauthorized_client": true, "unsupported_grant_type": true,
-	"invalid_scope": true, "unsupported_token_type": true, "access_denied": true, "server_error": true, "temporarily_unavailable": true,
-	"invalid_token": true, provider.InvalidReply: true, provider.Redirect: true, NotAllowed: true,
+	"invalid_request":         true,
+	"invalid_client":          true,
+	"invalid_grant":           true,
+	"unauthorized_client":     true,
+	"unsupported_grant_type":  true,
+	"invalid_scope":           true,
+	"unsupported_token_type":  true,
+	"access_denied":           true,
+	"server_error":            true,
+	"temporarily_unavailable": true,
+	"invalid_token":           true,
+	provider.InvalidReply:     true,
+	provider.Redirect:         true,
+	NotAllowed:                true,
 }

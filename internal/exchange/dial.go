@@ -40,8 +40,9 @@ type Conn struct {
 // Record makes Send write the reply to the tape while it is read.
 func (c *Conn) Record(tape Tape) { c.tape = tape }
 
-// Arm bounds everything that follows, counted from now: the request to the fence, and the reply to the ReplyTimeout after it. It comes
-// before the claim: a process that is frozen at any moment after it cannot send when others take the claim for abandoned.
+// Arm bounds everything that follows, counted from now: the request to the fence, and the reply to the ReplyTimeout
+// after it. It comes before the claim: a process that is frozen at any moment after it cannot send when others take
+// the claim for abandoned.
 func (c *Conn) Arm(fence time.Duration) {
 	c.sent.arm(fence)
 	ctx, cancel := context.WithTimeout(context.Background(), fence+c.replyTimeout)
@@ -62,8 +63,8 @@ func (c *Conn) expiry(ctx context.Context) time.Time {
 // Close ends the connection.
 func (c *Conn) Close() { _ = c.Conn.Close() }
 
-// Dial connects to the endpoint, TLS included. Nothing is spent by it, so it comes before the claim. A failure is an Answer with the verdict
-// Unsent, or RefusedIntact if the Policy forbids the URL or caBundle is no certificate.
+// Dial connects to the endpoint, TLS included. Nothing is spent by it, so it comes before the claim. A failure is an
+// Answer with the verdict Unsent, or RefusedIntact if the Policy forbids the URL or caBundle is no certificate.
 func (d Dialer) Dial(ctx context.Context, api provider.API, request provider.Request) (*Conn, *provider.Answer) {
 	ctx, cancel := context.WithTimeout(ctx, cmp.Or(d.DialTimeout, DialTimeout))
 	defer cancel()
@@ -138,9 +139,11 @@ func portOf(endpoint *url.URL) string {
 	return "443"
 }
 
-// secure makes the TLS handshake, and notes if the endpoint asks for a client certificate. There is none; the endpoint is told so, and
-// decides.
-func secure(ctx context.Context, conn net.Conn, endpoint *url.URL, roots *x509.CertPool, asked *bool) (net.Conn, error) {
+// secure makes the TLS handshake, and notes if the endpoint asks for a client certificate. There is none; the
+// endpoint is told so, and decides.
+func secure(
+	ctx context.Context, conn net.Conn, endpoint *url.URL, roots *x509.CertPool, asked *bool,
+) (net.Conn, error) {
 	if endpoint.Scheme == "http" {
 		return conn, nil
 	}
@@ -154,7 +157,8 @@ func secure(ctx context.Context, conn net.Conn, endpoint *url.URL, roots *x509.C
 	return secured, secured.HandshakeContext(ctx)
 }
 
-// byClient takes an end of the handshake for a refusal of a client without a certificate, if the endpoint has asked for one.
+// byClient takes an end of the handshake for a refusal of a client without a certificate, if the endpoint has asked
+// for one.
 func (f *fault) byClient(asked bool) *fault {
 	f.asked = asked
 	if asked && f.kind == rejectedTLS {

@@ -1,5 +1,6 @@
-// Package exchange makes one HTTP round trip to a token endpoint and says what came of it. The request is written to a connection
-// that was dialed for it, once: no redirect, no retry, no keep-alive, no HTTP/2, all of which can send a single-use token twice.
+// Package exchange makes one HTTP round trip to a token endpoint and says what came of it. The request is written to
+// a connection that was dialed for it, once: no redirect, no retry, no keep-alive, no HTTP/2, all of which can send a
+// single-use token twice.
 package exchange
 
 import (
@@ -23,25 +24,28 @@ const (
 	DialTimeout = 10 * time.Second
 	// ReplyTimeout bounds the time from the first byte sent to the last byte read.
 	ReplyTimeout = 30 * time.Second
-	// MaxReply bounds the body of a reply, decoded. It follows from what Secrets hold, 1 MiB of data each: the target Secret holds the access
-	// token twice, as access_token and in authorization, beside keys of the user's; the state Secret holds all of a reply once, in JSON, which
-	// makes no byte of a reply longer than three (one that is not UTF-8 becomes U+FFFD), beside 256 KiB of its own. Four times this bound is
-	// what a Secret holds.
+	// MaxReply bounds the body of a reply, decoded. It follows from what Secrets hold, 1 MiB of data each: the target
+	// Secret holds the access token twice, as access_token and in authorization, beside keys of the user's; the state
+	// Secret holds all of a reply once, in JSON, which makes no byte of a reply longer than three (one that is not
+	// UTF-8 becomes U+FFFD), beside 256 KiB of its own. Four times this bound is what a Secret holds.
 	MaxReply = 256 << 10
 	// MaxHeader bounds the header of a reply, with the interim replies before it.
 	MaxHeader = 64 << 10
 	// MaxWire bounds a reply as it comes over the wire, with chunks and content coding: what a Tape gets.
 	MaxWire = MaxHeader + MaxReply
 
-	// lastLook is how long a reply is waited for after its deadline: one that came while this process was frozen lies there.
+	// lastLook is how long a reply is waited for after its deadline: one that came while this process was frozen lies
+	// there.
 	lastLook = time.Second
 )
 
 const userAgent = "fluent-credential-operator"
 
-// Send writes the request to the connection, once, reads the reply and closes the connection. It takes no longer than the Dialer's
-// ReplyTimeout, and its context is only for its values: what is on the wire is not taken back.
-func (c *Conn) Send(ctx context.Context, api provider.API, grant token.Grant, request provider.Request) provider.Answer {
+// Send writes the request to the connection, once, reads the reply and closes the connection. It takes no longer than
+// the Dialer's ReplyTimeout, and its context is only for its values: what is on the wire is not taken back.
+func (c *Conn) Send(
+	ctx context.Context, api provider.API, grant token.Grant, request provider.Request,
+) provider.Answer {
 	defer c.Close()
 	reply, fault := c.fetch(ctx, request)
 	if fault != nil {
@@ -86,8 +90,9 @@ func (c *Conn) readFault(err error) *fault {
 	return faultOf(at, err).byClient(*c.asked)
 }
 
-// afterWrite looks for the reason of a request that could not be written whole: an endpoint may answer, or end TLS with an alert, before it
-// has read everything, and close the connection. What comes before the first byte of a request is no reply to it.
+// afterWrite looks for the reason of a request that could not be written whole: an endpoint may answer, or end TLS
+// with an alert, before it has read everything, and close the connection. What comes before the first byte of a
+// request is no reply to it.
 func (c *Conn) afterWrite(out *http.Request, err error) (provider.Reply, *fault) {
 	failed := faultOf(atWrite, err).byClient(*c.asked)
 	begun := c.sent.written.Load() > 0
@@ -115,7 +120,8 @@ func (c *Conn) afterWrite(out *http.Request, err error) (provider.Reply, *fault)
 }
 
 func httpRequest(ctx context.Context, request provider.Request) (*http.Request, error) {
-	out, err := http.NewRequestWithContext(ctx, http.MethodPost, request.URL.Reveal(), strings.NewReader(request.Body.Reveal()))
+	body := strings.NewReader(request.Body.Reveal())
+	out, err := http.NewRequestWithContext(ctx, http.MethodPost, request.URL.Reveal(), body)
 	if err != nil {
 		return nil, err
 	}
@@ -130,7 +136,8 @@ func httpRequest(ctx context.Context, request provider.Request) (*http.Request, 
 	return out, nil
 }
 
-// ours are the headers that say how a message is carried: one of the user's could make the reply unreadable, and lose the chain.
+// ours are the headers that say how a message is carried: one of the user's could make the reply unreadable, and lose
+// the chain.
 var ours = map[string]bool{
 	"Connection": true, "Content-Encoding": true, "Content-Length": true, "Expect": true, "Host": true, "Keep-Alive": true,
 	"Proxy-Connection": true, "Te": true, "Trailer": true, "Transfer-Encoding": true, "Upgrade": true,
@@ -185,8 +192,8 @@ func withStatus(response *http.Response, err error) error {
 	return err
 }
 
-// mayBeWhole reports whether what was read before the connection failed can be all of a granted reply: a JSON value says itself where it
-// ends. If the server told the length, the length counts.
+// mayBeWhole reports whether what was read before the connection failed can be all of a granted reply: a JSON value
+// says itself where it ends. If the server told the length, the length counts.
 func mayBeWhole(response *http.Response) bool {
 	return response.StatusCode/100 == 2 && response.ContentLength < 0
 }

@@ -34,7 +34,6 @@ type kind int
 const (
 	other         kind = iota
 	disallowed         // by the Policy
-	unusable           // not to be parsed
 	notFound           // a name that does not exist
 	temporary          // a name that cannot be looked up
 	refused            // a port at which nothing listens
@@ -81,8 +80,8 @@ func (f *fault) Error() string { return f.words() }
 // Unwrap returns the error that was classified.
 func (f *fault) Unwrap() error { return f.cause }
 
-// answer returns what a fault means for the token, when to act again, and why, in words. It is total: every phase and every kind has a
-// result.
+// answer returns what a fault means for the token, when to act again, and why, in words. It is total: every phase and
+// every kind has a result.
 func (f *fault) answer() provider.Answer {
 	return provider.Answer{
 		Verdict: f.verdict(), Cause: f.class(),
@@ -90,9 +89,10 @@ func (f *fault) answer() provider.Answer {
 	}
 }
 
-// verdict returns Unsent if the endpoint cannot have looked at the request: nothing of it was written, or the peer ended the TLS handshake.
-// In TLS 1.3 the client is through with the handshake before the server has looked at the client's part of it, so that the alert comes
-// after the request. It only proves something before any byte of a reply.
+// verdict returns Unsent if the endpoint cannot have looked at the request: nothing of it was written, or the peer
+// ended the TLS handshake. In TLS 1.3 the client is through with the handshake before the server has looked at the
+// client's part of it, so that the alert comes after the request. It only proves something before any byte of a
+// reply.
 func (f *fault) verdict() token.Verdict {
 	switch f.phase {
 	case atURL, atTrust:

@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// guardedConn is the connection below TLS. It counts what was handed to the kernel: if that is nothing, nothing can have been spent. And it
-// looks at the clock right before it hands something over, since a process can be stopped at any moment before that, and the deadline of a
-// connection is a timer that may fire after the write.
+// guardedConn is the connection below TLS. It counts what was handed to the kernel: if that is nothing, nothing can
+// have been spent. And it looks at the clock right before it hands something over, since a process can be stopped at
+// any moment before that, and the deadline of a connection is a timer that may fire after the write.
 type guardedConn struct {
 	net.Conn
 	now     func() time.Time
@@ -32,8 +32,9 @@ func (g *guardedConn) around(conn net.Conn, err error) (net.Conn, error) {
 // arm sets the time from which on no request is begun.
 func (g *guardedConn) arm(fence time.Duration) { g.fence = g.now().Add(fence) }
 
-// check compares the clock with the fence: the monotonic clock, which does not count while a virtual machine is paused, and the wall clock,
-// which can be set. Either is enough. A request that was begun in time is not held back in the middle: the connection's deadline ends it.
+// check compares the clock with the fence: the monotonic clock, which does not count while a virtual machine is
+// paused, and the wall clock, which can be set. Either is enough. A request that was begun in time is not held back
+// in the middle: the connection's deadline ends it.
 func (g *guardedConn) check() error {
 	if g.fence.IsZero() || g.written.Load() > 0 {
 		return nil

@@ -36,7 +36,8 @@ func (c *frozenClock) Now() time.Time {
 // opaque is a connection without a socket that can be reached.
 type opaque struct{ net.Conn }
 
-// TestFenceIsCheckedAtTheWrite: whatever a process was held up by after the claim, a request that has not begun by then is not sent.
+// TestFenceIsCheckedAtTheWrite: whatever a process was held up by after the claim, a request that has not begun by
+// then is not sent.
 func TestFenceIsCheckedAtTheWrite(t *testing.T) {
 	const fence = 5 * time.Second
 	tests := map[string]struct {

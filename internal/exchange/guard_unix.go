@@ -9,8 +9,8 @@ import (
 	"syscall"
 )
 
-// write makes the system calls itself, so that nothing lies between the look at the clock and the call. The runtime still waits until the
-// socket takes more, and for the deadline.
+// write makes the system calls itself, so that nothing lies between the look at the clock and the call. The runtime
+// still waits until the socket takes more, and for the deadline.
 func (g *guardedConn) write(b []byte) (int, error) {
 	socket, ok := g.Conn.(syscall.Conn)
 	if !ok {

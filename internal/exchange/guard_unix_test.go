@@ -70,8 +70,9 @@ const frozenURL = "EXCHANGE_TEST_FROZEN_URL"
 // shortFence is the fence of the process that is stopped.
 const shortFence = 50 * time.Millisecond
 
-// TestStoppedBeforeTheWrite: a process that was really stopped right before its first system call, and goes on after its deadline, sends
-// nothing. The deadline of a connection is a timer of the runtime, which fires some time after the process goes on.
+// TestStoppedBeforeTheWrite: a process that was really stopped right before its first system call, and goes on after
+// its deadline, sends nothing. The deadline of a connection is a timer of the runtime, which fires some time after
+// the process goes on.
 func TestStoppedBeforeTheWrite(t *testing.T) {
 	if url := os.Getenv(frozenURL); url != "" {
 		beStopped(t, url)

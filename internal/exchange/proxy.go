@@ -17,9 +17,9 @@ import (
 	"golang.org/x/net/http/httpproxy"
 )
 
-// ProxyFromEnvironment reads HTTPS_PROXY and NO_PROXY, in capital or small letters, as most programs do. Only https endpoints are
-// reached through a proxy, so HTTP_PROXY is not looked at. An error is that of a proxy that cannot be used; it does not repeat the
-// URL, which may hold a password.
+// ProxyFromEnvironment reads HTTPS_PROXY and NO_PROXY, in capital or small letters, as most programs do. Only https
+// endpoints are reached through a proxy, so HTTP_PROXY is not looked at. An error is that of a proxy that cannot be
+// used; it does not repeat the URL, which may hold a password.
 func ProxyFromEnvironment() (func(*url.URL) (*url.URL, error), error) {
 	config := httpproxy.FromEnvironment()
 	if config.HTTPSProxy == "" {
@@ -55,9 +55,9 @@ func (d Dialer) through(ctx context.Context, proxy, endpoint *url.URL, guard *gu
 	return nil, err
 }
 
-// targets are what the proxy is asked to connect to, one after the other. A name is looked up by the proxy, out of the Policy's
-// sight, so it is only given a name that --allowed-hosts names; for another one, the addresses are looked up and checked here, and
-// the proxy is given those.
+// targets are what the proxy is asked to connect to, one after the other. A name is looked up by the proxy, out of
+// the Policy's sight, so it is only given a name that --allowed-hosts names; for another one, the addresses are
+// looked up and checked here, and the proxy is given those.
 func (d Dialer) targets(ctx context.Context, endpoint *url.URL) ([]string, error) {
 	host, port := endpoint.Hostname(), portOf(endpoint)
 	if _, err := netip.ParseAddr(host); err == nil || d.Policy.named(host) {
@@ -110,7 +110,9 @@ func dialProxy(ctx context.Context, proxy *url.URL, guard *guardedConn) (net.Con
 	if err != nil || proxy.Scheme != "https" {
 		return conn, err
 	}
-	secured := tls.Client(conn, &tls.Config{ServerName: proxy.Hostname(), MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"}})
+	secured := tls.Client(conn, &tls.Config{
+		ServerName: proxy.Hostname(), MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"},
+	})
 	if err := secured.HandshakeContext(ctx); err != nil {
 		_ = conn.Close()
 		return nil, err
@@ -124,7 +126,8 @@ const maxProxyReply = 16 << 10
 // askProxy asks for the tunnel, and returns what the proxy has against it.
 func askProxy(conn net.Conn, proxy *url.URL, target string) error {
 	request := &http.Request{
-		Method: http.MethodConnect, URL: &url.URL{Opaque: target}, Host: target, Header: http.Header{"User-Agent": {userAgent}},
+		Method: http.MethodConnect, URL: &url.URL{Opaque: target}, Host: target,
+		Header: http.Header{"User-Agent": {userAgent}},
 	}
 	if user := proxy.User; user != nil {
 		password, _ := user.Password()

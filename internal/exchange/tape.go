@@ -12,8 +12,8 @@ import (
 	"github.com/fluent-credential/operator/internal/token"
 )
 
-// Tape is what a reply is written to while it is read, byte for byte: the only copy of a refresh token, in case this process ends
-// before it is stored.
+// Tape is what a reply is written to while it is read, byte for byte: the only copy of a refresh token, in case this
+// process ends before it is stored.
 type Tape interface {
 	io.Writer
 	// Seal makes the reply durable. What it returns is known to the tape's owner.
@@ -27,7 +27,8 @@ func (c *Conn) taped() io.Reader {
 	return io.TeeReader(&patient{Conn: c}, c.tape)
 }
 
-// patient looks once more after the deadline. The runtime reports a deadline that has passed even where the reply lies there.
+// patient looks once more after the deadline. The runtime reports a deadline that has passed even where the reply
+// lies there.
 type patient struct {
 	*Conn
 	looked bool

@@ -227,6 +227,48 @@ func TestClientCertificateIsRequiredAfterTheRequest(t *testing.T) {
 	}
 }
 
+// TestWordsAfterTheHandshake: what happens in it explains what comes later.
+func TestWordsAfterTheHandshake(t *testing.T) {
+	known := newAuthority(t)
+	asking := known.issuing(t, "127.0.0.1", func(*x509.Certificate) {})
+	asking.ClientAuth = tls.RequestClientCert
+	const hint = "; the endpoint had asked for a client certificate"
+	cases := map[string]struct {
+		config *tls.Config
+		serve  func(*peer)
+		want   outcome
+	}{
+		"hangs up, asked":     {asking, func(p *peer) { p.read(); p.hangUp() }, unknown(cutOff.Description + hint)},
+		"resets, asked":       {asking, func(p *peer) { p.read(); p.reset() }, unknown("connection reset by peer" + hint)},
+		"hangs up, not asked": {known.issuing(t, "127.0.0.1", func(*x509.Certificate) {}), func(p *peer) { p.read(); p.hangUp() }, cutOff},
+	}
+	for name, c := range cases {
+		server := listenTLS(t, c.config, c.serve)
+		api := oauth2(t, server.url(), provider.Form)
+		asked := request(t, api)
+		asked.CABundle = known.bundle
+		if got := outcomeOf(exchanged(t, Dialer{Policy: developing}, api, asked)); got != c.want {
+			t.Errorf("%s: got %+v, want %+v", name, got, c.want)
+		}
+	}
+}
+
+// TestAuthorityThatHasExpired is no fault of the endpoint's own certificate.
+func TestAuthorityThatHasExpired(t *testing.T) {
+	old := newAuthority(t)
+	template := *old.certificate
+	template.NotAfter = time.Now().Add(-time.Minute)
+	signed := sign(t, &template, &template, old.key, old.key)
+	server := listenTLS(t, old.issuing(t, "127.0.0.1", func(*x509.Certificate) {}), answering(reply("200 OK", granting)))
+	api := oauth2(t, server.url(), provider.Form)
+	asked := request(t, api)
+	asked.CABundle = string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: signed}))
+	got := outcomeOf(exchanged(t, Dialer{Policy: developing}, api, asked))
+	if want := unsent("the endpoint's certificate is not trusted: it has expired (the certificate of its authority)"); got != want {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+}
+
 // The other end of an https:// endpoint speaks no TLS.
 func TestNoTLS(t *testing.T) {
 	cases := map[string]struct {

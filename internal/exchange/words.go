@@ -2,7 +2,8 @@ package exchange
 
 import "fmt"
 
-// words says what went wrong. It stays the same while the situation does: no port of our own, no resolver's address, no time.
+// words says what went wrong. It stays the same while the situation does: no port of our own, no resolver's address,
+// no time.
 func (f *fault) words() string {
 	words := f.reason()
 	switch {
@@ -19,7 +20,7 @@ func (f *fault) reason() string {
 	switch f.kind {
 	case notFound, temporary:
 		return f.lookupWords()
-	case refused, reset, unreachable, disallowed, declined, unusable:
+	case refused, reset, unreachable, disallowed, declined:
 		return f.detailOr(plain[f.kind])
 	case closed, timedOut, canceled, tooLate:
 		return f.brokenOff()
@@ -49,16 +50,26 @@ func (f *fault) detailOr(words string) string {
 
 // plain are the words of kinds that usually bring their own.
 var plain = map[kind]string{
-	refused: "connection refused", reset: "connection reset by peer", unreachable: "no route to host", disallowed: "the endpoint is not allowed",
-	declined: "there is no connection to the endpoint", unusable: "the URL cannot be used",
+	refused:     "connection refused",
+	reset:       "connection reset by peer",
+	unreachable: "no route to host",
+	disallowed:  "the endpoint is not allowed",
+	declined:    "there is no connection to the endpoint",
 }
 
 // otherwise are the words for what has no kind of its own.
 var otherwise = map[phase]string{
-	atURL: "the request cannot be built", atTrust: "caBundle holds no PEM certificate", atLookup: "the host cannot be looked up",
-	atAddress: "the address is not allowed", atConnect: "the connection failed", atProxy: "the connection failed",
-	atHandshake: "TLS could not be agreed on", atWrite: "the request could not be sent", midWrite: "the request was not sent whole",
-	atRead: "the connection failed", midRead: "the connection failed",
+	atURL:       "the request cannot be built",
+	atTrust:     "caBundle holds no PEM certificate",
+	atLookup:    "the host cannot be looked up",
+	atAddress:   "the address is not allowed",
+	atConnect:   "the connection failed",
+	atProxy:     "the connection failed",
+	atHandshake: "TLS could not be agreed on",
+	atWrite:     "the request could not be sent",
+	midWrite:    "the request was not sent whole",
+	atRead:      "the connection failed",
+	midRead:     "the connection failed",
 }
 
 func (f *fault) lookupWords() string {
@@ -110,9 +121,14 @@ func (f *fault) tlsWords() string {
 
 // mistrusted are the reasons not to trust a certificate.
 var mistrusted = map[kind]string{
-	unnamed: "it has no subject alternative name", forOtherHost: "it is for another host", notForServers: "it is not meant for servers",
-	expired: "it has expired", notYetValid: "it is not valid yet", unknownIssuer: "signed by an unknown authority",
-	weak: "its key or its signature is too weak", invalid: "it is not valid",
+	unnamed:       "it has no subject alternative name",
+	forOtherHost:  "it is for another host",
+	notForServers: "it is not meant for servers",
+	expired:       "it has expired",
+	notYetValid:   "it is not valid yet",
+	unknownIssuer: "signed by an unknown authority",
+	weak:          "its key or its signature is too weak",
+	invalid:       "it is not valid",
 }
 
 func (f *fault) certificateWords() string {

@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -28,27 +29,88 @@ type Disk interface {
 	Remove(path string) error
 	// SyncDir makes durable which files a directory holds.
 	SyncDir(dir string) error
+	// Lock takes the lock of a file that it makes, which must not be there; the lock ends with the file's Close, or with the process. It
+	// fails with errors.ErrUnsupported where the end of a lock would not prove the end of the process: on a network file system a lock
+	// can be lost.
+	Lock(path string) (File, error)
+	// IsUnlocked reports whether no living process has the lock of a file.
+	IsUnlocked(path string) (bool, error)
 	// BootID changes whenever what was written and not synced may be lost; empty where that is not known.
 	BootID() string
 }
 
 // File is an open file of a Disk.
 type File interface {
-	io.WriteCloser
+	io.Closer
 	io.WriterAt
+	// Allocate reserves so many bytes of the disk, which read as zeros. It fails where there is no room for them.
+	Allocate(size int64) error
 	// Sync makes durable what was written.
 	Sync() error
 }
+
+// OS returns the operating system's disk.
+func OS() Disk { return osDisk{} }
 
 type osDisk struct{}
 
 func (osDisk) MkdirAll(dir string, mode fs.FileMode) error { return os.MkdirAll(dir, mode) }
 
 func (osDisk) Create(path string) (File, error) {
-	return os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	return osFile{file}, nil
 }
 
-func (osDisk) Open(path string) (File, error) { return os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600) }
+func (osDisk) Open(path string) (File, error) {
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	return osFile{file}, nil
+}
+
+func (d osDisk) Lock(path string) (File, error) {
+	file, err := d.Create(path)
+	if err != nil {
+		return nil, err
+	}
+	if err := lock(file.(osFile).File); err != nil {
+		_ = file.Close()
+		_ = d.Remove(path)
+		return nil, err
+	}
+	return file, nil
+}
+
+func (osDisk) IsUnlocked(path string) (bool, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return false, err
+	}
+	defer func() { _ = file.Close() }()
+	return isUnlocked(file)
+}
+
+type osFile struct{ *os.File }
+
+// Allocate reserves blocks where the file system can, and writes zeros where it cannot.
+func (f osFile) Allocate(size int64) error {
+	err := allocate(f.File, size)
+	if !errors.Is(err, errors.ErrUnsupported) {
+		return err
+	}
+	for at := int64(0); at < size; at += int64(len(zeros)) {
+		if _, err := f.WriteAt(zeros[:min(int64(len(zeros)), size-at)], at); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+var zeros [64 << 10]byte
 
 func (osDisk) Lstat(path string) (fs.FileInfo, error) { return os.Lstat(path) }
 

@@ -45,18 +45,35 @@ func (d *Defect) Error() string { return "journal entry is " + string(d.Kind) }
 // most bounds what is read of a file: more than a slot has room for was not written by one.
 const most = 2 * Room
 
+// content reads a file of at most that size; none where it is another size, or no file.
+func (j *Journal) content(path string, fits func(size int64) bool) (content []byte, isFile bool, err error) {
+	var read []byte
+	var regular bool
+	err = j.run(job{operation: Reading, work: func() error {
+		info, err := j.disk.Lstat(path)
+		if err != nil {
+			return err
+		}
+		if regular = info.Mode().IsRegular() && fits(info.Size()); !regular {
+			return nil
+		}
+		read, err = j.disk.ReadFile(path)
+		return err
+	}})
+	if err != nil {
+		return nil, false, err
+	}
+	return read, regular, nil
+}
+
 func (j *Journal) read(path string) (*Entry, error) {
 	claim, ours := claimOf(path)
-	info, err := j.disk.Lstat(path)
+	content, isFile, err := j.content(path, func(size int64) bool { return ours && size <= most })
 	if err != nil {
 		return nil, err
 	}
-	if !ours || !info.Mode().IsRegular() || info.Size() > most {
+	if !isFile {
 		return nil, &Defect{Path: path, Kind: Foreign}
-	}
-	content, err := j.disk.ReadFile(path)
-	if err != nil {
-		return nil, err
 	}
 	entry, kind := j.decode(content)
 	if entry != nil && entry.ID != claim {

@@ -23,9 +23,9 @@ func (m memory) SyncDir(string) error               { return nil }
 func (m memory) Remove(string) error                { return nil }
 func (*memoryFile) Close() error                    { return nil }
 func (*memoryFile) Sync() error                     { return nil }
-func (f *memoryFile) Write(p []byte) (int, error) {
-	f.content = append(f.content, p...)
-	return len(p), nil
+func (f *memoryFile) Allocate(size int64) error {
+	f.content = make([]byte, size)
+	return nil
 }
 func (f *memoryFile) WriteAt(p []byte, at int64) (int, error) {
 	if end := int(at) + len(p); end > len(f.content) {
@@ -51,12 +51,12 @@ func filed(t testing.TB, parts []string, sealed bool) (*Journal, []byte) {
 		_, _ = slot.Write([]byte(part))
 	}
 	if !sealed {
-		return journal, disk.file.content[:slot.size+frameHeader]
+		return journal, disk.file.content[:slot.file.size+frameHeader]
 	}
 	if err := slot.Seal(); err != nil {
 		t.Fatal(err)
 	}
-	return journal, disk.file.content[:slot.size]
+	return journal, disk.file.content[:slot.file.size]
 }
 
 // FuzzDecode: bytes that nobody sealed are never taken for a reply, and bring nothing down. The corpus has files that were sealed

@@ -14,6 +14,8 @@ import (
 	"io/fs"
 	"path/filepath"
 	"strings"
+	"syscall"
+	"time"
 )
 
 // KeySize is the length of the key in bytes: AES-256.
@@ -24,17 +26,34 @@ const extension = ".reply"
 
 // Journal is a directory of replies.
 type Journal struct {
-	disk  Disk
-	dir   string
-	aead  cipher.AEAD
-	keyID [8]byte // names the key without telling it
+	disk    Disk
+	dir     string
+	aead    cipher.AEAD
+	keyID   [8]byte  // names the key without revealing it
+	bounded *bounded // nil: operations have no deadline
+	lock    File     // of this process; nil: it has none
 }
 
-// Open uses the directory, which it makes if need be. The key is shared by all replicas, so that whoever has the file can read it.
-func Open(dir string, key []byte) (*Journal, error) { return OpenOn(osDisk{}, dir, key) }
+// Open uses the directory, which it makes if need be, and gives every operation a deadline. The key is shared by all replicas, so that
+// each of them can read what another one wrote.
+func Open(dir string, key []byte) (*Journal, error) {
+	return OpenWithin(Bounds{After: time.After}, osDisk{}, dir, key)
+}
 
-// OpenOn is Open on another disk than the operating system's.
-func OpenOn(disk Disk, dir string, key []byte) (*Journal, error) {
+// OpenWatched is Open with a function that is called when an operation on the disk begins, and returns the one to call when it ends.
+func OpenWatched(dir string, key []byte, watch func(Operation) (ended func())) (*Journal, error) {
+	return OpenWithin(Bounds{After: time.After, Watch: watch}, osDisk{}, dir, key)
+}
+
+// OpenOn is Open on another disk than the operating system's, without deadlines.
+func OpenOn(disk Disk, dir string, key []byte) (*Journal, error) { return open(nil, disk, dir, key) }
+
+// OpenWithin is Open on another disk than the operating system's.
+func OpenWithin(bounds Bounds, disk Disk, dir string, key []byte) (*Journal, error) {
+	return open(&bounded{Bounds: bounds}, disk, dir, key)
+}
+
+func open(within *bounded, disk Disk, dir string, key []byte) (*Journal, error) {
 	if len(key) != KeySize {
 		return nil, fmt.Errorf("the journal's key has %d bytes, want %d", len(key), KeySize)
 	}
@@ -46,10 +65,10 @@ func OpenOn(disk Disk, dir string, key []byte) (*Journal, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := disk.MkdirAll(dir, 0o700); err != nil {
+	j := &Journal{disk: disk, dir: dir, aead: aead, bounded: within}
+	if err := j.run(job{operation: Writing, work: func() error { return disk.MkdirAll(dir, 0o700) }}); err != nil {
 		return nil, fmt.Errorf("journal: %w", err)
 	}
-	j := &Journal{disk: disk, dir: dir, aead: aead}
 	sum := sha256.Sum256(append([]byte("journal key "), key...))
 	copy(j.keyID[:], sum[:])
 	return j, nil
@@ -73,19 +92,49 @@ func (j *Journal) Find(claim string) (*Entry, error) {
 	if !isName(claim) {
 		return nil, fs.ErrNotExist
 	}
-	return j.read(j.path(claim))
+	entry, err := j.read(j.path(claim))
+	if errors.Is(err, fs.ErrNotExist) {
+		if missing := j.isMissing(); missing != nil {
+			return nil, missing // there is no telling what the directory held
+		}
+	}
+	return entry, err
 }
 
-// Scan looks at every file: the entries that can be used, and what is wrong with the others.
-func (j *Journal) Scan() ([]*Entry, []*Defect, error) {
-	files, err := j.disk.ReadDir(j.dir)
+// isMissing returns an error where the directory itself cannot be found: its volume is not mounted.
+func (j *Journal) isMissing() error {
+	_, err := j.list()
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("journal: %w", syscall.ENOTDIR) // no fs.ErrNotExist, which says that there is no reply
+	}
+	return err
+}
+
+// list reads the directory.
+func (j *Journal) list() ([]fs.DirEntry, error) {
+	var found []fs.DirEntry
+	err := j.run(job{operation: Reading, work: func() (err error) {
+		found, err = j.disk.ReadDir(j.dir)
+		return err
+	}})
 	if err != nil {
-		return nil, nil, fmt.Errorf("journal: %w", err)
+		return nil, fmt.Errorf("journal: %w", err)
+	}
+	return found, nil
+}
+
+// Scan looks at every file: the entries that can be used, and what is wrong with the others. With an error it returns what could be
+// read nevertheless: one bad sector must not keep the other replies from being stored.
+func (j *Journal) Scan() ([]*Entry, []*Defect, error) {
+	files, err := j.list()
+	if err != nil {
+		return nil, nil, err
 	}
 	var entries []*Entry
 	var defects []*Defect
+	var unread []error
 	for _, file := range files {
-		if _, isMark := markOf(file.Name()); isMark {
+		if isOther(file.Name()) {
 			continue
 		}
 		entry, err := j.read(filepath.Join(j.dir, file.Name()))
@@ -95,19 +144,26 @@ func (j *Journal) Scan() ([]*Entry, []*Defect, error) {
 			defects = append(defects, defect)
 		case errors.Is(err, fs.ErrNotExist): // another replica on the same volume was faster
 		case err != nil:
-			return nil, nil, fmt.Errorf("journal: %w", err)
+			unread = append(unread, fmt.Errorf("journal: %w", err))
 		default:
 			entries = append(entries, entry)
 		}
 	}
-	return entries, defects, nil
+	return entries, defects, errors.Join(unread...)
+}
+
+// isOther reports whether a file is the journal's and no reply.
+func isOther(name string) bool {
+	_, isMark := markOf(name)
+	_, isLock := lockOf(name)
+	return isMark || isLock
 }
 
 // Len is how many files of replies there are: of replies that are not in the cluster yet, and of exchanges in flight.
 func (j *Journal) Len() (int, error) {
-	files, err := j.disk.ReadDir(j.dir)
+	files, err := j.list()
 	if err != nil {
-		return 0, fmt.Errorf("journal: %w", err)
+		return 0, err
 	}
 	count := 0
 	for _, file := range files {
@@ -118,8 +174,17 @@ func (j *Journal) Len() (int, error) {
 	return count, nil
 }
 
-// Remove ends an entry: its reply is in the cluster. It is no error where there is none.
+// Remove ends an entry: its reply is in the cluster. It is no error where there is none. A file that cannot be removed because an
+// operation hangs is removed when the disk answers again.
 func (j *Journal) Remove(claim string) error {
+	err := j.run(job{operation: Removing, work: func() error { return j.remove(claim) }})
+	if errors.Is(err, ErrHangs) {
+		j.removeLater(claim)
+	}
+	return err
+}
+
+func (j *Journal) remove(claim string) error {
 	if err := j.disk.Remove(j.path(claim)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("journal: %w", err)
 	}

@@ -27,12 +27,15 @@ func (j *Journal) Mark(uid string, serial int64) error {
 	if !isUID(uid) || serial < 0 {
 		return errors.New("journal: not a mark")
 	}
-	file, err := j.disk.Open(j.markPath(uid))
+	err := j.run(job{operation: Writing, work: func() error {
+		file, err := j.disk.Open(j.markPath(uid))
+		if err != nil {
+			return err
+		}
+		_, err = file.WriteAt(markContent(uid, serial), 0)
+		return errors.Join(err, file.Close())
+	}})
 	if err != nil {
-		return fmt.Errorf("journal: %w", err)
-	}
-	_, err = file.WriteAt(markContent(uid, serial), 0)
-	if err := errors.Join(err, file.Close()); err != nil {
 		return fmt.Errorf("journal: %w", err)
 	}
 	return nil
@@ -40,15 +43,11 @@ func (j *Journal) Mark(uid string, serial int64) error {
 
 // Marked is the serial that was noted last; zero where there is none, or none that can be read.
 func (j *Journal) Marked(uid string) int64 {
-	path := j.markPath(uid)
 	if !isUID(uid) {
 		return 0
 	}
-	if info, err := j.disk.Lstat(path); err != nil || !info.Mode().IsRegular() || info.Size() != markSize {
-		return 0
-	}
-	content, err := j.disk.ReadFile(path)
-	if err != nil {
+	content, isFile, err := j.content(j.markPath(uid), func(size int64) bool { return size == markSize })
+	if err != nil || !isFile {
 		return 0
 	}
 	digits, _, _ := strings.Cut(string(content), " ")
@@ -64,7 +63,8 @@ func (j *Journal) Unmark(uid string) error {
 	if !isUID(uid) {
 		return nil
 	}
-	if err := j.disk.Remove(j.markPath(uid)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	err := j.run(job{operation: Removing, work: func() error { return j.disk.Remove(j.markPath(uid)) }})
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("journal: %w", err)
 	}
 	return nil
@@ -72,9 +72,9 @@ func (j *Journal) Unmark(uid string) error {
 
 // Marks are the UIDs of the credentials that have a mark.
 func (j *Journal) Marks() ([]string, error) {
-	files, err := j.disk.ReadDir(j.dir)
+	files, err := j.list()
 	if err != nil {
-		return nil, fmt.Errorf("journal: %w", err)
+		return nil, err
 	}
 	var uids []string
 	for _, file := range files {

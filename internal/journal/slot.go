@@ -7,13 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"sync"
 )
 
-// Room is how much of the disk a slot takes up before its request is sent: a reply of 64 KiB, its header and the frames around.
-const Room = 192 << 10
-
-// zeros take it up.
-var zeros [Room]byte
+// Room is how much of the disk a slot takes up before its request is sent: the largest reply that an exchange reads (256 KiB of body and
+// 64 KiB of header) and the frames around it, with some to spare.
+const Room = 384 << 10
 
 // A file is a preamble and frames. The preamble is magic, key id and a random nonce prefix; a frame is its length (4 bytes, big
 // endian), its kind, and the sealed payload. The nonce is the prefix and the frame's number; preamble, number and kind are
@@ -38,16 +37,29 @@ const (
 // must not serve twice.
 const sentFrame = math.MaxUint32
 
-// Slot is a file that waits for one reply. It is written by one goroutine.
+// Slot is a file that waits for one reply. It is used by one goroutine.
 type Slot struct {
+	journal *Journal
+	claim   string
+	reply   []byte // what was read of it so far; on disk once it is sealed
+	broken  error  // the first error: what comes after it would be torn
+	file    *slotFile
+}
+
+// slotFile is the file of a slot. Operations that outlive their deadline go on working on it, so it is touched by one job at a time: after
+// one that outlived its deadline the slot is broken, and nothing follows but its end.
+type slotFile struct {
+	File
 	journal  *Journal
-	claim    string
-	file     File
 	preamble []byte
 	frames   uint32
 	size     int64
 	mark     int64 // where kindUnsent is
-	broken   error // the first error: what comes after it would be torn
+
+	mu      sync.Mutex
+	busy    bool   // an operation outlived its deadline
+	settled bool   // and has ended
+	then    func() // what to do when it ends
 }
 
 // Reserve makes the file, with room for a reply, and makes it durable. When it fails, nothing may be spent.
@@ -55,45 +67,62 @@ func (j *Journal) Reserve(head Head) (*Slot, error) {
 	if !isName(head.ID) {
 		return nil, errors.New("journal: the claim's id cannot be a file's name")
 	}
-	file, err := j.disk.Create(j.path(head.ID))
+	var made *slotFile
+	err := j.run(job{
+		operation: Reserving,
+		work:      func() (err error) { made, err = j.reserve(head); return err },
+		late: func(err error) {
+			if err == nil { // nobody waits for it any more
+				_ = made.discard(head.ID)
+			}
+		},
+	})
 	if err != nil {
 		return nil, fmt.Errorf("journal: %w", err)
 	}
-	slot := &Slot{journal: j, claim: head.ID, file: file}
-	if err := slot.begin(head); err != nil {
-		_ = slot.Discard()
-		return nil, fmt.Errorf("journal: %w", err)
-	}
-	return slot, nil
+	return &Slot{journal: j, claim: head.ID, file: made}, nil
 }
 
-func (s *Slot) begin(head Head) error {
-	if _, err := s.file.Write(zeros[:]); err != nil { // a disk that is full says so now
+func (j *Journal) reserve(head Head) (*slotFile, error) {
+	file, err := j.disk.Create(j.path(head.ID))
+	if err != nil {
+		return nil, err
+	}
+	made := &slotFile{File: file, journal: j}
+	if err := made.begin(head); err != nil {
+		_ = made.discard(head.ID)
+		return nil, err
+	}
+	return made, nil
+}
+
+func (f *slotFile) begin(head Head) error {
+	if err := f.Allocate(Room); err != nil { // a disk that is full says so now
 		return err
 	}
 	prefix := make([]byte, prefixSize)
 	_, _ = rand.Read(prefix) // never fails: crypto/rand ends the process instead
-	s.preamble = append(append([]byte(magic), s.journal.keyID[:]...), prefix...)
-	if _, err := s.file.WriteAt(s.preamble, 0); err != nil {
+	f.preamble = append(append([]byte(magic), f.journal.keyID[:]...), prefix...)
+	if _, err := f.WriteAt(f.preamble, 0); err != nil {
 		return err
 	}
-	s.size = int64(len(s.preamble))
-	head.Boot = s.journal.disk.BootID()
+	f.size = int64(len(f.preamble))
+	head.Boot = f.journal.disk.BootID()
 	encoded, err := json.Marshal(head)
 	if err != nil {
 		return err
 	}
-	if err := s.append(kindHead, encoded); err != nil {
+	if err := f.append(kindHead, encoded); err != nil {
 		return err
 	}
-	s.mark = s.size
-	if err := s.append(kindUnsent, nil); err != nil {
+	f.mark = f.size
+	if err := f.append(kindUnsent, nil); err != nil {
 		return err
 	}
-	if err := s.file.Sync(); err != nil {
+	if err := f.Sync(); err != nil {
 		return err
 	}
-	return s.journal.disk.SyncDir(s.journal.dir)
+	return f.journal.disk.SyncDir(f.journal.dir)
 }
 
 // Sending says that the request is about to be sent, over the frame that says that it was not: damage to the file can make it say
@@ -101,29 +130,56 @@ func (s *Slot) begin(head Head) error {
 // process has written outlives it, and that the machine went down in between is told by the boot's id.
 func (s *Slot) Sending() error {
 	if s.broken == nil {
-		_, s.broken = s.file.WriteAt(s.seal(sentFrame, kindSent, nil), s.mark)
+		s.broken = s.do(Marking, false, func(f *slotFile) error {
+			_, err := f.WriteAt(f.seal(sentFrame, kindSent, nil), f.mark)
+			return err
+		})
 	}
 	return s.Err()
 }
 
-// Write adds a part of the reply. It never fails to its caller: a reply that cannot be written down is read all the same, and Seal
-// tells.
+// Write adds a part of the reply. It goes to the disk when the reply is sealed: only a sealed one is ever recovered, and a disk that is
+// slow must not slow the reading down.
 func (s *Slot) Write(part []byte) (int, error) {
-	if s.broken == nil && len(part) > 0 {
-		s.broken = s.append(kindData, part)
+	if s.broken == nil {
+		s.reply = append(s.reply, part...)
 	}
 	return len(part), nil
 }
 
-// Seal makes the reply durable: only a sealed entry is ever recovered. An error means that memory holds the only copy.
+// Seal makes the reply durable: only a sealed entry is ever recovered. An error means that memory holds the only copy. It is tried
+// although another operation hangs.
 func (s *Slot) Seal() error {
 	if s.broken == nil {
-		s.broken = s.append(kindEnd, nil)
-	}
-	if s.broken == nil {
-		s.broken = s.file.Sync()
+		reply := s.reply
+		s.broken = s.do(Sealing, true, func(f *slotFile) error {
+			if len(reply) > 0 {
+				if err := f.append(kindData, reply); err != nil {
+					return err
+				}
+			}
+			if err := f.append(kindEnd, nil); err != nil {
+				return err
+			}
+			return f.Sync()
+		})
+		s.reply = nil
 	}
 	return s.Err()
+}
+
+// do performs an operation on the file, which ends before the file is touched again.
+func (s *Slot) do(operation Operation, regardless bool, work func(*slotFile) error) error {
+	file := s.file
+	err := s.journal.run(job{
+		operation: operation, regardless: regardless,
+		work: func() error { return work(file) },
+		late: func(error) { file.settle() },
+	})
+	if errors.Is(err, errAbandoned) {
+		file.busyUntilSettled()
+	}
+	return err
 }
 
 // Err is why the reply could not be written down; nil where it could, so far.
@@ -134,27 +190,72 @@ func (s *Slot) Err() error {
 	return fmt.Errorf("journal: %w", s.broken)
 }
 
-// Discard removes the file: its reply is stored in the cluster, or nothing was sent.
+// Discard removes the file: its reply is stored in the cluster, or nothing was sent. Where an operation on it hangs, the file is removed
+// when that one ends.
 func (s *Slot) Discard() error {
-	return errors.Join(s.file.Close(), s.journal.Remove(s.claim))
+	if s.file.postpone(func() { _ = s.file.discard(s.claim) }) {
+		return fmt.Errorf("journal: %w", ErrHangs)
+	}
+	err := s.journal.run(job{operation: Removing, work: func() error { return s.file.discard(s.claim) }})
+	if errors.Is(err, ErrHangs) {
+		s.journal.removeLater(s.claim)
+	}
+	return err
 }
 
 // Close lets go of the file and leaves it where it is.
-func (s *Slot) Close() error { return s.file.Close() }
+func (s *Slot) Close() error {
+	if s.file.postpone(func() { _ = s.file.Close() }) {
+		return fmt.Errorf("journal: %w", ErrHangs)
+	}
+	return s.journal.run(job{operation: Writing, work: s.file.Close})
+}
 
-func (s *Slot) append(kind byte, payload []byte) error {
-	frame := s.seal(s.frames, kind, payload)
-	if _, err := s.file.WriteAt(frame, s.size); err != nil {
+// busyUntilSettled records that an operation on the file outlived its deadline.
+func (f *slotFile) busyUntilSettled() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.busy = !f.settled
+}
+
+// settle does what was postponed.
+func (f *slotFile) settle() {
+	f.mu.Lock()
+	f.busy, f.settled = false, true
+	then := f.then
+	f.mu.Unlock()
+	if then != nil {
+		then()
+	}
+}
+
+// postpone reports whether an operation on the file hangs; then the deed is done when it ends.
+func (f *slotFile) postpone(then func()) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.busy {
+		f.then = then
+	}
+	return f.busy
+}
+
+func (f *slotFile) discard(claim string) error {
+	return errors.Join(f.Close(), f.journal.remove(claim))
+}
+
+func (f *slotFile) append(kind byte, payload []byte) error {
+	frame := f.seal(f.frames, kind, payload)
+	if _, err := f.WriteAt(frame, f.size); err != nil {
 		return err
 	}
-	s.size += int64(len(frame))
-	s.frames++
+	f.size += int64(len(frame))
+	f.frames++
 	return nil
 }
 
 // seal makes a frame.
-func (s *Slot) seal(number uint32, kind byte, payload []byte) []byte {
-	sealed := s.journal.aead.Seal(nil, nonce(s.preamble, number), payload, associated(s.preamble, number, kind))
+func (f *slotFile) seal(number uint32, kind byte, payload []byte) []byte {
+	sealed := f.journal.aead.Seal(nil, nonce(f.preamble, number), payload, associated(f.preamble, number, kind))
 	frame := make([]byte, frameHeader, frameHeader+len(sealed))
 	binary.BigEndian.PutUint32(frame, uint32(len(sealed)))
 	frame[4] = kind

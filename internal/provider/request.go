@@ -69,11 +69,12 @@ func (p parameters) json() token.Secret {
 // newRequest is a request without parameters: the headers that every API gets, then the user's own. What an API needs for itself
 // is set later and wins.
 func newRequest(endpoint *url.URL, options Options, login token.Login) Request {
+	secrets := []token.Secret{login.Password, login.ClientSecret, login.Refresh, login.Code}
 	request := Request{
 		URL:      token.NewSecret(endpoint.String()),
 		Header:   map[string]token.Secret{},
 		CABundle: options.CABundle,
-		Secrets:  append([]token.Secret{login.Password, login.ClientSecret, login.Refresh, login.Code}, secretHeaders(options.Headers)...),
+		Secrets:  append(secrets, secretHeaders(options.Headers)...),
 	}
 	request.setHeader("Accept", token.NewSecret("application/json"))
 	for _, name := range slices.Sorted(maps.Keys(options.Headers)) {
@@ -84,15 +85,26 @@ func newRequest(endpoint *url.URL, options Options, login token.Login) Request {
 
 // publicHeaders are headers whose values are no secret of anyone, and may be words of an API's reply.
 var publicHeaders = map[string]bool{
-	"Accept": true, "Accept-Charset": true, "Accept-Encoding": true, "Accept-Language": true, "Cache-Control": true, "Content-Language": true,
-	"Content-Type": true, "Origin": true, "Pragma": true, "Prefer": true, "Referer": true, "User-Agent": true,
+	"Accept":           true,
+	"Accept-Charset":   true,
+	"Accept-Encoding":  true,
+	"Accept-Language":  true,
+	"Cache-Control":    true,
+	"Content-Language": true,
+	"Content-Type":     true,
+	"Origin":           true,
+	"Pragma":           true,
+	"Prefer":           true,
+	"Referer":          true,
+	"User-Agent":       true,
 }
 
-// leastSecretHeader is the length from which on the value of a header is taken for a secret. A shorter one is a version or a tenant, and a
-// text that has it would be withheld.
+// leastSecretHeader is the length from which on the value of a header is taken for a secret. A shorter one is a
+// version or a tenant, and a text that has it would be withheld.
 const leastSecretHeader = 8
 
-// secretHeaders are the values of the user's headers that must not be shown, as a whole and without the name of an authentication scheme.
+// secretHeaders are the values of the user's headers that must not be shown, as a whole and without the name of an
+// authentication scheme.
 func secretHeaders(headers map[string]string) []token.Secret {
 	var secrets []token.Secret
 	for name, value := range headers {

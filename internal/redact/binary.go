@@ -3,8 +3,9 @@ package redact
 // leastRun is how long a run of characters must be in order to stand for leastSecret bytes in base64.
 const leastRun = leastSecret * 4 / 3
 
-// binaries are what a view may stand for in base64 and in hexadecimal, also if that was percent-encoded before, as the parts of HTTP Basic
-// are (RFC 6749 section 2.3.1). Where an encoded secret begins within a run of characters is not known, so each place is tried.
+// binaries are what a view may stand for in base64 and in hexadecimal, also if that was percent-encoded before, as
+// the parts of HTTP Basic are (RFC 6749 section 2.3.1). Where an encoded secret begins within a run of characters is
+// not known, so each place is tried.
 func binaries(v *view) []*view {
 	var found []*view
 	for shift := range 4 {
@@ -44,16 +45,20 @@ func isDigit(char byte, digit func(byte) (uint32, bool)) bool {
 }
 
 func (v *view) run(source *view, start, end int, digit func(byte) (uint32, bool), bits int) {
-	held, have, first := uint32(0), 0, start
+	var held uint32
+	have := 0
+	first := start
 	for at := start; at < end; at++ {
 		value, _ := digit(source.text[at])
-		held, have = held<<bits|value, have+bits
+		held = held<<bits | value
+		have += bits
 		if have < 8 {
 			continue
 		}
 		have -= 8
 		v.text = append(v.text, byte(held>>have))
-		v.from, v.to = append(v.from, source.from[first]), append(v.to, source.to[at])
+		v.from = append(v.from, source.from[first])
+		v.to = append(v.to, source.to[at])
 		if first = at; have == 0 {
 			first = at + 1
 		}

@@ -1,8 +1,9 @@
-// Package redact makes the words of others fit to be shown: what an API, an admission policy, a quota, a certificate check or a disk says
-// reaches conditions, events and logs only through it.
+// Package redact makes the words of others fit to be shown: what an API, an admission policy, a quota, a certificate
+// check or a disk says reaches conditions, events and logs only through it.
 //
-// It does not list the spellings of a secret. It decodes the text in every way in which a request or an echo of it is encoded, looks for
-// parts of the secrets in each result, and replaces the characters of the text that they came from.
+// It does not list the spellings of a secret. It decodes the text in every way in which a request or an echo of it is
+// encoded, looks for parts of the secrets in each result, and replaces the characters of the text that they came
+// from.
 package redact
 
 import (
@@ -14,10 +15,11 @@ import (
 )
 
 const (
-	// leastSecret is the length from which on a secret is cut out of a text. A shorter one would tear holes into ordinary words, and the
-	// holes would give it away, so that it suppresses the text.
+	// leastSecret is the length from which on a secret is cut out of a text. A shorter one would tear holes into
+	// ordinary words, and the holes would give it away, so that it suppresses the text.
 	leastSecret = 8
-	// leastWord is the length from which on a short secret suppresses a text that has it anywhere; a shorter one has to be a word of it.
+	// leastWord is the length from which on a short secret suppresses a text that has it anywhere; a shorter one has to
+	// be a word of it.
 	leastWord = 4
 	// leastPart is how much of a longer secret is taken for the secret: some servers cut short what they repeat.
 	leastPart = 12
@@ -32,14 +34,16 @@ const (
 	overlap = 1 << 10
 )
 
-// Withheld stands for a text that has a short secret in it. It is always the same, so that it shows nothing of a secret that is a part of it.
+// Withheld stands for a text that has a short secret in it. It is always the same, so that it shows nothing of a
+// secret that is a part of it.
 const Withheld = "[withheld: it may repeat a short secret]"
 
 // Words returns the text in one printable line of at most MaxText runes and an ellipsis, without the secrets.
 //
-// A secret of 8 characters or more is replaced, and so are 12 characters in a row of a longer one, in plain and in percent-encoding, form
-// encoding, JSON and JavaScript escapes, HTML entities, base64, hexadecimal, and any two of these one in the other. A text that contains a
-// shorter secret is withheld as a whole; one of 3 characters or less has to be a word of its own, since it is a part of most texts.
+// A secret of 8 characters or more is replaced, and so are 12 characters in a row of a longer one, in plain and in
+// percent-encoding, form encoding, JSON and JavaScript escapes, HTML entities, base64, hexadecimal, and any two of
+// these one in the other. A text that contains a shorter secret is withheld as a whole; one of 3 characters or less
+// has to be a word of its own, since it is a part of most texts.
 func Words(text string, secrets ...token.Secret) string {
 	known := indexOf(secrets)
 	line, limit := printable(text)
@@ -58,12 +62,12 @@ func Words(text string, secrets ...token.Secret) string {
 	return Withheld
 }
 
-// maxPasses bounds the repetition: what a replacement leaves behind is looked at like any other text, because the characters on both sides
-// of it, or the replacement itself, can spell a secret.
+// maxPasses bounds the repetition: what a replacement leaves behind is looked at like any other text, because the
+// characters on both sides of it, or the replacement itself, can spell a secret.
 const maxPasses = 3
 
-// printable returns the beginning of a text in one line, and how much of it is shown. What cannot be printed is dropped first: it could
-// keep two parts of a secret apart.
+// printable returns the beginning of a text in one line, and how much of it is shown. What cannot be printed is
+// dropped first: it could keep two parts of a secret apart.
 func printable(text string) (line string, limit int) {
 	if len(text) <= maxRead+overlap {
 		line = strings.Map(printed, text)
@@ -88,7 +92,8 @@ func printed(r rune) rune {
 	return -1
 }
 
-// replace puts a mark into the place of each part that is marked and begins before the limit, and drops the text from there on.
+// replace puts a mark into the place of each part that is marked and begins before the limit, and drops the text from
+// there on.
 func replace(text string, part []bool, limit int) string {
 	var out strings.Builder
 	for i := range limit {

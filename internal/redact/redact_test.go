@@ -212,8 +212,8 @@ func BenchmarkWords(b *testing.B) {
 	}
 }
 
-// FuzzWords: whatever comes before and after a secret, and however it is spelled, the result is one printable line of bounded length that
-// has neither the secret nor twelve characters of it.
+// FuzzWords: whatever comes before and after a secret, and however it is spelled, the result is one printable line of
+// bounded length that has neither the secret nor twelve characters of it.
 func FuzzWords(f *testing.F) {
 	f.Add("refused: ", password, " is wrong", uint8(0), uint8(1))
 	f.Add("%4", "1bcdefgh", "&am", uint8(0), uint8(0))

@@ -17,7 +17,9 @@ type view struct {
 func viewOf(text string) *view {
 	v := newView(len(text))
 	for i := range len(text) {
-		v.text, v.from, v.to = append(v.text, text[i]), append(v.from, i), append(v.to, i+1)
+		v.text = append(v.text, text[i])
+		v.from = append(v.from, i)
+		v.to = append(v.to, i+1)
 	}
 	return v
 }
@@ -30,12 +32,13 @@ func newView(size int) *view {
 func (v *view) put(decoded string, source *view, first, last int) {
 	for i := range len(decoded) {
 		v.text = append(v.text, decoded[i])
-		v.from, v.to = append(v.from, source.from[first]), append(v.to, source.to[last])
+		v.from = append(v.from, source.from[first])
+		v.to = append(v.to, source.to[last])
 	}
 }
 
-// fold is a view as it is compared: what cannot be printed is left out, as it is in the text that is shown, and a plus sign counts as a
-// space, which it stands for in a form.
+// fold is a view as it is compared: what cannot be printed is left out, as it is in the text that is shown, and a
+// plus sign counts as a space, which it stands for in a form.
 func fold(v *view) *view {
 	folded := newView(len(v.text))
 	for i := 0; i < len(v.text); {
@@ -56,7 +59,8 @@ type escape func(text []byte) (decoded string, size int)
 
 var escapes = []escape{percent, backslash, entity}
 
-// readings are a text and what it may stand for as one that is escaped: in each way, and in each way of what that brings.
+// readings are a text and what it may stand for as one that is escaped: in each way, and in each way of what that
+// brings.
 func readings(plain *view) []*view {
 	found := []*view{plain}
 	last := found

@@ -1,0 +1,28 @@
+package controllers
+
+import (
+	"time"
+
+	"github.com/fluent-credential/operator/internal/custody"
+	"github.com/fluent-credential/operator/internal/plan"
+)
+
+// scheduleOf is what the moment of a token's refresh was made from: the lead that the spec asked for, and the draw.
+func scheduleOf(lead plan.LeadSpec, draw float64) *custody.Schedule {
+	return &custody.Schedule{Before: lead.Before, Percent: lead.Percent, Draw: draw}
+}
+
+// refreshAt returns when the stored token is due. It is the moment that was stored with it, unless spec.refresh asks for another lead since:
+// then it is what that lead would have made of the same draw. A token that an older version stored keeps its moment.
+func (o *observation) refreshAt() time.Time {
+	stored, lead := o.record.Token, leadOf(o.cred.Spec.Refresh)
+	made := stored.Schedule
+	if made == nil || o.api == nil || made.Before == lead.Before && made.Percent == lead.Percent {
+		return stored.Refresh
+	}
+	return plan.Renewal{
+		Obtained: stored.Obtained, Expires: stored.Expires, Lead: lead, Draw: made.Draw,
+		Stagnant: o.record.Stagnant, Repeats: o.record.Repeats,
+		IdleLife: o.idleLife(o.record.Chain != nil), Window: o.api.RenewalWindow(stored.Grant),
+	}.RefreshAt()
+}
