@@ -9,6 +9,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
+	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
@@ -90,7 +91,8 @@ func (o *ordeal) makePass() {
 	}
 	o.called = false
 	began := o.clock.Now()
-	wait, err := o.tryPass()
+	result, err := o.reconcileKey(ctrl.LoggerInto(o.t.Context(), ctrl.Log), ctrl.Request{NamespacedName: keyOf(o.cred)})
+	wait := result.RequeueAfter
 	if o.isFailing() {
 		o.held = max(o.held, o.clock.Now().Sub(began))
 	}

@@ -61,6 +61,12 @@ func lastingReplies() map[string]lastingFailure {
 	later := dead
 	later.breaks, later.says = refuses(`{"error":"temporarily_unavailable"}`), "temporarily_unavailable"
 
+	unsure := func(says string, breaks func(*ordeal) func()) lastingFailure {
+		failure := lasting(breaks, says, "the login may have been refused, so the next one waits for the guard").with(withPassword)
+		failure.within = plan.LoginBar
+		return failure.only(noneYet)
+	}
+
 	return map[string]lastingFailure{
 		"invalid_client": lasting(replying(blip), "blip", "it has just worked, so it is not refused for good"),
 		"invalid_client to a refresh token": lasting(replying(blip), "blip", "the token was not looked at").
@@ -89,14 +95,22 @@ func lastingReplies() map[string]lastingFailure {
 		"503 with a time": lasting(
 			replying(withHeader(said("503 Service Unavailable", "text/html", blockPage), "Retry-After: 120")), "503",
 			"the server did not look at the refresh token").with(seeded).only(expiring),
-		"500":                              lasting(broken, "500", "a client alone spends nothing").only(expiring),
-		"500 to a refresh token":           dead.only(expiring),
-		"500 to a token, with a password":  locked.with(withPassword).only(expiring, staying),
-		"408":                              lasting(replying(inJSON("408 Request Timeout", `{}`)), "408", "it was not in time").only(expiring),
-		"307":                              lasting(away("307 Temporary Redirect"), "captive.example", "it may answer tomorrow"),
-		"307 to a refresh token":           lasting(away("307 Temporary Redirect"), "captive.example", "the token is intact").with(seeded).only(expiring),
-		"308 to a refresh token, no token": lasting(away("308 Permanent Redirect"), "captive.example", "the token is intact").with(seeded).only(noneYet),
-		"302":                              lasting(away("302 Found"), "captive.example", "a captive portal").only(expiring),
+		"500":                             lasting(broken, "500", "a client alone spends nothing").only(expiring),
+		"500 to a refresh token":          dead.only(expiring),
+		"500 to a token, with a password": locked.with(withPassword).only(expiring, staying),
+		"401 without a word":              lasting(replying(said("401 Unauthorized", "text/plain", "")), "401", "a gateway's word").only(expiring),
+		"404 in JSON": lasting(replying(inJSON("404 Not Found", `{"message":"no route matches"}`)), "no route matches",
+			"a gateway is set up").with(seeded).only(expiring),
+		"invalid_scope":                         lasting(refuses(`{"error":"invalid_scope"}`), "invalid_scope", "the client's rights are changed").with(seeded).only(expiring),
+		"429 to a password":                     lasting(replying(slowDown), "429", "the login was not looked at").with(withPassword).only(noneYet),
+		"temporarily_unavailable to a password": unsure("temporarily_unavailable", refuses(`{"error":"temporarily_unavailable"}`)),
+		"a firewall's page, 403, to a password": unsure("an HTML page", page("403 Forbidden")),
+		"500 to a password":                     unsure("500", broken),
+		"408":                                   lasting(replying(inJSON("408 Request Timeout", `{}`)), "408", "it was not in time").only(expiring),
+		"307":                                   lasting(away("307 Temporary Redirect"), "captive.example", "it may answer tomorrow"),
+		"307 to a refresh token":                lasting(away("307 Temporary Redirect"), "captive.example", "the token is intact").with(seeded).only(expiring),
+		"308 to a refresh token, no token":      lasting(away("308 Permanent Redirect"), "captive.example", "the token is intact").with(seeded).only(noneYet),
+		"302":                                   lasting(away("302 Found"), "captive.example", "a captive portal").only(expiring),
 	}
 }
 
