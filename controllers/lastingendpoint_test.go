@@ -44,7 +44,7 @@ const blockPage = "<html><head><title>Access blocked</title></head><body>Try aga
 
 // lastingReplies are failures of the endpoint that are whole, readable replies.
 func lastingReplies() map[string]lastingFailure {
-	refuses := func(error string) func(*ordeal) func() { return replying(inJSON("400 Bad Request", error)) }
+	refuses := func(body string) func(*ordeal) func() { return replying(inJSON("400 Bad Request", body)) }
 	page := func(status string) func(*ordeal) func() { return replying(said(status, "text/html", blockPage)) }
 	away := func(status string) func(*ordeal) func() {
 		return replying("HTTP/1.1 " + status + "\r\nLocation: https://captive.example/login\r\nContent-Length: 0\r\n\r\n")
@@ -74,7 +74,7 @@ func lastingReplies() map[string]lastingFailure {
 		"a client secret that the server learns late": lasting(changedSecret(blip), "blip",
 			"its input has just changed, so it is not refused for good").only(expiring, staying),
 		"unauthorized_client": lasting(refuses(`{"error":"unauthorized_client"}`), "unauthorized_client",
-			"somebody may be changing the client").only(expiring),
+			"the client may be changed just now").only(expiring),
 		"temporarily_unavailable": lasting(refuses(`{"error":"temporarily_unavailable"}`), "temporarily_unavailable",
 			"the server says «later»"),
 		"temporarily_unavailable to a refresh token": later.only(expiring),
@@ -148,7 +148,8 @@ func failingWith(err error) func(*ordeal) func() {
 	return unconnected(func(context.Context, string) error { return err })
 }
 
-// lastingNetwork are failures before a request is sent, or without a reply to a client alone: nothing can be spent by them.
+// lastingNetwork are failures before a request is sent, or without a reply to a client alone: nothing can be spent by
+// them.
 func lastingNetwork(t *testing.T) map[string]lastingFailure {
 	t.Helper()
 	const host = "api.example"
