@@ -118,6 +118,7 @@ type ordeal struct {
 
 	asked      tally   // connections to the token host
 	kubernetes meddler // the transport to the Kubernetes API
+	disk       *badDisk
 
 	begun  time.Time // when the failure began; zero: it has not
 	ended  time.Time // when it ended; zero: it has not
@@ -260,7 +261,7 @@ func newOrdeal(t *testing.T, failure lastingFailure, from lastingStart) *ordeal 
 // furnish gives the operator what it works with, and creates the login and the FluentCredential.
 func (o *ordeal) furnish() {
 	o.t.Helper()
-	o.journalIn(o.t.TempDir())
+	o.disk = o.onBadDisk()
 	o.Hosts = NewHosts(0).Bound(16)
 	o.Hosts.call = func(types.NamespacedName) { o.called = true }
 	o.Custody.Pause = func(_ context.Context, wait time.Duration) bool { o.advance(wait); return true }

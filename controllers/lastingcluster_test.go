@@ -66,6 +66,7 @@ func lastingCluster() map[string]lastingFailure {
 		"etcd has no space for Secrets":             lasting(outOfSpace(isSecret), "database space exceeded", "reads work").once(),
 		"etcd has no space":                         lasting(outOfSpace(everything), "", "nor for a status").once().mute(),
 		"no status can be written":                  statusless.mute(),
+		"the API accepts and does not answer":       lasting(apiSilent, "deadline exceeded", intact).once().only(expiring, staying),
 		"the API is away":                           lasting(apiAway, "", intact).once().mute(),
 		"the API is away after a token was spent":   lasting(apiAway, "", held).afterSpent().mute(),
 	}
@@ -289,7 +290,7 @@ func failingTransport(fail func(*http.Request) (*http.Response, error)) func(*or
 	}
 }
 
-// immutableState makes the state immutable, which cannot be undone: nobody repairs it.
+// immutableState makes the state immutable, which cannot be undone.
 func immutableState(o *ordeal) func() {
 	edit(o.t, o.state(), func(state *corev1.Secret) { state.Immutable = ptr.To(true) })
 	return func() {}
@@ -304,7 +305,7 @@ func deletedWithoutRoom(o *ordeal) func() {
 
 func isStatus(request *http.Request) bool { return strings.HasSuffix(request.URL.Path, "/status") }
 
-// foreignState removes the state by force, and puts a Secret of somebody else in its place.
+// foreignState removes the state by force, and puts a Secret in its place that is not the operator's.
 func foreignState(o *ordeal) func() {
 	name := custody.Names(o.cred.Name)[0]
 	if state := o.state(); state.Name != "" {

@@ -9,6 +9,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
+	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
@@ -90,7 +91,8 @@ func (o *ordeal) makePass() {
 	}
 	o.called = false
 	began := o.clock.Now()
-	wait, err := o.tryPass()
+	result, err := o.reconcileKey(ctrl.LoggerInto(o.t.Context(), ctrl.Log), ctrl.Request{NamespacedName: keyOf(o.cred)})
+	wait := result.RequeueAfter
 	if o.isFailing() {
 		o.held = max(o.held, o.clock.Now().Sub(began))
 	}
@@ -141,7 +143,8 @@ func (o *ordeal) isValid() bool {
 	return status.Token != nil && status.Token.ExpirationTime.After(o.clock.Now())
 }
 
-// watch reports whether what changed since the last look would wake the controller, and waits until its cache shows all of it.
+// watch reports whether what changed since the last look would wake the controller, and waits until its cache shows all
+// of it.
 func (o *ordeal) watch() bool {
 	o.t.Helper()
 	now := o.objects()
@@ -152,7 +155,8 @@ func (o *ordeal) watch() bool {
 			continue
 		}
 		o.awaitCache(object)
-		wakes = wakes || o.concerns(object) && (!known || o.predicateFor(object).Update(event.UpdateEvent{ObjectOld: before, ObjectNew: object}))
+		isNews := !known || o.predicateFor(object).Update(event.UpdateEvent{ObjectOld: before, ObjectNew: object})
+		wakes = wakes || isNews && o.concerns(object)
 	}
 	for name, object := range o.watched {
 		if _, stays := now[name]; !stays {
@@ -189,8 +193,11 @@ func (o *ordeal) predicateFor(object client.Object) predicate.Predicate {
 
 // concerns reports whether an event of the object is mapped to the credential.
 func (o *ordeal) concerns(object client.Object) bool {
-	_, isSecret := object.(*corev1.Secret)
-	return !isSecret || slices.Contains(concernedBy(o.t.Context(), o.Client, object), reconcile.Request{NamespacedName: keyOf(o.cred)})
+	if _, isSecret := object.(*corev1.Secret); !isSecret {
+		return true
+	}
+	requests := concernedBy(o.t.Context(), o.Client, object)
+	return slices.Contains(requests, reconcile.Request{NamespacedName: keyOf(o.cred)})
 }
 
 // awaitCache waits until the operator's cache shows the object as it is.
@@ -218,8 +225,8 @@ func (o *ordeal) emptyLike(object client.Object) client.Object {
 	return &v1alpha1.FluentCredential{}
 }
 
-// rates returns the most connections to the token host in a minute: after the first one of the failure, and in those of them that have a
-// part of the last minute before the expiry.
+// rates returns the most connections to the token host in a minute: after the first one of the failure, and in those of
+// them that have a part of the last minute before the expiry.
 func (o *ordeal) rates() (steady, atLast int) {
 	first := o.asked.between(o.begun, o.ended)
 	if len(first) == 0 {
@@ -295,7 +302,8 @@ func (o *ordeal) judgeWords() {
 	if !strings.Contains(text, o.failure.says) {
 		o.t.Errorf("no condition says %q (%s):\n%s", o.failure.says, o.failure.why, text)
 	}
-	secrets := slices.Concat(o.server.SecretValues(), []string{password, clientSecret}, slices.Collect(maps.Keys(o.rogue.presented)))
+	presented := slices.Collect(maps.Keys(o.rogue.presented))
+	secrets := slices.Concat(o.server.SecretValues(), []string{password, clientSecret}, presented)
 	searched(o.t, "a condition", text, secrets)
 }
 

@@ -44,7 +44,7 @@ const blockPage = "<html><head><title>Access blocked</title></head><body>Try aga
 
 // lastingReplies are failures of the endpoint that are whole, readable replies.
 func lastingReplies() map[string]lastingFailure {
-	refuses := func(error string) func(*ordeal) func() { return replying(inJSON("400 Bad Request", error)) }
+	refuses := func(body string) func(*ordeal) func() { return replying(inJSON("400 Bad Request", body)) }
 	page := func(status string) func(*ordeal) func() { return replying(said(status, "text/html", blockPage)) }
 	away := func(status string) func(*ordeal) func() {
 		return replying("HTTP/1.1 " + status + "\r\nLocation: https://captive.example/login\r\nContent-Length: 0\r\n\r\n")
@@ -58,6 +58,14 @@ func lastingReplies() map[string]lastingFailure {
 	locked.presented, locked.within = 1, plan.LoginBar
 	dead := lasting(broken, "500", "two presentations, ever: the first may have spent the token").with(seeded)
 	dead.presented, dead.forPerson = 2, true
+	later := dead
+	later.breaks, later.says = refuses(`{"error":"temporarily_unavailable"}`), "temporarily_unavailable"
+
+	unsure := func(says string, breaks func(*ordeal) func()) lastingFailure {
+		failure := lasting(breaks, says, "the login may have been refused, so the next one waits for the guard").with(withPassword)
+		failure.within = plan.LoginBar
+		return failure.only(noneYet)
+	}
 
 	return map[string]lastingFailure{
 		"invalid_client": lasting(replying(blip), "blip", "it has just worked, so it is not refused for good"),
@@ -66,15 +74,14 @@ func lastingReplies() map[string]lastingFailure {
 		"a client secret that the server learns late": lasting(changedSecret(blip), "blip",
 			"its input has just changed, so it is not refused for good").only(expiring, staying),
 		"unauthorized_client": lasting(refuses(`{"error":"unauthorized_client"}`), "unauthorized_client",
-			"somebody may be changing the client").only(expiring),
+			"the client may be changed just now").only(expiring),
 		"temporarily_unavailable": lasting(refuses(`{"error":"temporarily_unavailable"}`), "temporarily_unavailable",
 			"the server says «later»"),
-		"temporarily_unavailable to a refresh token": lasting(refuses(`{"error":"temporarily_unavailable"}`),
-			"temporarily_unavailable", "the server says «later»").with(seeded).only(expiring),
-		"a firewall's page, 400": lasting(page("400 Bad Request"), "an HTML page", "it is not the API's word").only(expiring),
-		"a firewall's page, 403": lasting(page("403 Forbidden"), "an HTML page", "it is not the API's word").only(expiring),
-		"a firewall's page, 200": lasting(page("200 OK"), "200", "it is not the API's word").only(expiring),
-		"a proxy's page, 502":    lasting(page("502 Bad Gateway"), "502", "it is not the API's word").only(expiring),
+		"temporarily_unavailable to a refresh token": later.only(expiring),
+		"a firewall's page, 400":                     lasting(page("400 Bad Request"), "an HTML page", "it is not the API's word").only(expiring),
+		"a firewall's page, 403":                     lasting(page("403 Forbidden"), "an HTML page", "it is not the API's word").only(expiring),
+		"a firewall's page, 200":                     lasting(page("200 OK"), "200", "it is not the API's word").only(expiring),
+		"a proxy's page, 502":                        lasting(page("502 Bad Gateway"), "502", "it is not the API's word").only(expiring),
 		"too many requests in other words": lasting(
 			refuses(`{"error":"Access Denied","error_description":"`+tooMany+`"}`), tooMany, "the server says «later»").only(expiring),
 		"an unknown error that asks for a retry": lasting(
@@ -88,14 +95,22 @@ func lastingReplies() map[string]lastingFailure {
 		"503 with a time": lasting(
 			replying(withHeader(said("503 Service Unavailable", "text/html", blockPage), "Retry-After: 120")), "503",
 			"the server did not look at the refresh token").with(seeded).only(expiring),
-		"500":                              lasting(broken, "500", "a client alone spends nothing").only(expiring),
-		"500 to a refresh token":           dead.only(expiring),
-		"500 to a token, with a password":  locked.with(withPassword).only(expiring, staying),
-		"408":                              lasting(replying(inJSON("408 Request Timeout", `{}`)), "408", "it was not in time").only(expiring),
-		"307":                              lasting(away("307 Temporary Redirect"), "captive.example", "it may answer tomorrow"),
-		"307 to a refresh token":           lasting(away("307 Temporary Redirect"), "captive.example", "the token is intact").with(seeded).only(expiring),
-		"308 to a refresh token, no token": lasting(away("308 Permanent Redirect"), "captive.example", "the token is intact").with(seeded).only(noneYet),
-		"302":                              lasting(away("302 Found"), "captive.example", "a captive portal").only(expiring),
+		"500":                             lasting(broken, "500", "a client alone spends nothing").only(expiring),
+		"500 to a refresh token":          dead.only(expiring),
+		"500 to a token, with a password": locked.with(withPassword).only(expiring, staying),
+		"401 without a word":              lasting(replying(said("401 Unauthorized", "text/plain", "")), "401", "a gateway's word").only(expiring),
+		"404 in JSON": lasting(replying(inJSON("404 Not Found", `{"message":"no route matches"}`)), "no route matches",
+			"a gateway is set up").with(seeded).only(expiring),
+		"invalid_scope":                         lasting(refuses(`{"error":"invalid_scope"}`), "invalid_scope", "the client's rights are changed").with(seeded).only(expiring),
+		"429 to a password":                     lasting(replying(slowDown), "429", "the login was not looked at").with(withPassword).only(noneYet),
+		"temporarily_unavailable to a password": unsure("temporarily_unavailable", refuses(`{"error":"temporarily_unavailable"}`)),
+		"a firewall's page, 403, to a password": unsure("an HTML page", page("403 Forbidden")),
+		"500 to a password":                     unsure("500", broken),
+		"408":                                   lasting(replying(inJSON("408 Request Timeout", `{}`)), "408", "it was not in time").only(expiring),
+		"307":                                   lasting(away("307 Temporary Redirect"), "captive.example", "it may answer tomorrow"),
+		"307 to a refresh token":                lasting(away("307 Temporary Redirect"), "captive.example", "the token is intact").with(seeded).only(expiring),
+		"308 to a refresh token, no token":      lasting(away("308 Permanent Redirect"), "captive.example", "the token is intact").with(seeded).only(noneYet),
+		"302":                                   lasting(away("302 Found"), "captive.example", "a captive portal").only(expiring),
 	}
 }
 
@@ -133,7 +148,8 @@ func failingWith(err error) func(*ordeal) func() {
 	return unconnected(func(context.Context, string) error { return err })
 }
 
-// lastingNetwork are failures before a request is sent, or without a reply to a client alone: nothing can be spent by them.
+// lastingNetwork are failures before a request is sent, or without a reply to a client alone: nothing can be spent by
+// them.
 func lastingNetwork(t *testing.T) map[string]lastingFailure {
 	t.Helper()
 	const host = "api.example"

@@ -10,7 +10,8 @@ import (
 	"time"
 )
 
-// TestLasting lets each failure last for ten minutes of the turned clock and end, and prints what was measured as a Markdown table.
+// TestLasting lets each failure last for ten minutes of the turned clock and end, and prints what was measured as a
+// Markdown table.
 func TestLasting(t *testing.T) {
 	t.Parallel()
 	var table lastingTable
@@ -38,8 +39,10 @@ func TestLasting(t *testing.T) {
 // lastingGroups are all failures, by where they are and by name.
 func lastingGroups(t *testing.T) map[string]map[string]lastingFailure {
 	t.Helper()
-	return map[string]map[string]lastingFailure{"endpoint": lastingReplies(), "network": lastingNetwork(t), "process": lastingProcess(),
-		"cluster": lastingCluster(), "credentials": lastingCredentials()}
+	return map[string]map[string]lastingFailure{
+		"endpoint": lastingReplies(), "network": lastingNetwork(t), "process": lastingProcess(), "cluster": lastingCluster(),
+		"disk": lastingDisk(), "credentials": lastingCredentials(),
+	}
 }
 
 // lastingTable collects the figures of all failures.
@@ -64,7 +67,8 @@ func (l *lastingTable) add(group, name string, o *ordeal) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.rows = append(l.rows, lastingRow{group: group, name: name, from: o.from.name, said: o.said, cells: []string{
-		ready, seconds(o.after), fmt.Sprint(steady), fmt.Sprint(atLast), fmt.Sprint(o.kubernetesRate()), seconds(o.held), fmt.Sprint(presented),
+		ready, seconds(o.after), fmt.Sprint(steady), fmt.Sprint(atLast), fmt.Sprint(o.kubernetesRate()), seconds(o.held),
+		fmt.Sprint(presented),
 	}})
 }
 
@@ -82,16 +86,18 @@ func (l *lastingTable) markdown() string {
 		return cmp.Or(cmp.Compare(a.group, b.group), cmp.Compare(a.name, b.name), cmp.Compare(a.from, b.from))
 	})
 	var out strings.Builder
-	fmt.Fprint(&out, "\n| failure, 10 minutes | begins | end to Ready | end to a new token | token host, requests a minute | in the last minute "+
-		"before the expiry | Kubernetes API, requests a minute | longest pass | a refresh token presented | conditions meanwhile |\n"+
-		"|---|---|---|---|---|---|---|---|---|---|\n")
+	fmt.Fprint(&out, "\n| failure, 10 minutes | begins | end to Ready | end to a new token | token host, requests a minute "+
+		"| in the last minute before the expiry | Kubernetes API, requests a minute | longest pass "+
+		"| a refresh token presented | conditions meanwhile |\n|---|---|---|---|---|---|---|---|---|---|\n")
 	for _, row := range l.rows {
-		fmt.Fprintf(&out, "| %s: %s | %s | %s | %s |\n", row.group, row.name, row.from, strings.Join(row.cells, " | "), saidInCell(row.said))
+		cells := strings.Join(row.cells, " | ")
+		fmt.Fprintf(&out, "| %s: %s | %s | %s | %s |\n", row.group, row.name, row.from, cells, saidInCell(row.said))
 	}
 	return out.String()
 }
 
-// saidInCell is what the conditions said in one cell of a Markdown table: those that said the same at the same time together.
+// saidInCell is what the conditions said in one cell of a Markdown table: those that said the same at the same time
+// together.
 func saidInCell(said []lastingWords) string {
 	var lines []string
 	for i := 0; i < len(said); {
