@@ -105,7 +105,7 @@ const (
 	mostPasses      = 1500
 	longestStep     = 15 * time.Minute
 	recoveryLimit   = 2 * time.Hour
-	settlingTime    = 5 * time.Second // what a recovery may take besides the wait for the next try
+	settlingTime    = time.Second // what a recovery may take besides the wait for the next try
 )
 
 // ordeal is a driven operator that goes through one lasting failure. Its passes are made when the last one asked for the

@@ -40,6 +40,8 @@ func lastingCluster() map[string]lastingFailure {
 	everything := func(*http.Request) bool { return true }
 	statusless := lasting(outOfSpace(isStatus), "", "the status is a view, and nothing waits for it").once().only(expiring, staying)
 	statusless.harmless = true
+	foreign := lasting(foreignState, "has the name of the state", "its deletion is seen")
+	foreign.within = time.Second
 	return map[string]lastingFailure{
 		"a policy refuses the target": lasting(target, "set the label owner", "a person needs the policy's words").once(),
 		"a quota refuses the target": lasting(quotaFor(2), "exceeded quota", "a person needs the quota's words").
@@ -55,8 +57,8 @@ func lastingCluster() map[string]lastingFailure {
 		"a quota refuses the state":                 lasting(quotaFor(1), "exceeded quota", intact).only(noneYet),
 		"the state was made immutable":              lasting(immutableState, "", "it moves at once").once().only(expiring, staying),
 		"the state of a spent token was made so":    lasting(immutableState, "", "it moves at once").afterSpent(),
-		"a foreign Secret has the state's name":     lasting(foreignState, "has the name of the state", "its deletion is seen"),
-		"likewise, after a token was spent":         lasting(foreignState, "has the name of the state", held).afterSpent(),
+		"a foreign Secret has the state's name":     foreign,
+		"likewise, after a token was spent":         foreign.afterSpent(),
 		"no right to write Secrets":                 lasting(unwritable, "cannot update resource", intact).once().only(expiring, staying),
 		"no right to write, after a token is spent": lasting(unwritable, "cannot update resource", held).afterSpent(),
 		"no right to read Secrets":                  lasting(unreadable, "cannot get resource", intact).once().only(expiring, staying),

@@ -81,6 +81,8 @@ func (r *Reconciler) observeState(ctx context.Context, seen *observation) error 
 		seen.unreadable, record = true, &custody.Record{}
 	} else if err != nil {
 		return err
+	} else if isBlocked(seen.memory.state.err) {
+		seen.memory.state.worked() // what was in the way is gone: the next write need not wait
 	}
 	seen.record = record
 	if seen.witnessed() > record.Serial {
