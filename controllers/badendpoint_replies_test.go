@@ -205,7 +205,7 @@ func badStatuses() map[string]badEndpoint {
 		"an HTML page, 405":       lost(raw(said("405 Method Not Allowed", "text/html", "<html>")), "HTTP 405: "+page, "a page is not the API's word"),
 		"an HTML page, 401":       lost(raw(said("401 Unauthorized", "text/html", "<html>")), "HTTP 401: "+page, "a page is not the API's word"),
 		"an HTML page, 400":       lost(raw(said("400 Bad Request", "text/html", "<html>")), "HTTP 400: "+page, "a page is not the API's word"),
-		"a later of the API, 400": lost(raw(said("400 Bad Request", "application/json", `{"error":"temporarily_unavailable"}`)), "HTTP 400: temporarily_unavailable", "it may have failed after the token was spent"),
+		"a later of the API, 400": passing(away, "400 Bad Request", "application/json", `{"error":"temporarily_unavailable"}`, "HTTP 400: temporarily_unavailable", "the API says that it has not handled the request"),
 		"the client refused, 200": passing(v1alpha1.ReasonCredentialsRejected, "200 OK", "application/json", `{"error":"incorrect_client_credentials"}`, "HTTP 200: incorrect_client_credentials", "an error is an error, whatever the status"),
 		"421":                     passing(away, "421 Misdirected Request", "text/plain", "", "HTTP 421", "it was not looked at"),
 		"425":                     passing(away, "425 Too Early", "text/plain", "", "HTTP 425", "it was not looked at"),

@@ -385,7 +385,7 @@ func TestHealthzFailsWhileTheDiskHangs(t *testing.T) {
 	go func() { done <- mgr.Start(ctx) }()
 	t.Cleanup(func() {
 		cancel()
-		_ = <-done
+		<-done
 	})
 	mustSay := func(when string, want int) {
 		t.Helper()

@@ -27,6 +27,13 @@ type failing struct {
 	count   int
 	retryAt time.Time
 	err     error
+	against input // what the write was refused against
+}
+
+// input is the version of the object that was to be written, and the generation of the spec that asked for it.
+type input struct {
+	version    string
+	generation int64
 }
 
 // forgotten is how long after its last try a run is over, because nothing had to be written since.
@@ -137,16 +144,27 @@ func (r *Reconciler) targetFails(seen *observation, err error) {
 	words := wordsOfWrite(seen, err)
 	isNews := known.count == 0 || wordsOfWrite(seen, known.err) != words
 	known.fails(r.Clock.Now(), err, r.Draw())
+	known.against = seen.targetInput()
 	if isNews && !isRace(err) {
 		r.Recorder.Eventf(seen.cred, nil, corev1.EventTypeWarning, v1alpha1.ReasonPublishFailed, "Publish", "%s", words)
 	}
 }
 
-// writesFact is what the plan has to know.
+// targetInput is what the next publication is made with.
+func (o *observation) targetInput() input {
+	return input{version: o.workload.version, generation: o.cred.Generation}
+}
+
+// writesFact is what the plan has to know. A publication that was denied is tried at once when the target Secret or the
+// spec has changed: it was deleted, for example, because it was immutable.
 func (r *Reconciler) writesFact(seen *observation) plan.Writes {
-	return plan.Writes{
+	writes := plan.Writes{
 		Held: r.memory.holds(seen.cred.UID), StateAt: seen.memory.state.retryAt, TargetAt: seen.memory.target.retryAt,
 	}
+	if target := seen.memory.target; target.count > 0 && kubeerror.IsDenied(target.err) && target.against != seen.targetInput() {
+		writes.TargetAt = time.Time{}
+	}
+	return writes
 }
 
 // wordsOfWrite is what the Kubernetes API said, without the secrets of this credential.
@@ -166,16 +184,16 @@ func causeOfWrite(seen *observation, err error) cause {
 // heldBack are the outcomes that wait for a write: what the condition says is what the last one failed with.
 func heldBack(seen *observation, next plan.Step) (cause, bool) {
 	state, target := seen.memory.state, seen.memory.target
-	switch {
-	case next.Why == plan.Undelivered:
+	switch why := next.Why; {
+	case why == plan.Undelivered:
 		message := "a reply of the API is held until it can be stored"
 		if state.err != nil {
 			message += ": " + wordsOfWrite(seen, state.err)
 		}
 		return cause{v1alpha1.ReasonStateUnwritable, message}, true
-	case next.Why == plan.Unwritable:
+	case why == plan.Unwritable:
 		return cause{v1alpha1.ReasonStateUnwritable, wordsOfWrite(seen, state.err)}, true
-	case next.Why == plan.Unpublishable:
+	case why == plan.Unpublishable:
 		return cause{v1alpha1.ReasonPublishFailed, wordsOfWrite(seen, target.err)}, true
 	}
 	return cause{}, false
@@ -189,10 +207,10 @@ func (o *observation) isUnwritable(next plan.Step) bool {
 
 // isWriteStalled reports whether what is waited for is a write that only a person can make possible.
 func (o *observation) isWriteStalled(next plan.Step) bool {
-	switch {
-	case next.Why == plan.Undelivered, next.Why == plan.Unwritable:
+	switch why := next.Why; {
+	case why == plan.Undelivered, why == plan.Unwritable:
 		return o.memory.state.isStalled(o.now)
-	case next.Why == plan.Unpublishable:
+	case why == plan.Unpublishable:
 		return o.memory.target.isStalled(o.now)
 	}
 	return false

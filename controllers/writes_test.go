@@ -651,7 +651,7 @@ func TestStepsThatAreDenied(t *testing.T) {
 				edit(g.t, g.cred, func(cred *v1alpha1.FluentCredential) {
 					cred.Spec.Target.Data = map[string]string{"other": "x"}
 				})
-			}, func(string, client.Object) bool { return false }, "True PublishFailed Secret orders-token cannot be written: Invalid: ",
+			}, func(string, client.Object) bool { return false }, "True PublishFailed Secret orders-token: Invalid: ",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

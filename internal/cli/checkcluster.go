@@ -48,10 +48,8 @@ func (absent) Create(context.Context, client.Object, ...client.CreateOption) err
 func (f *findings) reportAbsence(err error) {
 	what := troubleOf(err)
 	f.about("cluster")
-	switch what {
-	case noConfig, noCredentials, unknownUser, notTrusted, notReachable:
-		f.warn(hints[what], "%s: %s; what needs the cluster was not looked at", absences[what], err)
-	default:
+	if why, isAbsent := absences[what]; isAbsent {
+		f.warn(hints[what], "%s: %s; what needs the cluster was not looked at", why, err)
 	}
 }
 
@@ -80,7 +78,7 @@ func (f *findings) judge(err error) (judged bool) {
 		f.fail("Create the namespace, or choose another with -n.", "the API server did not judge it: %s", err)
 	case forbidden:
 		f.skip("you may not create it, so the API server did not judge it: %s", err)
-	default:
+	case noConfig, noCredentials, notReachable, notTrusted, unknownUser, notFound, cannotNow, interruptedNow:
 		f.skip("the API server did not judge it: %s", err)
 	}
 	return false

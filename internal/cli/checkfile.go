@@ -32,7 +32,7 @@ func (o *checkOptions) candidates(ctx context.Context, cluster client.Client, ar
 		return nil, err
 	}
 	if err != nil { // without a usable kubeconfig there is the flag
-		namespace = cmp.Or(ptr.Deref(o.session.cluster.Namespace, ""), metav1.NamespaceDefault)
+		namespace = cmp.Or(ptr.Deref(o.cluster.Namespace, ""), metav1.NamespaceDefault)
 	}
 	if file != "" {
 		return o.read(file, namespace)

@@ -115,8 +115,8 @@ func TestEchoIsScrubbed(t *testing.T) {
 		"another token":       {"refused: 3YotnFZFEjr1", "refused: 3YotnFZFEjr1", "it is not ours"},
 		"plain":               {"Bad credentials", "Bad credentials", "there is nothing to hide"},
 		"control characters":  {"a\x1b[31mb\u202ec\x00d", "a[31mbcd", "a terminal must not obey it"},
-		"long":                {strings.Repeat("x", 300), strings.Repeat("x", redact.MaxText) + "…", "a message has a sane length"},
-		"long, not ASCII":     {strings.Repeat("é", 300), strings.Repeat("é", redact.MaxText) + "…", "a message is cut between characters"},
+		"long":                {strings.Repeat("x", redact.MaxText+100), strings.Repeat("x", redact.MaxText) + "…", "a message has a sane length"},
+		"long, not ASCII":     {strings.Repeat("é", redact.MaxText+100), strings.Repeat("é", redact.MaxText) + "…", "a message is cut between characters"},
 		"not UTF-8":           {"a\xffb", "a\ufffdb", "a message is text"},
 	}
 	for name, c := range cases {

@@ -41,7 +41,7 @@ func (p *patient) Read(into []byte) (int, error) {
 }
 
 func (p *patient) read(into []byte) (int, error) {
-	n, err := p.Conn.Conn.Read(into)
+	n, err := p.Conn.Read(into)
 	if n > 0 || p.looked || !errors.Is(err, os.ErrDeadlineExceeded) {
 		return n, err
 	}
@@ -52,7 +52,7 @@ func (p *patient) read(into []byte) (int, error) {
 	if p.SetReadDeadline(end) != nil {
 		return n, err
 	}
-	return p.Conn.Conn.Read(into)
+	return p.Conn.Read(into)
 }
 
 func (c *Conn) seal() {

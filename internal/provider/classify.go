@@ -61,7 +61,8 @@ const (
 	badRequest                // the request, or reuse of a refresh token
 	denied                    // the client or the user
 	limitCode                 // the rate
-	laterCode                 // the state of the server
+	notNowCode                // that the server cannot handle the request now
+	laterCode                 // a failure of the server
 	codeClasses
 )
 
@@ -143,6 +144,7 @@ var byCode = map[codeClass]byGrant{
 	badSpec:         all(wrongSpec),
 	badRequest:      {inDoubt, inDoubt, wrongSpec, wrongSpec},
 	limitCode:       {tryLater, tryLater, inDoubt, tryLater}, // a locked user is told so too: the login guard counts it
+	notNowCode:      {tryLater, tryLater, inDoubt, tryLater},
 	laterCode:       {inDoubt, inDoubt, inDoubt, tryLater},
 }
 

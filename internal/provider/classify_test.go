@@ -15,7 +15,7 @@ var (
 	}
 	everyBody = []bodyClass{emptyBody, jsonBody, htmlBody, otherBody}
 	everyCode = []codeClass{
-		noCode, unknownCode, badLogin, badGrant, badToken, badRefreshToken, badCode, badClient, badSpec, badRequest, denied, limitCode, laterCode,
+		noCode, unknownCode, badLogin, badGrant, badToken, badRefreshToken, badCode, badClient, badSpec, badRequest, denied, limitCode, notNowCode, laterCode,
 	}
 	everyWord = []wordClass{noWords, retryWords, limitWords}
 )
@@ -88,6 +88,8 @@ func rulesOfReplies() []rule {
 
 		{judged, nil, of(limitCode), nil, password, token.Unknown, passing, "a locked user is told so too: the guard counts it"},
 		{judged, nil, of(limitCode), nil, nil, token.TryLater, passing, "a rate limit comes before the request"},
+		{judged, nil, of(notNowCode), nil, password, token.Unknown, passing, "a locked user may be told so too"},
+		{judged, nil, of(notNowCode), nil, nil, token.TryLater, passing, "the API says that it has not handled the request"},
 		{judged, nil, of(laterCode), nil, client, token.TryLater, passing, "nothing can be spent"},
 		{judged, nil, of(laterCode), limit, tokens, token.TryLater, passing, "a rate limit comes before the request"},
 		{judged, nil, of(laterCode), nil, nil, token.Unknown, passing, "the server may have failed after the token was spent"},

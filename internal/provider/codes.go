@@ -43,9 +43,10 @@ var codesOf = map[codeClass][]string{
 		"rate_limit_exceeded", "rate_limit_error", "throttled", "throttling", "throttling_exception",
 		"too_many_requests_exception", "quota_exceeded", "resource_exhausted",
 	},
+	notNowCode: {"temporarily_unavailable", "try_again_later", "retry_later"},
 	laterCode: {
-		"temporarily_unavailable", "service_unavailable", "unavailable", "server_error", "internal_error",
-		"internal_server_error", "internal", "deadline_exceeded", "aborted", "try_again_later", "retry_later",
+		"service_unavailable", "unavailable", "server_error", "internal_error", "internal_server_error", "internal",
+		"deadline_exceeded", "aborted",
 	},
 }
 
@@ -65,7 +66,7 @@ func byCodes(lists map[codeClass][]string) map[string]codeClass {
 // decisiveness orders the classes of codes: of several errors the one with the highest counts.
 var decisiveness = map[codeClass]int{
 	badGrant: 8, badToken: 8, badRefreshToken: 8, badCode: 8, badLogin: 8,
-	badClient: 7, badSpec: 6, denied: 5, limitCode: 4, laterCode: 3, badRequest: 2, unknownCode: 1, noCode: 0,
+	badClient: 7, badSpec: 6, denied: 5, limitCode: 4, notNowCode: 3, laterCode: 3, badRequest: 2, unknownCode: 1, noCode: 0,
 }
 
 // dialect is what an API does differently from RFC 6749.

@@ -51,7 +51,7 @@ func repliesOfServers() map[string]serverReply {
 	problem := `{"type":"about:blank","title":"Too Many Requests","status":400,"detail":"Rate limit of 10 per second exceeded."}`
 	return map[string]serverReply{
 		// «Later» in any dress.
-		"temporarily unavailable, 400":        {400, "", `{"error":"temporarily_unavailable"}`, "", refresh, token.Unknown, passing, "temporarily_unavailable", "", "the server may have failed after the token was spent"},
+		"temporarily unavailable, 400":        {400, "", `{"error":"temporarily_unavailable"}`, "", refresh, token.TryLater, passing, "temporarily_unavailable", "", "the API says that it has not handled the request"},
 		"temporarily unavailable, to client":  {400, "", `{"error":"temporarily_unavailable"}`, "", client, token.TryLater, passing, "temporarily_unavailable", "", "nothing can be spent"},
 		"server error, 400":                   {400, "", `{"error":"server_error"}`, "", client, token.TryLater, passing, "server_error", "", "some servers give every error a 400"},
 		"firewall page, 400":                  {400, "text/html", firewall, "", refresh, token.Unknown, passing, "", page, "HTML is not the API's word"},

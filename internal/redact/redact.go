@@ -27,7 +27,7 @@ const (
 
 const (
 	// MaxText is how much of another's words is kept, in runes.
-	MaxText = 200
+	MaxText = 400
 	// maxRead bounds how much of a text is looked at, in bytes.
 	maxRead = 4 << 10
 	// overlap is looked at beyond maxRead, so that a part of a secret that lies across the bound is found.
