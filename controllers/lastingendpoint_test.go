@@ -58,8 +58,8 @@ func lastingReplies() map[string]lastingFailure {
 	locked.presented, locked.within = 1, plan.LoginBar
 	dead := lasting(broken, "500", "two presentations, ever: the first may have spent the token").with(seeded)
 	dead.presented, dead.forPerson = 2, true
-	later := dead
-	later.breaks, later.says = refuses(`{"error":"temporarily_unavailable"}`), "temporarily_unavailable"
+	blocked := dead
+	blocked.breaks, blocked.says = page("403 Forbidden"), "an HTML page"
 
 	unsure := func(says string, breaks func(*ordeal) func()) lastingFailure {
 		failure := lasting(breaks, says, "the login may have been refused, so the next one waits for the guard").with(withPassword)
@@ -77,7 +77,9 @@ func lastingReplies() map[string]lastingFailure {
 			"the client may be changed just now").only(expiring),
 		"temporarily_unavailable": lasting(refuses(`{"error":"temporarily_unavailable"}`), "temporarily_unavailable",
 			"the server says «later»"),
-		"temporarily_unavailable to a refresh token": later.only(expiring),
+		"temporarily_unavailable to a refresh token": lasting(refuses(`{"error":"temporarily_unavailable"}`), "temporarily_unavailable",
+			"the API says that it has not handled the request").with(seeded).only(expiring),
+		"a firewall's page, 403, to a refresh token": blocked.only(expiring),
 		"a firewall's page, 400":                     lasting(page("400 Bad Request"), "an HTML page", "it is not the API's word").only(expiring),
 		"a firewall's page, 403":                     lasting(page("403 Forbidden"), "an HTML page", "it is not the API's word").only(expiring),
 		"a firewall's page, 200":                     lasting(page("200 OK"), "200", "it is not the API's word").only(expiring),
