@@ -80,7 +80,7 @@ func lastingReplies() map[string]lastingFailure {
 			"the server says «later»"),
 		"a firewall's page, 403, to a refresh token": blocked.only(expiring),
 		"temporarily_unavailable to a refresh token": lasting(refuses(`{"error":"temporarily_unavailable"}`),
-			"temporarily_unavailable", "the server says «later»").with(seeded).only(expiring),
+			"temporarily_unavailable", "the API says that it has not handled the request").with(seeded).only(expiring),
 		"a firewall's page, 400": lasting(page("400 Bad Request"), "an HTML page",
 			"it is not the API's word").only(expiring),
 		"a firewall's page, 403": lasting(page("403 Forbidden"), "an HTML page",

@@ -268,8 +268,17 @@ var situations = map[string]situation{
 			s.memory.target.fails(s.now, apierrors.NewForbidden(schema.GroupResource{Resource: "secrets"}, "orders-token", errors.New("a policy")), 0.5)
 			s.later(2 * time.Minute)
 			s.memory.target.fails(s.now, apierrors.NewForbidden(schema.GroupResource{Resource: "secrets"}, "orders-token", errors.New("a policy")), 0.5)
+			s.memory.target.against = s.targetInput()
 		},
 		"False PublishFailed", "False PublishFailed", stalled, "secrets orders-token: Forbidden: a policy", status.FailedStatus,
+	},
+	"a target that was denied, and has changed": {
+		"it is tried at once", func(s *scene) {
+			s.workload = workload{wanted: s.workload.wanted}
+			s.memory.target.fails(s.now, apierrors.NewForbidden(schema.GroupResource{Resource: "secrets"}, "orders-token", errors.New("a policy")), 0.5)
+			s.memory.target.against = input{version: "7", generation: s.cred.Generation}
+		},
+		"False Progressing", expected, inProgress, "a token is being obtained", status.InProgressStatus,
 	},
 	"a target that cannot be written": {
 		"it is tried again, and workloads have no token", func(s *scene) {
