@@ -76,12 +76,13 @@ func (r *Reconciler) observe(ctx context.Context, cred *v1alpha1.FluentCredentia
 
 func (r *Reconciler) observeState(ctx context.Context, seen *observation) error {
 	record, err := r.Custody.Open(ctx, seen.owner())
-	if errors.Is(err, custody.ErrForeign) || errors.Is(err, custody.ErrNewer) {
+	switch {
+	case errors.Is(err, custody.ErrForeign), errors.Is(err, custody.ErrNewer):
 		seen.obstacle = obstacle{v1alpha1.ReasonStateInvalid, err.Error()}
 		seen.unreadable, record = true, &custody.Record{}
-	} else if err != nil {
+	case err != nil:
 		return err
-	} else if isBlocked(seen.memory.state.err) {
+	case isBlocked(seen.memory.state.err):
 		seen.memory.state.worked() // what was in the way is gone: the next write need not wait
 	}
 	seen.record = record
