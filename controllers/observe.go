@@ -198,6 +198,7 @@ func (r *Reconciler) refresh(seen *observation) {
 		Claim:        r.claimFact(seen),
 		Journaled:    seen.isJournaled(),
 		Token:        seen.tokenFact(),
+		ServedUntil:  seen.servedUntil(),
 		Chain:        seen.chainFact(),
 		Login:        seen.loginFact(),
 		OnLostReply:  plan.Policy(cred.Spec.Refresh.OnLostReply),

@@ -144,6 +144,23 @@ var situations = map[string]situation{
 		func(s *scene) { s.fresh(); s.obstruct(v1alpha1.ReasonStateInvalid, "the state Secret was edited") },
 		"False StateInvalid", "False StateInvalid", stalled, "was edited", status.FailedStatus,
 	},
+	"state's name taken, token alive": {
+		"workloads go on with what they have", func(s *scene) {
+			s.cred.Status.Token = &v1alpha1.TokenStatus{Serial: 17, ExpirationTime: *timeOf(s.record.Token.Expires)}
+			s.record, s.unreadable = &custody.Record{}, true
+			s.obstruct(v1alpha1.ReasonStateInvalid, "a Secret that is not the operator's has the name")
+		},
+		published, "False StateInvalid", stalled, "is not the operator's", status.FailedStatus,
+	},
+	"state's name taken, token expired": {
+		"workloads have no token", func(s *scene) {
+			s.cred.Status.Token = &v1alpha1.TokenStatus{Serial: 17, ExpirationTime: *timeOf(s.record.Token.Expires)}
+			s.record, s.unreadable = &custody.Record{}, true
+			s.obstruct(v1alpha1.ReasonStateInvalid, "a Secret that is not the operator's has the name")
+			s.later(time.Hour)
+		},
+		"False StateInvalid", "False StateInvalid", stalled, "is not the operator's", status.FailedStatus,
+	},
 	"target taken": {
 		"it is left alone", func(s *scene) { s.workload = workload{found: true} },
 		"False TargetConflict", "False TargetConflict", stalled, "Secret orders-token exists and does not belong", status.FailedStatus,
