@@ -3,6 +3,7 @@ package journal
 import (
 	"bufio"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -17,7 +18,7 @@ const (
 	otherProcess = "00000000000000000000000000000002"
 )
 
-// TestMain is another process, where it is started as one: it holds a lock until it is killed.
+// TestMain is another process, where it is started as one: it holds a lock until it is killed, or the test is gone.
 func TestMain(m *testing.M) {
 	if dir := os.Getenv("JOURNAL_LOCKED_DIR"); dir != "" {
 		held, err := Open(dir, make([]byte, KeySize))
@@ -25,8 +26,9 @@ func TestMain(m *testing.M) {
 			err = held.Hold(otherProcess)
 		}
 		fmt.Println(err)
-		time.Sleep(time.Hour)
+		_, _ = io.Copy(io.Discard, os.Stdin)
 		runtime.KeepAlive(held)
+		os.Exit(0)
 	}
 	os.Exit(m.Run())
 }
@@ -37,7 +39,13 @@ func otherIn(t *testing.T, dir string) (kill func(os.Signal)) {
 	other := exec.Command(os.Args[0])
 	other.Env = append(os.Environ(), "JOURNAL_LOCKED_DIR="+dir)
 	out, err := other.StdoutPipe()
-	if err != nil || other.Start() != nil {
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := other.StdinPipe(); err != nil { // its end is the end of this process
+		t.Fatal(err)
+	}
+	if err := other.Start(); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
