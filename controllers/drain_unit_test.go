@@ -8,8 +8,8 @@ import (
 	"github.com/fluent-credential/operator/internal/custody"
 )
 
-// TestUnitDrainWaitsForPasses: a result that is held is stored with what its pass has seen, so that drain touches none while
-// a pass goes on.
+// TestUnitDrainWaitsForPasses: a result that is held is stored with what its pass has seen, so that drain touches none
+// while a pass goes on.
 func TestUnitDrainWaitsForPasses(t *testing.T) {
 	s := newScene(t)
 	s.r.passes.Add(1)

@@ -31,8 +31,8 @@ func holderScene(t *testing.T) (s *scene, slot *journal.Slot, ends func()) {
 	}
 	holder := open()
 	claim := custody.Claim{
-		ID: custody.NewID(), Grant: token.RefreshToken, Attempt: 1, Holder: custody.Holder{Start: custody.NewID()}, Started: s.now,
-		Spends: s.record.Chain.Refresh.Hash(s.record.Salt),
+		ID: custody.NewID(), Grant: token.RefreshToken, Attempt: 1, Holder: custody.Holder{Start: custody.NewID()},
+		Started: s.now, Spends: s.record.Chain.Refresh.Hash(s.record.Salt),
 	}
 	if err := holder.Hold(claim.Holder.Start); err != nil {
 		t.Skip(err) // this system proves the end of no process
@@ -42,7 +42,8 @@ func holderScene(t *testing.T) (s *scene, slot *journal.Slot, ends func()) {
 		t.Fatal(err)
 	}
 	head := journal.Head{
-		ID: claim.ID, Namespace: s.cred.Namespace, Name: s.cred.Name, UID: string(s.cred.UID), Serial: s.record.Serial, Claim: encoded,
+		ID: claim.ID, Namespace: s.cred.Namespace, Name: s.cred.Name, UID: string(s.cred.UID), Serial: s.record.Serial,
+		Claim: encoded,
 	}
 	if slot, err = holder.Reserve(head); err != nil {
 		t.Fatal(err)

@@ -167,3 +167,27 @@ func TestOldLocksAreRemoved(t *testing.T) {
 		t.Errorf("locks are counted as replies: %d", count)
 	}
 }
+
+// listless is a disk whose directory cannot be listed.
+type listless struct{ osDisk }
+
+func (listless) ReadDir(string) ([]os.DirEntry, error) { return nil, syscall.EIO }
+
+// TestLockIsHeldThoughOldOnesStay: Hold fails only if this process has no lock.
+func TestLockIsHeldThoughOldOnesStay(t *testing.T) {
+	dir := t.TempDir()
+	journal, err := OpenOn(listless{}, dir, make([]byte, KeySize))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := opened(t, dir, 0).Hold(otherProcess); err != nil {
+		t.Skip(err) // this file system has no locks that prove anything
+	}
+	if err := journal.Hold(ownProcess); err != nil {
+		t.Errorf("the lock is held, and Hold says: %v", err)
+	}
+	if opened(t, dir, 0).IsGone(ownProcess) {
+		t.Error("the lock is not held")
+	}
+	runtime.KeepAlive(journal)
+}
