@@ -268,6 +268,7 @@ var situations = map[string]situation{
 			s.memory.target.fails(s.now, apierrors.NewForbidden(schema.GroupResource{Resource: "secrets"}, "orders-token", errors.New("a policy")), 0.5)
 			s.later(2 * time.Minute)
 			s.memory.target.fails(s.now, apierrors.NewForbidden(schema.GroupResource{Resource: "secrets"}, "orders-token", errors.New("a policy")), 0.5)
+			s.memory.target.against = s.targetInput()
 		},
 		"False PublishFailed", "False PublishFailed", stalled, "secrets orders-token: Forbidden: a policy", status.FailedStatus,
 	},
