@@ -47,6 +47,7 @@ type Reconciler struct {
 	Watchdog *watchdog.Watchdog
 
 	memory   *memory
+	passes   atomic.Int64 // that go on
 	inFlight atomic.Int64 // exchanges that may have spent something
 	unsealed atomic.Int64 // those whose reply would be lost with this process
 }
@@ -73,6 +74,8 @@ type Reconciler struct {
 
 // Reconcile makes one pass over one credential.
 func (r *Reconciler) Reconcile(ctx context.Context, cred *v1alpha1.FluentCredential) (ctrl.Result, error) {
+	r.passes.Add(1)
+	defer r.passes.Add(-1)
 	memory := r.memoryOf(ctx, cred)
 	result, err := r.pass(ctx, cred, memory)
 	return r.beforeExpiry(ctx, cred, memory, result, err)

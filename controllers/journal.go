@@ -91,6 +91,7 @@ func (r *Reconciler) observeJournal(ctx context.Context, seen *observation) {
 	if r.Journal == nil || claim == nil || seen.api == nil {
 		return
 	}
+	seen.journaled, seen.unsealed, seen.unheard = nil, nil, false
 	entry, err := r.Journal.Find(claim.ID)
 	var defect *journal.Defect
 	switch {

@@ -286,8 +286,5 @@ func (o *observation) secrets() []token.Secret {
 	if o.record != nil && o.record.Chain != nil {
 		known = append(known, o.record.Chain.Refresh)
 	}
-	for _, value := range binding.HeadersOf(o.cred.Spec.Provider) {
-		known = append(known, token.NewSecret(value))
-	}
-	return known
+	return append(known, provider.SecretHeaders(binding.HeadersOf(o.cred.Spec.Provider))...)
 }

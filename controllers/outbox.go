@@ -138,8 +138,8 @@ func (r *Reconciler) drainAtStop(ctx context.Context) {
 }
 
 func (r *Reconciler) drain(ctx context.Context) {
-	for pace := drainPace; r.inFlight.Load() > 0 || r.drainHeld(ctx); pace = min(2*pace, drainPaceMost) {
-		if r.inFlight.Load() > 0 {
+	for pace := drainPace; r.isBusy() || r.drainHeld(ctx); pace = min(2*pace, drainPaceMost) {
+		if r.isBusy() {
 			pace = drainPace
 		}
 		if !r.Custody.Wait(ctx, pace) {
@@ -147,6 +147,10 @@ func (r *Reconciler) drain(ctx context.Context) {
 		}
 	}
 }
+
+// isBusy reports whether a pass or an exchange goes on. A result that is held is stored with what its pass has seen and
+// remembers, which one goroutine at a time may touch.
+func (r *Reconciler) isBusy() bool { return r.passes.Load() > 0 || r.inFlight.Load() > 0 }
 
 // drainHeld makes a round for each result, and reports whether there is one to wait for.
 func (r *Reconciler) drainHeld(ctx context.Context) (left bool) {

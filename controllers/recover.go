@@ -47,8 +47,13 @@ func (r *Reconciler) relocate(ctx context.Context, seen *observation) error {
 	return nil
 }
 
-// settle ends a claim whose holder is gone: nobody knows what became of the token, so it counts as presented.
+// settle ends a claim whose holder is gone: nobody knows what became of the token, so it counts as presented. The journal
+// is read again, because the holder may have sent the request, sealed its reply and ended between the first look at the
+// journal and the look at its lock: only what is there after its end tells what it did.
 func (r *Reconciler) settle(ctx context.Context, seen *observation) error {
+	if r.observeJournal(ctx, seen); seen.isJournaled() {
+		return nil // it was sealed after the first look at the journal; the next pass stores it
+	}
 	claim, before := *seen.record.Claim, seen.record
 	failed := r.orphaned(seen, claim)
 	record, err := r.Custody.Put(ctx, seen.owner(), before, before.Settled(claim, failed, seen.sentBy(claim)))

@@ -65,6 +65,23 @@ func TestUnitReplayHidesWhatSendHides(t *testing.T) {
 	}
 }
 
+// TestUnitHeadersThatAreNoSecretsAreShown: a tenant's name is a word of many messages, and a media type is no secret.
+func TestUnitHeadersThatAreNoSecretsAreShown(t *testing.T) {
+	s := newScene(t)
+	s.cred.Spec.Provider.Fluent.Headers = map[string]v1alpha1.HeaderValue{
+		"X-Tenant": "shop", "Accept": "application/json", "X-Api-Key": "Key a-key-of-the-gateway",
+	}
+	s.useSpec()
+	const said = "the shop takes no application/json"
+	if got := s.replayed(s.attempt(token.RefreshToken, provider.Answer{}), refusal(said)); got.Problem.Description != said {
+		t.Errorf("got %q, want %q", got.Problem.Description, said)
+	}
+	got := s.replayed(s.attempt(token.RefreshToken, provider.Answer{}), refusal("no such key: a-key-of-the-gateway"))
+	if got.Problem.Description != "no such key:[redacted]" { // with the blank of the header's own value
+		t.Errorf("got %q", got.Problem.Description)
+	}
+}
+
 // TestUnitReplayWithoutALogin: the credentials Secret is gone, so that nobody knows what the API may repeat.
 func TestUnitReplayWithoutALogin(t *testing.T) {
 	s := newScene(t)

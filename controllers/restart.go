@@ -110,6 +110,9 @@ func (r *Reconciler) sweep(ctx context.Context, defect *journal.Defect, isOld bo
 	if !errors.Is(err, custody.ErrGone) && (err != nil || state.Holds(claim)) {
 		return true // whoever settles the claim looks at the slot
 	}
+	if _, err := r.Journal.Find(claim.ID); err == nil {
+		return true // its reply was sealed since: the next round stores it
+	}
 	r.forgetSlot(ctx, claim.ID)
 	return false
 }

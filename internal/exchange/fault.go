@@ -60,7 +60,7 @@ const (
 	malformed          // the reply is not HTTP
 	unknownCoding      // the reply's content coding
 	damagedCoding      // the reply's content coding
-	kinds         = int(damagedCoding) + 1
+	kinds         = iota
 )
 
 // fault is why there is no reply that an API could read.

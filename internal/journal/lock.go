@@ -49,7 +49,8 @@ func (j *Journal) Hold(process string) error {
 		return fmt.Errorf("journal: %w", err)
 	}
 	j.lock = held
-	return j.sweepLocks(process)
+	_ = j.sweepLocks(process) // the lock is held whether or not old ones are left; the next process sweeps them
+	return nil
 }
 
 // Release gives the lock of this process back: it does nothing more that a claim could protect.

@@ -3,6 +3,7 @@ package journal
 import (
 	"bufio"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -17,7 +18,7 @@ const (
 	otherProcess = "00000000000000000000000000000002"
 )
 
-// TestMain is another process, where it is started as one: it holds a lock until it is killed.
+// TestMain is another process, where it is started as one: it holds a lock until it is killed, or the test is gone.
 func TestMain(m *testing.M) {
 	if dir := os.Getenv("JOURNAL_LOCKED_DIR"); dir != "" {
 		held, err := Open(dir, make([]byte, KeySize))
@@ -25,8 +26,9 @@ func TestMain(m *testing.M) {
 			err = held.Hold(otherProcess)
 		}
 		fmt.Println(err)
-		time.Sleep(time.Hour)
+		_, _ = io.Copy(io.Discard, os.Stdin)
 		runtime.KeepAlive(held)
+		os.Exit(0)
 	}
 	os.Exit(m.Run())
 }
@@ -37,7 +39,13 @@ func otherIn(t *testing.T, dir string) (kill func(os.Signal)) {
 	other := exec.Command(os.Args[0])
 	other.Env = append(os.Environ(), "JOURNAL_LOCKED_DIR="+dir)
 	out, err := other.StdoutPipe()
-	if err != nil || other.Start() != nil {
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := other.StdinPipe(); err != nil { // its end is the end of this process
+		t.Fatal(err)
+	}
+	if err := other.Start(); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
@@ -158,4 +166,28 @@ func TestOldLocksAreRemoved(t *testing.T) {
 	if count, _ := journal.Len(); count != 0 {
 		t.Errorf("locks are counted as replies: %d", count)
 	}
+}
+
+// listless is a disk whose directory cannot be listed.
+type listless struct{ osDisk }
+
+func (listless) ReadDir(string) ([]os.DirEntry, error) { return nil, syscall.EIO }
+
+// TestLockIsHeldThoughOldOnesStay: Hold fails only if this process has no lock.
+func TestLockIsHeldThoughOldOnesStay(t *testing.T) {
+	dir := t.TempDir()
+	journal, err := OpenOn(listless{}, dir, make([]byte, KeySize))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := opened(t, dir, 0).Hold(otherProcess); err != nil {
+		t.Skip(err) // this file system has no locks that prove anything
+	}
+	if err := journal.Hold(ownProcess); err != nil {
+		t.Errorf("the lock is held, and Hold says: %v", err)
+	}
+	if opened(t, dir, 0).IsGone(ownProcess) {
+		t.Error("the lock is not held")
+	}
+	runtime.KeepAlive(journal)
 }

@@ -14,11 +14,10 @@ import (
 // that extend it, and what vendors have in their place. A vendor's code is here only if its name alone says what is
 // wrong.
 //
-//   - GitHub: docs.github.com, «Troubleshooting OAuth app access token request errors» and «Refreshing user access
-//
-// tokens»   - Slack: docs.slack.dev/reference/methods/oauth.v2.access   - HubSpot: its replies have them under
-// "status", github.com/airbytehq/airbyte/issues/79592   - Google and other gRPC gateways: the names of
-// google.rpc.Code
+//   - GitHub: docs.github.com, "Troubleshooting OAuth app access token request errors" and "Refreshing user access tokens"
+//   - Slack: docs.slack.dev/reference/methods/oauth.v2.access
+//   - HubSpot: its replies have them under "status", github.com/airbytehq/airbyte/issues/79592
+//   - Google and other gRPC gateways: the names of google.rpc.Code
 var codesOf = map[codeClass][]string{
 	badGrant: {"invalid_grant"},
 	badToken: {"invalid_token"},

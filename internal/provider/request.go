@@ -74,7 +74,7 @@ func newRequest(endpoint *url.URL, options Options, login token.Login) Request {
 		URL:      token.NewSecret(endpoint.String()),
 		Header:   map[string]token.Secret{},
 		CABundle: options.CABundle,
-		Secrets:  append(secrets, secretHeaders(options.Headers)...),
+		Secrets:  append(secrets, SecretHeaders(options.Headers)...),
 	}
 	request.setHeader("Accept", token.NewSecret("application/json"))
 	for _, name := range slices.Sorted(maps.Keys(options.Headers)) {
@@ -103,9 +103,9 @@ var publicHeaders = map[string]bool{
 // version or a tenant, and a text that has it would be withheld.
 const leastSecretHeader = 8
 
-// secretHeaders are the values of the user's headers that must not be shown, as a whole and without the name of an
+// SecretHeaders returns the values of the user's headers that must not be shown, as a whole and without the name of an
 // authentication scheme.
-func secretHeaders(headers map[string]string) []token.Secret {
+func SecretHeaders(headers map[string]string) []token.Secret {
 	var secrets []token.Secret
 	for name, value := range headers {
 		if publicHeaders[http.CanonicalHeaderKey(name)] {
