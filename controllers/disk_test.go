@@ -30,6 +30,7 @@ import (
 	"github.com/fluent-credential/operator/internal/journal"
 	"github.com/fluent-credential/operator/internal/metrics"
 	"github.com/fluent-credential/operator/internal/plan"
+	"github.com/fluent-credential/operator/internal/provider"
 	"github.com/fluent-credential/operator/internal/token"
 	"github.com/fluent-credential/operator/internal/watchdog"
 )
@@ -424,14 +425,25 @@ func TestHealthzFailsWhileTheDiskHangs(t *testing.T) {
 
 // TestUnitReplyThatIsHeldIsAtStakeUnlessTheJournalHasIt: the probe must not end a process that holds the only copy.
 func TestUnitReplyThatIsHeldIsAtStakeUnlessTheJournalHasIt(t *testing.T) {
-	for journaled, want := range map[bool]bool{true: false, false: true} {
+	tests := map[string]struct {
+		journaled bool
+		verdict   token.Verdict
+		want      bool
+	}{
+		"in the journal": {true, token.Granted, false},
+		"only here":      {false, token.Granted, true},
+		"a refusal":      {false, token.RefusedDead, true},
+		"nothing sent":   {false, token.Unsent, false},
+	}
+	for name, test := range tests {
 		s := newScene(t)
 		if s.r.Holds() {
 			t.Error("nothing is held, and something is said to be")
 		}
-		s.r.memory.hold(&held{seen: s.observation, journaled: journaled})
-		if got := s.r.Holds(); got != want {
-			t.Errorf("in the journal: %t; at stake: %t, want %t", journaled, got, want)
+		try := &attempt{answer: provider.Answer{Verdict: test.verdict}}
+		s.r.memory.hold(&held{seen: s.observation, try: try, journaled: test.journaled})
+		if got := s.r.Holds(); got != test.want {
+			t.Errorf("%s: at stake %t, want %t", name, got, test.want)
 		}
 	}
 }

@@ -21,6 +21,9 @@ func (r *Reconciler) failure(seen *observation, try *attempt) custody.Failure {
 		Last: now, Verdict: answer.Verdict, Reason: reasonOf(try), Message: seen.message(try), Login: seen.attempted(),
 		Class: answer.Cause.Class(), Subject: answer.Cause.Subject(),
 	}
+	if failed.Subject == failure.CredentialsSecret && seen.hints != "" {
+		failed.Message += "; " + seen.hints
+	}
 	run := seen.runOf(failed)
 	failed.First, failed.Tries = run.First, run.Count
 	if answer.Problem.Code == exchange.NotAllowed {

@@ -11,6 +11,7 @@ import (
 	"github.com/fluent-credential/operator/internal/custody"
 	"github.com/fluent-credential/operator/internal/journal"
 	"github.com/fluent-credential/operator/internal/kubeerror"
+	"github.com/fluent-credential/operator/internal/token"
 )
 
 // A result that cannot be stored waits here, outside of the pass that obtained it, until it is stored or not wanted any
@@ -30,8 +31,11 @@ type held struct {
 	tried time.Time // when the last round ended; zero: there was none
 }
 
-// isDurable reports whether the journal has the reply: this process may end.
-func (h *held) isDurable() bool { return h.journaled || h.slot != nil && h.slot.Err() == nil }
+// isDurable reports whether this process may end without a loss: the journal has the reply, or there is none, because the request was
+// not sent.
+func (h *held) isDurable() bool {
+	return h.journaled || h.slot != nil && h.slot.Err() == nil || h.try.answer.Verdict == token.Unsent
+}
 
 // waited tells the result how long it waited since the last round.
 func (h *held) waited(now time.Time) {
