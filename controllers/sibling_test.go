@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
+
 	"github.com/fluent-credential/operator/api/v1alpha1"
 )
 
@@ -192,5 +194,21 @@ func TestSiblingMembers(t *testing.T) {
 		if got := string(data[key]); got != test.want {
 			t.Errorf("%s is %q, want %q", key, got, test.want)
 		}
+	}
+}
+
+// TestSiblingDockerConfigSpendsNothing: a target that Kubernetes would refuse for what is in it costs no login.
+func TestSiblingDockerConfigSpendsNothing(t *testing.T) {
+	t.Parallel()
+	b := newBesetClient(t, func(cred *v1alpha1.FluentCredential) {
+		cred.Spec.Target.Type = string(corev1.SecretTypeDockerConfigJson)
+		cred.Spec.Target.Data = map[string]string{corev1.DockerConfigJsonKey: "{{ .AccessToken }}"}
+	})
+	b.settle()
+	if requests, _ := b.rogue.seen(); requests != 0 {
+		t.Errorf("%d requests were made", requests)
+	}
+	if says := b.says(v1alpha1.ConditionReady); !strings.Contains(says, "needs a JSON object in the entry .dockerconfigjson") {
+		t.Errorf("Ready says %q", says)
 	}
 }
