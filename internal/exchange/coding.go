@@ -5,23 +5,23 @@ import (
 	"compress/flate"
 	"compress/gzip"
 	"compress/zlib"
-	"encoding/json"
 	"errors"
 	"io"
 	"net/http"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/fluent-credential/operator/internal/redact"
 )
 
 // decodeBody takes the content codings off a body (RFC 9110 section 8.4). None was asked for, but a CDN or a
 // framework may use one all the same, or name one that it did not use, and the reply is the only copy of a token.
-// What is JSON as it came was not encoded.
+// What is text as it came was not encoded, and neither was nothing at all.
 func decodeBody(response *http.Response, body []byte) ([]byte, error) {
 	decoded, err := decodeAll(codingsOf(response.Header, body), body)
 	switch {
-	case err != nil && json.Valid(body):
+	case err != nil && isText(body):
 		decoded = body
 	case err != nil:
 		return nil, err
@@ -32,12 +32,18 @@ func decodeBody(response *http.Response, body []byte) ([]byte, error) {
 	return decoded, nil
 }
 
+// isText reports whether a body has no byte that only a coding, or damage, puts there.
+func isText(body []byte) bool {
+	isBinary := func(r rune) bool { return r < ' ' && r != '\t' && r != '\r' && r != '\n' }
+	return utf8.Valid(body) && !bytes.ContainsFunc(body, isBinary)
+}
+
 // codingsOf returns the codings of a body in the order in which they were applied. A body without one that begins
 // like a gzip file is one.
 func codingsOf(header http.Header, body []byte) []string {
 	var codings []string
-	for coding := range strings.SplitSeq(strings.ToLower(strings.Join(header.Values("Content-Encoding"), ",")), ",") {
-		if coding = strings.TrimSpace(coding); coding != "" && coding != "identity" {
+	for coding := range strings.SplitSeq(strings.Join(header.Values("Content-Encoding"), ","), ",") {
+		if coding = strings.TrimSpace(coding); coding != "" && !strings.EqualFold(coding, "identity") {
 			codings = append(codings, coding)
 		}
 	}
@@ -61,7 +67,7 @@ func decodeAll(codings []string, body []byte) ([]byte, error) {
 func decode(coding string, body []byte) ([]byte, error) {
 	var decoded []byte
 	var err error
-	switch coding {
+	switch strings.ToLower(coding) {
 	case "gzip", "x-gzip":
 		decoded, err = gunzip(body)
 	case "deflate":
@@ -70,7 +76,7 @@ func decode(coding string, body []byte) ([]byte, error) {
 		return nil, &fault{phase: midRead, kind: unknownCoding, detail: redact.Words(coding)}
 	}
 	if err != nil && !errors.Is(err, errTooLarge) {
-		return nil, &fault{phase: midRead, kind: damagedCoding, detail: coding, cause: err}
+		return nil, &fault{phase: midRead, kind: damagedCoding, detail: strings.ToLower(coding), cause: err}
 	}
 	return decoded, err
 }

@@ -216,6 +216,13 @@ func presentable(problem provider.Problem, secrets []token.Secret) provider.Prob
 	return problem
 }
 
+// presentable is the answer of a fault, whose words may be the peer's: of a header, or of a certificate.
+func (f *fault) presentable(secrets []token.Secret) provider.Answer {
+	answer := f.answer()
+	answer.Problem = presentable(answer.Problem, secrets)
+	return answer
+}
+
 // definedCodes are those of RFC 6749 section 5.2 and RFC 7009 section 2.2.1, and ours.
 var definedCodes = map[string]bool{
 	"invalid_request":         true,

@@ -72,7 +72,7 @@ func (d Dialer) Dial(ctx context.Context, api provider.API, request provider.Req
 	if fault == nil {
 		return conn, nil
 	}
-	answer := fault.answer()
+	answer := fault.presentable(request.Secrets)
 	return nil, &answer
 }
 

@@ -52,7 +52,7 @@ func (c *Conn) Send(
 		if fault.status != 0 {
 			c.seal() // it is all there, and another version of the operator may read it
 		}
-		return fault.answer()
+		return fault.presentable(request.Secrets)
 	}
 	c.seal() // before anything is made of it
 	answer := api.Read(grant, reply)
@@ -163,20 +163,32 @@ func readReply(conn io.Reader, request *http.Request) (provider.Reply, error) {
 	}
 }
 
+// readBody reads the rest of a reply. A status that says by itself that the request was not carried out says so
+// whatever becomes of the body.
 func readBody(response *http.Response) (provider.Reply, error) {
 	defer func() { _ = response.Body.Close() }()
+	reply := provider.Reply{Status: response.StatusCode, Header: response.Header}
+	body, err := wholeBody(response)
+	if err != nil && !reply.IsUnprocessed() {
+		return provider.Reply{}, withStatus(response, err)
+	}
+	reply.Body = body
+	return reply, nil
+}
+
+func wholeBody(response *http.Response) ([]byte, error) {
 	wire, err := io.ReadAll(response.Body)
 	if err != nil && !mayBeWhole(response) {
-		return provider.Reply{}, withStatus(response, err)
+		return nil, err
 	}
 	body, broken := decodeBody(response, wire)
 	switch {
 	case err != nil && (broken != nil || !json.Valid(body)):
-		return provider.Reply{}, withStatus(response, err)
+		return nil, err
 	case broken != nil:
-		return provider.Reply{}, withStatus(response, broken)
+		return nil, broken
 	}
-	return provider.Reply{Status: response.StatusCode, Header: response.Header, Body: body}, nil
+	return body, nil
 }
 
 // withStatus adds the status to what is wrong with a reply that came, and cannot be used.

@@ -24,7 +24,7 @@ func (d Dialer) DialRevocation(ctx context.Context, request provider.Request) (*
 	}
 	conn, fault := d.dial(ctx, endpoint, request.CABundle)
 	if fault != nil {
-		problem := fault.answer().Problem
+		problem := fault.presentable(request.Secrets).Problem
 		return nil, &problem
 	}
 	return conn, nil
@@ -36,7 +36,7 @@ func (c *Conn) Revoke(ctx context.Context, request provider.Request) *provider.P
 	defer c.Close()
 	reply, fault := c.fetch(ctx, request)
 	if fault != nil {
-		problem := fault.answer().Problem
+		problem := fault.presentable(request.Secrets).Problem
 		return &problem
 	}
 	problem, revoked := provider.ReadRevocation(reply)

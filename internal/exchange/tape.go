@@ -65,11 +65,11 @@ func (c *Conn) seal() {
 func Replay(api provider.API, grant token.Grant, tape token.Secret, secrets []token.Secret) provider.Answer {
 	request, err := http.NewRequest(http.MethodPost, api.Endpoint().String(), http.NoBody)
 	if err != nil {
-		return faultOf(midRead, err).answer()
+		return faultOf(midRead, err).presentable(secrets)
 	}
 	reply, err := readReply(strings.NewReader(tape.Reveal()), request)
 	if err != nil {
-		return faultOf(midRead, err).answer()
+		return faultOf(midRead, err).presentable(secrets)
 	}
 	answer := api.Read(grant, reply)
 	answer.Problem = presentable(answer.Problem, secrets)

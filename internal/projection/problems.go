@@ -1,6 +1,7 @@
 package projection
 
 import (
+	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -94,7 +95,28 @@ func typeProblems(target v1alpha1.TargetSpec) []string {
 				target.Type, strings.Join(group, " or ")))
 		}
 	}
+	if key := objects[corev1.SecretType(target.Type)]; slices.Contains(keys, key) && !makesObject(key, target.Data[key]) {
+		problems = append(problems, fmt.Sprintf("a Secret of type %s needs a JSON object in the entry %s", target.Type, key))
+	}
 	return problems
+}
+
+// objects are the entries of which Kubernetes wants a JSON object, by the type of the Secret.
+var objects = map[corev1.SecretType]string{
+	corev1.SecretTypeDockercfg:        corev1.DockerConfigKey,
+	corev1.SecretTypeDockerConfigJson: corev1.DockerConfigJsonKey,
+}
+
+// makesObject reports whether a template can make a JSON object. One that depends on what a reply has beside the token
+// may, and one that cannot be parsed has a problem of its own.
+func makesObject(key, text string) bool {
+	templates, err := Parse(map[string]string{key: text})
+	if err != nil || strings.Contains(text, "Extra") {
+		return true
+	}
+	rendered, err := templates.Render(sample)
+	var object map[string]any
+	return err != nil || json.Unmarshal(rendered[key], &object) == nil
 }
 
 // IsKeptType reports whether Secrets of a type hold what belongs to the operator or to Kubernetes: state, login guards,

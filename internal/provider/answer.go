@@ -3,6 +3,7 @@ package provider
 import (
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/fluent-credential/operator/internal/token"
@@ -31,7 +32,7 @@ func (d dialect) answer(grant token.Grant, reply Reply) Answer {
 	said := d.problem(grant, doc, reply)
 	code := d.classOf(grant, reply.Status, said.Code)
 	switch {
-	case notGranted != nil && (doc.hasToken() || !doc.saysError()):
+	case notGranted != nil && (doc.hasToken() || !doc.saysError() && code <= unknownCode):
 		said = Problem{Code: InvalidReply, Description: doc.withWords(notGranted.Error(), said)}
 		code = noCode
 	case notGranted != nil && code == noCode:
@@ -43,11 +44,23 @@ func (d dialect) answer(grant token.Grant, reply Reply) Answer {
 	return Answer{Verdict: means.verdict, Cause: means.cause, Problem: said, RetryAfter: retryAfter(reply.Header)}
 }
 
-// hasToken reports whether the reply has an access token of some kind. Beside one that cannot be read, an error
-// proves nothing: a token was issued, and so the presented one may be spent.
+// hasToken reports whether the reply has an access token of some kind, also in an object in it. Beside one that cannot
+// be read, an error proves nothing: a token was issued, and so the presented one may be spent.
 func (d document) hasToken() bool {
-	raw := strings.TrimSpace(string(d.fields["access_token"]))
-	return d.conflict != nil || raw != "" && raw != "null" && raw != `""`
+	if d.conflict != nil || d.fields.haveToken() || slices.ContainsFunc(d.list, fields.haveToken) {
+		return true
+	}
+	for _, raw := range d.fields {
+		if inner, err := parseFields(raw); err == nil && inner.haveToken() {
+			return true
+		}
+	}
+	return false
+}
+
+func (f fields) haveToken() bool {
+	raw := strings.TrimSpace(string(f["access_token"]))
+	return raw != "" && raw != "null" && raw != `""`
 }
 
 // withWords adds what a reply says in words to why it is no grant. Only what a member for words holds is shown:
@@ -98,7 +111,11 @@ func redirected(reply Reply) Problem {
 	if location, err := url.Parse(reply.Header.Get("Location")); err == nil && location.Hostname() != "" {
 		where = location.Hostname()
 	}
-	return Problem{Status: reply.Status, Code: Redirect, Description: "redirects to " + where + ", which is not followed"}
+	description := "redirects to " + where + ", which is not followed"
+	if reply.Header.Get("Location") == "" {
+		description = "redirects, and does not say where to"
+	}
+	return Problem{Status: reply.Status, Code: Redirect, Description: description}
 }
 
 // granted reads a 2xx reply. One without an access token may all the same have spent the refresh token.

@@ -172,7 +172,7 @@ func TestProblemOfOddErrors(t *testing.T) {
 		"error an object": {`{"error":{"code":190,"message":"no"}}`, "190", "no", "it is no error of the standard, and says all the same what is wrong"},
 		"error a list":    {`{"error":["invalid_grant"]}`, "invalid_grant", "", "it is no error of the standard, and says all the same what is wrong"},
 		"error null":      {`{"error":null}`, "", "", "null is missing"},
-		"not an object":   {`"invalid_grant"`, "", "no reply of the API", "a string says nothing of who wrote it"},
+		"not an object":   {`"invalid_grant"`, "", "invalid_grant", "a string is words, and no code"},
 	}
 	for name, c := range cases {
 		problem := oauth2(Form, ClientBody).Read(token.RefreshToken, Reply{Status: 400, Body: []byte(c.body)}).Problem

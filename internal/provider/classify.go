@@ -236,6 +236,12 @@ func statusOf(reply Reply) statusClass {
 	return notFinal
 }
 
+// IsUnprocessed reports whether the status says by itself that the request was not carried out.
+func (r Reply) IsUnprocessed() bool {
+	status := statusOf(r)
+	return status == elsewhere || status == notProcessed
+}
+
 // statuses are those with a class of their own (RFC 9110 sections 15.4 and 15.5, RFC 6585).
 var statuses = map[int]statusClass{
 	http.StatusTemporaryRedirect:           elsewhere,

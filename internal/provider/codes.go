@@ -118,13 +118,13 @@ var (
 	limits = anyOf(
 		`too many ([a-z]+ ){0,2}(requests?|calls|queries)\b`, `rate ?limit`, `(request|throttle|call) limit`,
 		`rate (is |was )?exceeded`, `throttl`, `quota ([a-z]+ ){0,3}(exceed|exhaust|reach|violat)`,
-		`exceeded ([a-z]+ ){0,3}(quota|rate)\b`, `over quota`, `slow down`,
+		`exceeded ([a-z]+ ){0,3}(quota|rate)\b`, `over quota`, `slow ?down`,
 	)
 	// retries are words that ask for the same request again.
 	retries = anyOf(
 		`\bretry\b`, `\btry (it |this |the request )?(again|later)`, `temporarily unavailable`,
 		`(currently|service|server) (is )?unavailable`, `transient`, `maintenance`, `overloaded`,
-		`(server|system) (is )?(too )?busy`,
+		`(server|system) (is )?(too )?busy`, `internal (server )?error`, `upstream (connect|request|server|service)`,
 	)
 	// finals are words by which a request to try again means another request, as after a new login.
 	finals = anyOf(

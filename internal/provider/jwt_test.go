@@ -99,7 +99,7 @@ func TestExtraHasNoCredential(t *testing.T) {
 
 func TestTokenTypeOfAReply(t *testing.T) {
 	for said, want := range map[string]string{
-		`"BearerToken"`: "BearerToken", `"Bearer Token"`: "Bearer", `"MAC\r\nX-Injected: 1"`: "MAC", `"\u0000"`: "", `"BEARER"`: "BEARER", `7`: "7",
+		`"BearerToken"`: "BearerToken", `"Bearer Token"`: "Bearer", `"MAC\r\nX-Injected: 1"`: "MAC", `"\u0000"`: "", `"BEARER"`: "BEARER", `7`: "",
 	} {
 		got := oauth2(Form, ClientBody).Read(token.RefreshToken, ok(`{"access_token":"a","token_type":`+said+`}`))
 		if got.Verdict != token.Granted || got.Set.Type != want {

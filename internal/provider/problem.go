@@ -11,13 +11,17 @@ import (
 // The members in which errors are written, in the order in which they are believed. Their names are compared without
 // case.
 var (
-	codeMembers = []string{"error", "code", "error_code", "errorcode", "status", "__type", "httpmessage"}
+	codeMembers = []string{
+		"error", "code", "error_code", "errorcode", "errcode", "error_type", "errortype", "status", "__type", "httpmessage",
+	}
 	wordMembers = []string{
 		"error_description", "message", "title", "description", "detail", "error_message", "errormessage",
-		"errorsummary", "faultstring", "moreinformation", "reason", "msg", "errmsg",
+		"errorsummary", "faultstring", "moreinformation", "reason", "msg", "errmsg", "error_msg", "details", "info",
 	}
 	// errorMembers are those by which a 2xx says that it is an error.
-	errorMembers = []string{"error", "errors", "error_code", "errorcode", "fault"}
+	errorMembers = []string{
+		"error", "errors", "error_code", "errorcode", "errcode", "error_type", "errortype", "fault",
+	}
 )
 
 // problemsOf finds the errors of a JSON reply: in its own members, and in those of the objects and lists in it, one
@@ -160,6 +164,9 @@ func (d document) saysError() bool {
 
 func (f fields) sayError(status int) bool {
 	for name, raw := range f {
+		if isAny(name, "ok", "success") && isAny(f.scalar(name), "false") {
+			return true
+		}
 		if !isAny(name, errorMembers...) {
 			continue
 		}

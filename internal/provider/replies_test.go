@@ -111,7 +111,7 @@ func repliesOfServers() map[string]serverReply {
 		"error beside two tokens, 400":    {400, "", `{"access_token":"a","access_token":"b","error":"invalid_client"}`, "", refresh, token.RefusedIntact, login, "invalid_client", "", "a member that is not understood must not hide an error"},
 		"no error, and no token":          {200, "", `{"error":false,"message":"Accepted"}`, "", refresh, token.Unknown, passing, InvalidReply, "the reply has no access_token; its members are error, message; it says: Accepted", "it says itself that it is none"},
 		"token in another member":         {200, "", `{"tokenData":{"access_token":"AT","token_type":"Bearer","expires_in":60000},"errors":[]}`, "", refresh, token.Unknown, passing, InvalidReply, "the reply has no access_token; its members are errors, tokenData", "the names say where to look"},
-		"number for an error, 200":        {200, "", `{"errcode":40029,"errmsg":"invalid code"}`, "", token.AuthorizationCode, token.Unknown, passing, InvalidReply, "the reply has no access_token; its members are errcode, errmsg; it says: invalid code", "WeChat's shape says no more than this"},
+		"number for an error, 200":        {200, "", `{"errcode":40029,"errmsg":"invalid code"}`, "", token.AuthorizationCode, token.Declined, left, "40029", "invalid code", "WeChat refuses so, and a refusal that can be read is none that was lost"},
 
 		// The words of any error.
 		"Google's error":             {400, "", google, "", refresh, token.Declined, left, "FAILED_PRECONDITION", "Project is suspended", "the code is the word, not the number"},

@@ -79,6 +79,7 @@ func read(reply Reply) document {
 	}
 	list, isList := parseList(body)
 	form, isForm, conflict := parseForm(kind, body)
+	var text string
 	switch {
 	case len(body) == 0:
 		doc.kind = emptyBody
@@ -88,6 +89,8 @@ func read(reply Reply) document {
 		doc.kind, doc.fields, doc.conflict = jsonBody, form, conflict
 	case strings.Contains(kind, "html") || beginsAsPage(body):
 		doc.kind = htmlBody
+	case json.Unmarshal(body, &text) == nil: // a JSON string
+		doc.text = text
 	case kind == "text/plain":
 		doc.text = string(body)
 	case strings.HasSuffix(kind, "xml"):
@@ -99,10 +102,13 @@ func read(reply Reply) document {
 // markup is a tag, a declaration or a comment of XML.
 var markup = regexp.MustCompile(`<[^>]*>`)
 
-func beginsAsPage(body []byte) bool {
-	start := bytes.ToLower(body[:min(len(body), len("<!doctype html"))])
-	return bytes.HasPrefix(start, []byte("<!doctype html")) || bytes.HasPrefix(start, []byte("<html"))
-}
+// pageStart is how an HTML page begins, after comments and the declarations of XML.
+var pageStart = regexp.MustCompile(`(?is)^(\s|<!--.*?-->|<\?xml[^>]*>)*<(!doctype\s+html|html|head|body|title)\b`)
+
+func beginsAsPage(body []byte) bool { return pageStart.Match(body[:min(len(body), maxPageStart)]) }
+
+// maxPageStart bounds how much of a body is looked at to see that it is a page.
+const maxPageStart = 4096
 
 // parseFields reads a JSON object, with nothing after it.
 func parseFields(body []byte) (fields, error) {
@@ -234,11 +240,19 @@ func (f fields) texts(name string) []string {
 	return values
 }
 
+// scopes reads the member scope; some servers write a list of strings.
+func (f fields) scopes() string {
+	if list := f.texts("scope"); len(list) > 0 {
+		return strings.Join(list, " ")
+	}
+	return f.scalar("scope")
+}
+
 // life reads expires_in: a number or a string of seconds. What is missing, negative or no number counts as missing: a
 // token that was granted must not be lost over it (RFC 6749 section 5.1 only recommends the field). Too large for a
 // float64 is large.
 func (f fields) life() (time.Duration, bool) {
-	seconds, err := strconv.ParseFloat(f.scalar("expires_in"), 64)
+	seconds, err := strconv.ParseFloat(strings.TrimSpace(f.scalar("expires_in")), 64)
 	if err != nil && !errors.Is(err, strconv.ErrRange) || !(seconds >= 0) {
 		return 0, false
 	}
@@ -282,8 +296,9 @@ var known = map[string]bool{
 
 // credential matches the names of members that are credentials, however they are spelled: they never reach a template.
 var credential = regexp.MustCompile(`(?i)` + strings.Join([]string{
-	`tokens?$`, `secret`, `assertion`, `password`, `passwd`, `passphrase`, `credential`, `private_?key`, `api_?key`,
-	`^code$`, `(auth|authorization|device)_?code$`, `(^|_)jwt$`, `cookie`, `^ticket$`,
+	`tokens?$`, `secret`, `assertion`, `password`, `passwd`, `passphrase`, `credential`, `(private|api)[_-]?key`,
+	`(access|session|signing|encryption)[_-]?key$`, `^(x[_-])?key$`, `^code$`, `(auth|authorization|device)[_-]?code$`,
+	`(^|[_-])jwt$`, `cookie`, `^ticket$`, `^(refresh|bearer|otp|pin)$`,
 }, "|"))
 
 // extra are the members beyond RFC 6749 that are scalars and no credentials.
@@ -315,8 +330,9 @@ func (d document) grantedSet() (token.Set, error) {
 		return token.Set{}, err
 	}
 	life, told := f.life()
+	tokenType, _ := f.text("token_type") // no number is one
 	return token.Set{
-		Access: access, Refresh: refresh, Type: token.CleanType(f.scalar("token_type")), Scope: f.scalar("scope"),
+		Access: access, Refresh: refresh, Type: token.CleanType(tokenType), Scope: f.scopes(),
 		Life: life, LifeUnknown: !told, Extra: f.extra(),
 	}, nil
 }
@@ -330,6 +346,9 @@ func (f fields) token(name string) (token.Secret, error) {
 	}
 	if strings.ContainsFunc(value, func(r rune) bool { return r < ' ' || r > '~' }) {
 		return token.Secret{}, fmt.Errorf("%s holds characters that no token has", name)
+	}
+	if strings.TrimSpace(value) == "" {
+		return token.Secret{}, nil
 	}
 	return token.NewSecret(value), nil
 }
