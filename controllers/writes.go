@@ -15,6 +15,7 @@ import (
 	"github.com/fluent-credential/operator/internal/custody"
 	"github.com/fluent-credential/operator/internal/failure"
 	"github.com/fluent-credential/operator/internal/kubeerror"
+	"github.com/fluent-credential/operator/internal/loginguard"
 	"github.com/fluent-credential/operator/internal/plan"
 )
 
@@ -80,9 +81,10 @@ func (f *failing) isStalled(now time.Time) bool {
 	return false
 }
 
-// isBlocked reports whether the state's name is taken by what this process must not write over.
+// isBlocked reports whether the name of the state or of the login guard is taken by what this process must not write
+// over.
 func isBlocked(err error) bool {
-	return errors.Is(err, custody.ErrForeign) || errors.Is(err, custody.ErrNewer)
+	return errors.Is(err, custody.ErrForeign) || errors.Is(err, custody.ErrNewer) || errors.Is(err, loginguard.ErrForeign)
 }
 
 // lostRaces counts the passes in a row that came to nothing because another writer was first.
@@ -147,6 +149,28 @@ func (r *Reconciler) targetFails(seen *observation, err error) {
 	known.against = seen.targetInput()
 	if isNews && !isRace(err) {
 		r.Recorder.Eventf(seen.cred, nil, corev1.EventTypeWarning, v1alpha1.ReasonPublishFailed, "Publish", "%s", words)
+	}
+}
+
+// undone is what a person is told where what is published does not stay.
+type undone struct{ secret string }
+
+func (u undone) Error() string {
+	return "Secret " + u.secret + " is changed or deleted by somebody else whenever it is published: it is published less often"
+}
+
+// targetWorks notes a write of the target Secret. One that only brings back what this process has published before is a
+// repair; where repairs follow upon each other, two controllers are at odds, and this one makes the pace.
+func (r *Reconciler) targetWorks(seen *observation, known, written publication) {
+	now, target := r.Clock.Now(), &seen.memory.target
+	isRepair := known.name == written.name && known.digest == written.digest
+	atOdds := errors.As(target.err, &undone{}) && now.Sub(target.retryAt) <= forgotten
+	if isRepair && (atOdds || seen.memory.repairs.again(now)) {
+		r.targetFails(seen, undone{written.name})
+		return
+	}
+	if !isRepair || !atOdds {
+		target.worked()
 	}
 }
 
@@ -219,7 +243,7 @@ func (o *observation) isWriteStalled(next plan.Step) bool {
 // tellUnseen says in the status that nothing can be seen: where a right to read is missing, each pass ends before it
 // can say anything, and an expired token would be called good for ever. What is known is what the status says itself.
 func (r *Reconciler) tellUnseen(ctx context.Context, cred *v1alpha1.FluentCredential, memory *remembered, err error) {
-	if errors.Is(err, custody.ErrGone) || isStopping(ctx) || !cred.DeletionTimestamp.IsZero() {
+	if errors.Is(err, custody.ErrGone) || isStopping(ctx) {
 		return
 	}
 	now := r.Clock.Now()
