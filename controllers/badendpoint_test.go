@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 
 	"github.com/fluent-credential/operator/api/v1alpha1"
+	"github.com/fluent-credential/operator/internal/redact"
 )
 
 // badEndpoint is one way in which a token endpoint misbehaves: at the first login, and when a refresh token is spent.
@@ -108,7 +109,7 @@ func (b *beset) mustTell(bad badEndpoint, reason string) {
 		b.t.Errorf("says %s: %q; want %s with %q (%s)", told.Reason, told.Message, reason, bad.says, bad.why)
 	}
 	unseen := func(r rune) bool { return !unicode.IsPrint(r) }
-	if strings.ContainsFunc(told.Message, unseen) || utf8.RuneCountInString(told.Message) > 400 {
+	if strings.ContainsFunc(told.Message, unseen) || utf8.RuneCountInString(told.Message) > redact.MaxText+200 {
 		b.t.Errorf("the message is not one line of a sane length: %q", told.Message)
 	}
 	b.mustHideSecrets(status)

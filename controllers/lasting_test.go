@@ -3,6 +3,8 @@ package controllers
 import (
 	"context"
 	"crypto/tls"
+	"hash/fnv"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"slices"
@@ -105,7 +107,7 @@ const (
 	mostPasses      = 1500
 	longestStep     = 15 * time.Minute
 	recoveryLimit   = 2 * time.Hour
-	settlingTime    = 5 * time.Second // what a recovery may take besides the wait for the next try
+	settlingTime    = time.Second // what a recovery may take besides the wait for the next try
 )
 
 // ordeal is a driven operator that goes through one lasting failure. Its passes are made when the last one asked for the
@@ -262,6 +264,9 @@ func newOrdeal(t *testing.T, failure lastingFailure, from lastingStart) *ordeal 
 func (o *ordeal) furnish() {
 	o.t.Helper()
 	o.disk = o.onBadDisk()
+	sum := fnv.New64a()
+	_, _ = sum.Write([]byte(o.failure.says + o.failure.why + o.from.name)) // never fails
+	o.Draw = rand.New(rand.NewPCG(sum.Sum64(), 1)).Float64                 // the bounds hold for any draw
 	o.Hosts = NewHosts(0).Bound(16)
 	o.Hosts.call = func(types.NamespacedName) { o.called = true }
 	o.Custody.Pause = func(_ context.Context, wait time.Duration) bool { o.advance(wait); return true }

@@ -38,13 +38,17 @@ func lastingCluster() map[string]lastingFailure {
 	state := refusing(butState, "no states here")
 	unwritable, unreadable := withVerbs("get", "list", "watch"), withVerbs("list", "watch", "create", "update", "patch", "delete")
 	everything := func(*http.Request) bool { return true }
-	statusless := lasting(outOfSpace(isStatus), "", "the status is a view, and nothing waits for it").once().only(expiring, staying)
+	statusless := lasting(outOfSpace(isStatus), "",
+		"the status is a view, and nothing waits for it").once().only(expiring, staying)
 	statusless.harmless = true
+	foreign := lasting(foreignState, "has the name of the state", "its deletion is seen")
+	foreign.within = time.Second
 	return map[string]lastingFailure{
 		"a policy refuses the target": lasting(target, "set the label owner", "a person needs the policy's words").once(),
 		"a quota refuses the target": lasting(quotaFor(2), "exceeded quota", "a person needs the quota's words").
 			only(noneYet),
-		"a foreign Secret has the target's name": lasting(foreignTarget, "does not belong", "its deletion is seen").once(),
+		"a foreign Secret has the target's name": lasting(foreignTarget, "does not belong",
+			"its deletion is seen").once(),
 
 		"a policy refuses the state":                  lasting(state, "no states here", intact).once(),
 		"a policy refuses the state of a spent token": lasting(state, "no states here", held).afterSpent(),
@@ -55,8 +59,8 @@ func lastingCluster() map[string]lastingFailure {
 		"a quota refuses the state":                 lasting(quotaFor(1), "exceeded quota", intact).only(noneYet),
 		"the state was made immutable":              lasting(immutableState, "", "it moves at once").once().only(expiring, staying),
 		"the state of a spent token was made so":    lasting(immutableState, "", "it moves at once").afterSpent(),
-		"a foreign Secret has the state's name":     lasting(foreignState, "has the name of the state", "its deletion is seen"),
-		"likewise, after a token was spent":         lasting(foreignState, "has the name of the state", held).afterSpent(),
+		"a foreign Secret has the state's name":     foreign,
+		"likewise, after a token was spent":         foreign.afterSpent(),
 		"no right to write Secrets":                 lasting(unwritable, "cannot update resource", intact).once().only(expiring, staying),
 		"no right to write, after a token is spent": lasting(unwritable, "cannot update resource", held).afterSpent(),
 		"no right to read Secrets":                  lasting(unreadable, "cannot get resource", intact).once().only(expiring, staying),
@@ -66,9 +70,10 @@ func lastingCluster() map[string]lastingFailure {
 		"etcd has no space for Secrets":             lasting(outOfSpace(isSecret), "database space exceeded", "reads work").once(),
 		"etcd has no space":                         lasting(outOfSpace(everything), "", "nor for a status").once().mute(),
 		"no status can be written":                  statusless.mute(),
-		"the API accepts and does not answer":       lasting(apiSilent, "deadline exceeded", intact).once().only(expiring, staying),
-		"the API is away":                           lasting(apiAway, "", intact).once().mute(),
-		"the API is away after a token was spent":   lasting(apiAway, "", held).afterSpent().mute(),
+		"the API accepts and does not answer": lasting(apiSilent, "deadline exceeded",
+			intact).once().only(expiring, staying),
+		"the API is away":                         lasting(apiAway, "", intact).once().mute(),
+		"the API is away after a token was spent": lasting(apiAway, "", held).afterSpent().mute(),
 	}
 }
 

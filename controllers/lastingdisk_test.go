@@ -30,13 +30,16 @@ func lastingDisk() map[string]lastingFailure {
 		}
 	}
 	return map[string]lastingFailure{
-		"it is full":                lasting(failing("allocate", syscall.ENOSPC), "no space left on device", intact).once(),
-		"it is read-only":           lasting(failing("create", syscall.EROFS), "read-only file system", intact).once(),
-		"it may not be written":     lasting(failing("create", syscall.EACCES), "permission denied", intact).once().only(expiring),
-		"its device fails":          lasting(failing("sync", syscall.EIO), "input/output error", intact).once().only(expiring),
-		"it hangs":                  lasting(hanging("sync"), "the disk does not answer", intact).once(),
-		"it fails with a reply":     lasting(failing("seal", syscall.EIO), "", "the reply goes on in memory").once().only(expiring, staying),
-		"it hangs with a reply":     lasting(hanging("seal"), "", "the reply goes on in memory").once().only(expiring, staying),
+		"it is full":      lasting(failing("allocate", syscall.ENOSPC), "no space left on device", intact).once(),
+		"it is read-only": lasting(failing("create", syscall.EROFS), "read-only file system", intact).once(),
+		"it may not be written": lasting(failing("create", syscall.EACCES), "permission denied",
+			intact).once().only(expiring),
+		"its device fails": lasting(failing("sync", syscall.EIO), "input/output error", intact).once().only(expiring),
+		"it hangs":         lasting(hanging("sync"), "the disk does not answer", intact).once(),
+		"it fails with a reply": lasting(failing("seal", syscall.EIO), "",
+			"the reply goes on in memory").once().only(expiring, staying),
+		"it hangs with a reply": lasting(hanging("seal"), "",
+			"the reply goes on in memory").once().only(expiring, staying),
 		"it hangs after a spending": lasting(hanging("seal"), "", "the reply goes on in memory").afterSpent(),
 	}
 }

@@ -58,11 +58,12 @@ func lastingReplies() map[string]lastingFailure {
 	locked.presented, locked.within = 1, plan.LoginBar
 	dead := lasting(broken, "500", "two presentations, ever: the first may have spent the token").with(seeded)
 	dead.presented, dead.forPerson = 2, true
-	later := dead
-	later.breaks, later.says = refuses(`{"error":"temporarily_unavailable"}`), "temporarily_unavailable"
+	blocked := dead
+	blocked.breaks, blocked.says = page("403 Forbidden"), "an HTML page"
 
 	unsure := func(says string, breaks func(*ordeal) func()) lastingFailure {
-		failure := lasting(breaks, says, "the login may have been refused, so the next one waits for the guard").with(withPassword)
+		failure := lasting(breaks, says,
+			"the login may have been refused, so the next one waits for the guard").with(withPassword)
 		failure.within = plan.LoginBar
 		return failure.only(noneYet)
 	}
@@ -77,11 +78,15 @@ func lastingReplies() map[string]lastingFailure {
 			"the client may be changed just now").only(expiring),
 		"temporarily_unavailable": lasting(refuses(`{"error":"temporarily_unavailable"}`), "temporarily_unavailable",
 			"the server says «later»"),
-		"temporarily_unavailable to a refresh token": later.only(expiring),
-		"a firewall's page, 400":                     lasting(page("400 Bad Request"), "an HTML page", "it is not the API's word").only(expiring),
-		"a firewall's page, 403":                     lasting(page("403 Forbidden"), "an HTML page", "it is not the API's word").only(expiring),
-		"a firewall's page, 200":                     lasting(page("200 OK"), "200", "it is not the API's word").only(expiring),
-		"a proxy's page, 502":                        lasting(page("502 Bad Gateway"), "502", "it is not the API's word").only(expiring),
+		"a firewall's page, 403, to a refresh token": blocked.only(expiring),
+		"temporarily_unavailable to a refresh token": lasting(refuses(`{"error":"temporarily_unavailable"}`),
+			"temporarily_unavailable", "the API says that it has not handled the request").with(seeded).only(expiring),
+		"a firewall's page, 400": lasting(page("400 Bad Request"), "an HTML page",
+			"it is not the API's word").only(expiring),
+		"a firewall's page, 403": lasting(page("403 Forbidden"), "an HTML page",
+			"it is not the API's word").only(expiring),
+		"a firewall's page, 200": lasting(page("200 OK"), "200", "it is not the API's word").only(expiring),
+		"a proxy's page, 502":    lasting(page("502 Bad Gateway"), "502", "it is not the API's word").only(expiring),
 		"too many requests in other words": lasting(
 			refuses(`{"error":"Access Denied","error_description":"`+tooMany+`"}`), tooMany, "the server says «later»").only(expiring),
 		"an unknown error that asks for a retry": lasting(
@@ -90,27 +95,33 @@ func lastingReplies() map[string]lastingFailure {
 		"an error in a 200": lasting(
 			replying(inJSON("200 OK", `{"error":"temporarily_unavailable","error_description":"in a minute"}`)), "in a minute",
 			"it has the meaning of the same error with a 400").only(expiring),
-		"429":             lasting(replying(slowDown), "429", "the refresh token is intact").with(seeded),
-		"429 with a time": lasting(replying(withHeader(slowDown, "Retry-After: 40")), "429", "the server's time is kept").only(expiring),
+		"429": lasting(replying(slowDown), "429", "the refresh token is intact").with(seeded),
+		"429 with a time": lasting(replying(withHeader(slowDown, "Retry-After: 40")), "429",
+			"the server's time is kept").only(expiring),
 		"503 with a time": lasting(
 			replying(withHeader(said("503 Service Unavailable", "text/html", blockPage), "Retry-After: 120")), "503",
 			"the server did not look at the refresh token").with(seeded).only(expiring),
 		"500":                             lasting(broken, "500", "a client alone spends nothing").only(expiring),
 		"500 to a refresh token":          dead.only(expiring),
 		"500 to a token, with a password": locked.with(withPassword).only(expiring, staying),
-		"401 without a word":              lasting(replying(said("401 Unauthorized", "text/plain", "")), "401", "a gateway's word").only(expiring),
+		"401 without a word": lasting(replying(said("401 Unauthorized", "text/plain", "")), "401",
+			"a gateway's word").only(expiring),
 		"404 in JSON": lasting(replying(inJSON("404 Not Found", `{"message":"no route matches"}`)), "no route matches",
 			"a gateway is set up").with(seeded).only(expiring),
-		"invalid_scope":                         lasting(refuses(`{"error":"invalid_scope"}`), "invalid_scope", "the client's rights are changed").with(seeded).only(expiring),
-		"429 to a password":                     lasting(replying(slowDown), "429", "the login was not looked at").with(withPassword).only(noneYet),
+		"invalid_scope": lasting(refuses(`{"error":"invalid_scope"}`), "invalid_scope",
+			"the client's rights are changed").with(seeded).only(expiring),
+		"429 to a password": lasting(replying(slowDown), "429",
+			"the login was not looked at").with(withPassword).only(noneYet),
 		"temporarily_unavailable to a password": unsure("temporarily_unavailable", refuses(`{"error":"temporarily_unavailable"}`)),
 		"a firewall's page, 403, to a password": unsure("an HTML page", page("403 Forbidden")),
 		"500 to a password":                     unsure("500", broken),
 		"408":                                   lasting(replying(inJSON("408 Request Timeout", `{}`)), "408", "it was not in time").only(expiring),
 		"307":                                   lasting(away("307 Temporary Redirect"), "captive.example", "it may answer tomorrow"),
-		"307 to a refresh token":                lasting(away("307 Temporary Redirect"), "captive.example", "the token is intact").with(seeded).only(expiring),
-		"308 to a refresh token, no token":      lasting(away("308 Permanent Redirect"), "captive.example", "the token is intact").with(seeded).only(noneYet),
-		"302":                                   lasting(away("302 Found"), "captive.example", "a captive portal").only(expiring),
+		"307 to a refresh token": lasting(away("307 Temporary Redirect"), "captive.example",
+			"the token is intact").with(seeded).only(expiring),
+		"308 to a refresh token, no token": lasting(away("308 Permanent Redirect"), "captive.example",
+			"the token is intact").with(seeded).only(noneYet),
+		"302": lasting(away("302 Found"), "captive.example", "a captive portal").only(expiring),
 	}
 }
 
@@ -165,16 +176,21 @@ func lastingNetwork(t *testing.T) map[string]lastingFailure {
 		"no name is resolved": lasting(failingWith(unresolved), "cannot be looked up", "the cluster's DNS is down").
 			once().only(expiring),
 		"a loopback address": lasting(refused(" has a loopback address"), "loopback address", "a sinkhole").once(),
-		"the address 0.0.0.0": lasting(refused(" has the address 0.0.0.0, which is never allowed"), "0.0.0.0", "a sinkhole").
+		"the address 0.0.0.0": lasting(refused(" has the address 0.0.0.0, which is never allowed"), "0.0.0.0",
+			"a sinkhole").
 			once().only(expiring),
 		"a private address": lasting(refused(" has a private address and matches no pattern of --allowed-hosts"), "private address",
 			"split horizon").once().only(expiring),
-		"connection refused": lasting(failingWith(syscall.ECONNREFUSED), "connection refused", "it is restarted").once().only(expiring),
-		"no route":           lasting(failingWith(syscall.EHOSTUNREACH), "no route to host", "the network is away").once().only(expiring),
-		"no connection in time": lasting(failingWith(context.DeadlineExceeded), "no connection in time", "a firewall drops it").
+		"connection refused": lasting(failingWith(syscall.ECONNREFUSED), "connection refused",
+			"it is restarted").once().only(expiring),
+		"no route": lasting(failingWith(syscall.EHOSTUNREACH), "no route to host",
+			"the network is away").once().only(expiring),
+		"no connection in time": lasting(failingWith(context.DeadlineExceeded), "no connection in time",
+			"a firewall drops it").
 			once().only(expiring),
-		"no reply in time":         lasting(silent, "no reply in time", "a client alone spends nothing").only(noneYet),
-		"the connection is closed": lasting(closed, "the connection was closed", "a client alone spends nothing").only(expiring),
+		"no reply in time": lasting(silent, "no reply in time", "a client alone spends nothing").only(noneYet),
+		"the connection is closed": lasting(closed, "the connection was closed",
+			"a client alone spends nothing").only(expiring),
 	}
 	maps.Copy(failures, lastingTLS(t))
 	return failures
@@ -191,13 +207,16 @@ func lastingTLS(t *testing.T) map[string]lastingFailure {
 		return failure
 	}
 	return map[string]lastingFailure{
-		"an expired certificate": offering(known.serving(t, "127.0.0.1", -year, -time.Hour, nil), "expired", "it is renewed late"),
+		"an expired certificate": offering(known.serving(t, "127.0.0.1", -year, -time.Hour, nil), "expired",
+			"it is renewed late"),
 		"an unknown authority": offering(newSigner(t).serving(t, "127.0.0.1", -time.Hour, time.Hour, nil), "unknown authority",
 			"it is renewed wrongly"),
 		"another host's certificate": offering(known.serving(t, "192.0.2.1", -time.Hour, time.Hour, nil), "another host",
 			"it is renewed wrongly"),
-		"a certificate without a name": offering(known.offering(t, x509.ExtKeyUsageServerAuth), "no", "it is renewed wrongly"),
-		"a certificate for clients":    offering(known.offering(t, x509.ExtKeyUsageClientAuth, net.IPv4(127, 0, 0, 1)), "server", "it is renewed wrongly"),
+		"a certificate without a name": offering(known.offering(t, x509.ExtKeyUsageServerAuth), "no",
+			"it is renewed wrongly"),
+		"a certificate for clients": offering(known.offering(t, x509.ExtKeyUsageClientAuth, net.IPv4(127, 0, 0, 1)), "server",
+			"it is renewed wrongly"),
 		"a client certificate is required": offering(known.serving(t, "127.0.0.1", -time.Hour, time.Hour, func(c *tls.Config) {
 			c.MaxVersion, c.ClientAuth = tls.VersionTLS12, tls.RequireAnyClientCert
 		}), "client certificate", "a mesh asks for one"),

@@ -109,3 +109,31 @@ func saidInCell(said []lastingWords) string {
 	}
 	return strings.ReplaceAll(strings.Join(lines, "<br>"), "|", "\\|")
 }
+
+func TestUnitTally(t *testing.T) {
+	every := func(pace time.Duration, count int) []time.Time {
+		var at []time.Time
+		for i := range count {
+			at = append(at, start.Add(time.Duration(i)*pace))
+		}
+		return at
+	}
+	for name, test := range map[string]struct {
+		at   []time.Time
+		want int
+		why  string
+	}{
+		"nothing":            {nil, 0, "nothing happened"},
+		"every 15 s":         {every(15*time.Second, 9), 4, "a minute ends before the fifth"},
+		"every 14 s":         {every(14*time.Second, 9), 5, "the fifth is in the minute of the first"},
+		"a burst":            {every(time.Millisecond, 7), 7, "all are in one minute"},
+		"after the span":     {[]time.Time{start.Add(time.Hour)}, 0, "it is not looked at"},
+		"cut off at its end": {every(20*time.Minute-time.Second, 2), 1, "they are far apart"},
+		"before the span":    {[]time.Time{start.Add(-time.Second)}, 0, "it came before"},
+	} {
+		counting := tally{at: test.at}
+		if got := counting.most(start, start.Add(30*time.Minute), func(time.Time) bool { return true }); got != test.want {
+			t.Errorf("%s: %d a minute, want %d: %s", name, got, test.want, test.why)
+		}
+	}
+}

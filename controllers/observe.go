@@ -76,11 +76,14 @@ func (r *Reconciler) observe(ctx context.Context, cred *v1alpha1.FluentCredentia
 
 func (r *Reconciler) observeState(ctx context.Context, seen *observation) error {
 	record, err := r.Custody.Open(ctx, seen.owner())
-	if errors.Is(err, custody.ErrForeign) || errors.Is(err, custody.ErrNewer) {
+	switch {
+	case errors.Is(err, custody.ErrForeign), errors.Is(err, custody.ErrNewer):
 		seen.obstacle = obstacle{v1alpha1.ReasonStateInvalid, err.Error()}
 		seen.unreadable, record = true, &custody.Record{}
-	} else if err != nil {
+	case err != nil:
 		return err
+	case isBlocked(seen.memory.state.err):
+		seen.memory.state.worked() // what was in the way is gone: the next write need not wait
 	}
 	seen.record = record
 	if seen.witnessed() > record.Serial {
@@ -195,6 +198,7 @@ func (r *Reconciler) refresh(seen *observation) {
 		Claim:        r.claimFact(seen),
 		Journaled:    seen.isJournaled(),
 		Token:        seen.tokenFact(),
+		ServedUntil:  seen.servedUntil(),
 		Chain:        seen.chainFact(),
 		Login:        seen.loginFact(),
 		OnLostReply:  plan.Policy(cred.Spec.Refresh.OnLostReply),

@@ -9,7 +9,6 @@ import (
 	"github.com/fluent-credential/operator/api/v1alpha1"
 	"github.com/fluent-credential/operator/internal/custody"
 	"github.com/fluent-credential/operator/internal/exchange"
-	"github.com/fluent-credential/operator/internal/failure"
 	"github.com/fluent-credential/operator/internal/plan"
 	"github.com/fluent-credential/operator/internal/provider"
 	"github.com/fluent-credential/operator/internal/token"
@@ -164,15 +163,11 @@ func refusedLogin(problem provider.Problem) string {
 	return v1alpha1.ReasonCredentialsRejected
 }
 
-// message names the cause in the API's own words. It holds no time and no count, so it stays the same while the situation does. Where the
-// login is refused, it says what looks like a mistake in the credentials Secret.
+// message names the cause in the API's own words. It holds no time and no count, so it stays the same while the
+// situation does.
 func (o *observation) message(try *attempt) string {
 	request := fmt.Sprintf("%s of %s", try.claim.Grant, o.api.Endpoint().Host)
-	text := strings.Join(append([]string{request}, wordsOf(try.answer.Problem)...), ": ")
-	if try.answer.Cause.Subject() == failure.CredentialsSecret && o.hints != "" {
-		text += "; " + o.hints
-	}
-	return text
+	return strings.Join(append([]string{request}, wordsOf(try.answer.Problem)...), ": ")
 }
 
 // wordsOf is what a problem says, part by part.

@@ -74,19 +74,35 @@ func conditionsOf(seen *observation, next plan.Step) []metav1.Condition {
 func readiness(seen *observation, why cause) (metav1.ConditionStatus, cause) {
 	stored := seen.record.Token
 	switch {
-	case stored == nil:
+	case stored == nil && !seen.isServedUnseen():
 		return metav1.ConditionFalse, why
-	case !seen.now.Before(stored.Expires):
+	case stored != nil && !seen.now.Before(stored.Expires):
 		expired := "the access token expired at " + stored.Expires.UTC().Format(time.RFC3339)
 		if !stored.Expires.After(stored.Obtained) {
 			expired = "the API gave an access token that has no life left (expires_in 0)"
 		}
 		return metav1.ConditionFalse, cause{v1alpha1.ReasonTokenExpired, expired + "; " + why.message}
-	case seen.publication() == plan.Current || seen.publication() == plan.Newer:
+	case stored == nil, seen.publication() == plan.Current, seen.publication() == plan.Newer:
 		return metav1.ConditionTrue, cause{v1alpha1.ReasonTokenPublished,
 			fmt.Sprintf("Secret %s holds a valid access token", seen.cred.TargetName())}
 	}
 	return metav1.ConditionFalse, why
+}
+
+// isServedUnseen reports whether workloads have a valid token although the state cannot be read: a Secret that is not the operator's has its
+// name. The status knows when the token expires, and the target Secret holds it.
+func (o *observation) isServedUnseen() bool {
+	known := o.cred.Status.Token
+	return o.unreadable && known != nil && o.now.Before(known.ExpirationTime.Time) &&
+		o.workload.found && o.workload.ours && o.workload.serial == known.Serial
+}
+
+// servedUntil returns when the token expires that only the status knows of; zero where the state can be read.
+func (o *observation) servedUntil() time.Time {
+	if !o.isServedUnseen() {
+		return time.Time{}
+	}
+	return o.cred.Status.Token.ExpirationTime.Time
 }
 
 // renewability: the next refresh is expected to work without a person.
@@ -148,8 +164,11 @@ func isReconciling(seen *observation, next plan.Step) bool {
 }
 
 // noMeans is what a person is asked to do when nothing else is left.
-const noMeans = "no refresh token is stored, and the credentials Secret holds no login that works without a person: " +
-	"put a new refresh_token, or a username and password, into it"
+const (
+	noMeans = "no refresh token is stored, and " + noLogin
+	spent   = "the stored refresh token may be spent, so it is not presented again, and " + noLogin
+	noLogin = "the credentials Secret holds no login that works without a person: put a new refresh_token, or a username and password, into it"
+)
 
 // selectorIgnored is what a person is told whose selector has nothing to look at.
 const selectorIgnored = "spec.allowedNamespaces.selector selects nothing: this operator may not read the labels of namespaces; " +
@@ -158,7 +177,6 @@ const selectorIgnored = "spec.allowedNamespaces.selector selects nothing: this o
 // causes are those that are always told in the same words.
 var causes = map[plan.Why]cause{
 	plan.Suspended: {v1alpha1.ReasonSuspended, "spec.suspend is true: no token is obtained or refreshed"},
-	plan.NoMeans:   {v1alpha1.ReasonReauthorizationRequired, noMeans},
 	plan.InFlight:  {v1alpha1.ReasonProgressing, "an exchange begun by another process of the operator is waited for"},
 	plan.HostBusy: {v1alpha1.ReasonRateLimited,
 		"the turn at the token host has not come (--host-rate, the rate that its API documents, or --max-concurrent-exchanges)"},
@@ -169,10 +187,10 @@ func causeOf(seen *observation, next plan.Step) cause {
 	if next.Why == plan.HostBusy && seen.hostFails {
 		return cause{v1alpha1.ReasonProviderUnavailable, "the token host gave no answer to another credential; one at a time asks it until it does"}
 	}
+	if next.Why == plan.NoMeans {
+		return cause{v1alpha1.ReasonReauthorizationRequired, noMeansMessage(seen)}
+	}
 	if told, ok := causes[next.Why]; ok {
-		if stored := seen.record.Failure; next.Why == plan.NoMeans && stored != nil && stored.Verdict == token.RefusedDead {
-			told.message += "; " + stored.Message // why the API ended the last one
-		}
 		return told
 	}
 	if told, ok := heldBack(seen, next); ok {
@@ -197,8 +215,20 @@ func causeOf(seen *observation, next plan.Step) cause {
 	return cause{v1alpha1.ReasonProgressing, "a token is being obtained"}
 }
 
+// noMeansMessage says what became of the refresh token, in the API's words where it ended it.
+func noMeansMessage(seen *observation) string {
+	message, stored := noMeans, seen.record.Failure
+	if seen.record.Chain != nil {
+		message = spent
+	}
+	if stored != nil && (stored.Verdict == token.RefusedDead || seen.record.Chain != nil) {
+		message += "; " + stored.Message
+	}
+	return message
+}
+
 func lostMessage(seen *observation, next plan.Step) string {
-	lost := "a refresh token was sent and its reply never arrived"
+	lost := "a refresh token was sent, and whether it was spent is not known"
 	if failure := seen.record.Failure; failure != nil {
 		lost += " (" + failure.Message + ")"
 	}

@@ -144,6 +144,23 @@ var situations = map[string]situation{
 		func(s *scene) { s.fresh(); s.obstruct(v1alpha1.ReasonStateInvalid, "the state Secret was edited") },
 		"False StateInvalid", "False StateInvalid", stalled, "was edited", status.FailedStatus,
 	},
+	"state's name taken, token alive": {
+		"workloads go on with what they have", func(s *scene) {
+			s.cred.Status.Token = &v1alpha1.TokenStatus{Serial: 17, ExpirationTime: *timeOf(s.record.Token.Expires)}
+			s.record, s.unreadable = &custody.Record{}, true
+			s.obstruct(v1alpha1.ReasonStateInvalid, "a Secret that is not the operator's has the name")
+		},
+		published, "False StateInvalid", stalled, "is not the operator's", status.FailedStatus,
+	},
+	"state's name taken, token expired": {
+		"workloads have no token", func(s *scene) {
+			s.cred.Status.Token = &v1alpha1.TokenStatus{Serial: 17, ExpirationTime: *timeOf(s.record.Token.Expires)}
+			s.record, s.unreadable = &custody.Record{}, true
+			s.obstruct(v1alpha1.ReasonStateInvalid, "a Secret that is not the operator's has the name")
+			s.later(time.Hour)
+		},
+		"False StateInvalid", "False StateInvalid", stalled, "is not the operator's", status.FailedStatus,
+	},
 	"target taken": {
 		"it is left alone", func(s *scene) { s.workload = workload{found: true} },
 		"False TargetConflict", "False TargetConflict", stalled, "Secret orders-token exists and does not belong", status.FailedStatus,
@@ -268,8 +285,17 @@ var situations = map[string]situation{
 			s.memory.target.fails(s.now, apierrors.NewForbidden(schema.GroupResource{Resource: "secrets"}, "orders-token", errors.New("a policy")), 0.5)
 			s.later(2 * time.Minute)
 			s.memory.target.fails(s.now, apierrors.NewForbidden(schema.GroupResource{Resource: "secrets"}, "orders-token", errors.New("a policy")), 0.5)
+			s.memory.target.against = s.targetInput()
 		},
 		"False PublishFailed", "False PublishFailed", stalled, "secrets orders-token: Forbidden: a policy", status.FailedStatus,
+	},
+	"a target that was denied, and has changed": {
+		"it is tried at once", func(s *scene) {
+			s.workload = workload{wanted: s.workload.wanted}
+			s.memory.target.fails(s.now, apierrors.NewForbidden(schema.GroupResource{Resource: "secrets"}, "orders-token", errors.New("a policy")), 0.5)
+			s.memory.target.against = input{version: "7", generation: s.cred.Generation}
+		},
+		"False Progressing", expected, inProgress, "a token is being obtained", status.InProgressStatus,
 	},
 	"a target that cannot be written": {
 		"it is tried again, and workloads have no token", func(s *scene) {

@@ -35,10 +35,13 @@ func (o Observed) wanted(now time.Time) bool {
 
 // expiryAfter is the token's expiry while it is ahead: a wait ends there, because the conditions change there.
 func (o Observed) expiryAfter(now time.Time) time.Time {
-	if !o.live(now) {
-		return time.Time{}
+	switch {
+	case o.live(now):
+		return o.Token.Expires
+	case o.Token == nil && now.Before(o.ServedUntil):
+		return o.ServedUntil
 	}
-	return o.Token.Expires
+	return time.Time{}
 }
 
 // due is when to look at the token again: at its refresh, and at its expiry where that comes clearly earlier.

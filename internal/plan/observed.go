@@ -17,8 +17,9 @@ type Observed struct {
 
 	StateLeaving bool // somebody deleted the state Secret, and our finalizer holds it; or it was made immutable
 	Claim        *Claim
-	Journaled    bool   // the reply of the claim is in this replica's journal
-	Token        *Token // nil: none was ever stored
+	Journaled    bool      // the reply of the claim is in this replica's journal
+	Token        *Token    // nil: none was ever stored
+	ServedUntil  time.Time // when the token expires that workloads have although the state cannot be read; zero: none
 	Chain        Chain
 	// Revocable is true where the API can end the life of the stored refresh token and was not asked to.
 	Revocable   bool

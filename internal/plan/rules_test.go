@@ -339,6 +339,13 @@ var obstructing = map[string]decision{
 		seen: func(o *Observed) { o.Obstacle, o.Rotate = "CredentialsNotFound", true; expired(o) },
 		want: Step{Do: Wait, Why: Obstructed},
 	},
+	"a state that cannot be read": {
+		why: "Ready ends with the token that workloads have",
+		seen: func(o *Observed) {
+			o.Obstacle, o.Token, o.Publication, o.ServedUntil = "StateInvalid", nil, "", in(5*time.Minute)
+		},
+		want: Step{Do: Wait, Why: Obstructed, At: in(5 * time.Minute)},
+	},
 	"a failure": {
 		why:  "the obstacle is what a person has to mend first",
 		seen: func(o *Observed) { o.Obstacle, o.Failure = "CredentialsNotFound", &Failure{} },
