@@ -54,12 +54,12 @@ func (f *failing) worked() { *f = failing{} }
 
 // lasts reports whether the run is more than a moment's matter: it has lasted, or the API says that it will.
 func (f *failing) lasts(now time.Time) bool {
-	return f.count > 0 && (kubeerror.IsDenied(f.err) || isBlocked(f.err) || plan.WritesLastingly(now, f.since))
+	return f.count > 0 && (kubeerror.IsDenied(f.err) || isTaken(f.err) || plan.WritesLastingly(now, f.since))
 }
 
 // class is what the run waits for.
 func (f *failing) class() failure.Class {
-	if isBlocked(f.err) {
+	if isTaken(f.err) {
 		return failure.Person
 	}
 	return kubeerror.Judge(f.err, kubeerror.Update, kubeerror.NotRead).Cause.Class()
@@ -81,11 +81,13 @@ func (f *failing) isStalled(now time.Time) bool {
 	return false
 }
 
-// isBlocked reports whether the name of the state or of the login guard is taken by what this process must not write
-// over.
+// isBlocked reports whether the state's name is taken by what this process must not write over.
 func isBlocked(err error) bool {
-	return errors.Is(err, custody.ErrForeign) || errors.Is(err, custody.ErrNewer) || errors.Is(err, loginguard.ErrForeign)
+	return errors.Is(err, custody.ErrForeign) || errors.Is(err, custody.ErrNewer)
 }
+
+// isTaken reports the same of the login guard too, which only the next login looks at.
+func isTaken(err error) bool { return isBlocked(err) || errors.Is(err, loginguard.ErrForeign) }
 
 // lostRaces counts the passes in a row that came to nothing because another writer was first.
 type lostRaces struct {
