@@ -31,12 +31,11 @@ func coreClient(mgr ctrl.Manager) (rest.Interface, error) {
 }
 
 // deliver hands a publication on. The observation still shows what the workload Secret held before.
-func (r *Reconciler) deliver(seen *observation) {
+func (r *Reconciler) deliver(seen *observation, before int64) {
 	if r.Delivery == nil {
 		return
 	}
 	wanted := seen.workload.wanted
-	before := seen.workload.serial
 	if seen.cred.Status.TargetName == wanted.Name {
 		before = max(before, seen.statusSerial()) // the Secret may have been deleted meanwhile
 	}

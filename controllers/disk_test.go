@@ -386,7 +386,9 @@ func TestHealthzFailsWhileTheDiskHangs(t *testing.T) {
 	go func() { done <- mgr.Start(ctx) }()
 	t.Cleanup(func() {
 		cancel()
-		<-done
+		if err := <-done; err != nil {
+			t.Errorf("the manager stopped with: %v", err)
+		}
 	})
 	mustSay := func(when string, want int) {
 		t.Helper()

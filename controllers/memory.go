@@ -39,7 +39,8 @@ type remembered struct {
 	target     failing // likewise, of the target Secret
 	reads      failing // what a pass has to look at
 	races      lostRaces
-	errors     int // passes in a row that ended in one
+	repairs    lostRaces // of the target Secret
+	errors     int       // passes in a row that ended in one
 }
 
 // leaving is a deletion as this process saw it.

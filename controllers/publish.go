@@ -109,13 +109,14 @@ func (r *Reconciler) raise(ctx context.Context, seen *observation) error {
 // publish writes the workload Secret. What the Kubernetes API says against it is kept in the observation: the token is safe, and
 // the status shall tell.
 func (r *Reconciler) publish(ctx context.Context, seen *observation) {
+	before, known := seen.workload.serial, seen.memory.published
 	written, err := r.publisher().put(ctx, &seen.workload, func() (bool, error) { return r.lookAgain(ctx, seen) })
 	seen.failed = err
 	switch {
 	case written != nil:
-		r.deliver(seen)
+		r.deliver(seen, before)
 		seen.memory.published = *written
-		seen.memory.target.worked()
+		r.targetWorks(seen, known, *written)
 		seen.workload.recall(*written, seen.record.Serial)
 	case err != nil:
 		r.targetFails(seen, err)

@@ -51,15 +51,20 @@ func (p publisher) put(ctx context.Context, w *workload, lookAgain func() (bool,
 			written := publicationOf(wanted, version, w.content.Shared)
 			return &written, nil
 		}
-		if !isRace(err) {
+		if kubeerror.IsRefused(err) {
 			return nil, w.explain(err)
 		}
 		again, failed := lookAgain()
-		if failed != nil {
+		switch {
+		case failed != nil:
 			return nil, err
-		}
-		if !again {
+		case !again && w.current && !isRace(err): // only the answer was lost: consumers are to be told as ever
+			written := publicationOf(w.wanted, w.version, w.content.Shared)
+			return &written, nil
+		case !again:
 			return nil, nil
+		case !isRace(err):
+			return nil, err
 		}
 	}
 	return nil, err

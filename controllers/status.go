@@ -209,6 +209,9 @@ func causeOf(seen *observation, next plan.Step) cause {
 	case seen.facts.Failure != nil:
 		return cause{seen.record.Failure.Reason, seen.record.Failure.Message}
 	}
+	if next.Why == plan.Deleted {
+		return cause{v1alpha1.ReasonProgressing, "it is being deleted"}
+	}
 	return cause{v1alpha1.ReasonProgressing, "a token is being obtained"}
 }
 

@@ -15,6 +15,7 @@ import (
 	"github.com/fluent-credential/operator/internal/custody"
 	"github.com/fluent-credential/operator/internal/failure"
 	"github.com/fluent-credential/operator/internal/kubeerror"
+	"github.com/fluent-credential/operator/internal/loginguard"
 	"github.com/fluent-credential/operator/internal/plan"
 )
 
@@ -53,12 +54,12 @@ func (f *failing) worked() { *f = failing{} }
 
 // lasts reports whether the run is more than a moment's matter: it has lasted, or the API says that it will.
 func (f *failing) lasts(now time.Time) bool {
-	return f.count > 0 && (kubeerror.IsDenied(f.err) || isBlocked(f.err) || plan.WritesLastingly(now, f.since))
+	return f.count > 0 && (kubeerror.IsDenied(f.err) || isTaken(f.err) || plan.WritesLastingly(now, f.since))
 }
 
 // class is what the run waits for.
 func (f *failing) class() failure.Class {
-	if isBlocked(f.err) {
+	if isTaken(f.err) {
 		return failure.Person
 	}
 	return kubeerror.Judge(f.err, kubeerror.Update, kubeerror.NotRead).Cause.Class()
@@ -84,6 +85,9 @@ func (f *failing) isStalled(now time.Time) bool {
 func isBlocked(err error) bool {
 	return errors.Is(err, custody.ErrForeign) || errors.Is(err, custody.ErrNewer)
 }
+
+// isTaken reports the same of the login guard too, which only the next login looks at.
+func isTaken(err error) bool { return isBlocked(err) || errors.Is(err, loginguard.ErrForeign) }
 
 // lostRaces counts the passes in a row that came to nothing because another writer was first.
 type lostRaces struct {
@@ -150,6 +154,28 @@ func (r *Reconciler) targetFails(seen *observation, err error) {
 	}
 }
 
+// undone is what a person is told where what is published does not stay.
+type undone struct{ secret string }
+
+func (u undone) Error() string {
+	return "Secret " + u.secret + " is changed or deleted by somebody else whenever it is published: it is published less often"
+}
+
+// targetWorks notes a write of the target Secret. One that only brings back what this process has published before is a
+// repair; where repairs follow upon each other, two controllers are at odds, and this one makes the pace.
+func (r *Reconciler) targetWorks(seen *observation, known, written publication) {
+	now, target := r.Clock.Now(), &seen.memory.target
+	isRepair := known.name == written.name && known.digest == written.digest
+	atOdds := errors.As(target.err, &undone{}) && now.Sub(target.retryAt) <= forgotten
+	if isRepair && (atOdds || seen.memory.repairs.again(now)) {
+		r.targetFails(seen, undone{written.name})
+		return
+	}
+	if !isRepair || !atOdds {
+		target.worked()
+	}
+}
+
 // targetInput is what the next publication is made with.
 func (o *observation) targetInput() input {
 	return input{version: o.workload.version, generation: o.cred.Generation}
@@ -183,18 +209,19 @@ func causeOfWrite(seen *observation, err error) cause {
 
 // heldBack are the outcomes that wait for a write: what the condition says is what the last one failed with.
 func heldBack(seen *observation, next plan.Step) (cause, bool) {
-	state, target := seen.memory.state, seen.memory.target
-	switch why := next.Why; {
-	case why == plan.Undelivered:
+	state := seen.memory.state
+	if next.Why == plan.Undelivered {
 		message := "a reply of the API is held until it can be stored"
 		if state.err != nil {
 			message += ": " + wordsOfWrite(seen, state.err)
 		}
 		return cause{v1alpha1.ReasonStateUnwritable, message}, true
-	case why == plan.Unwritable:
+	}
+	if next.Why == plan.Unwritable {
 		return cause{v1alpha1.ReasonStateUnwritable, wordsOfWrite(seen, state.err)}, true
-	case why == plan.Unpublishable:
-		return cause{v1alpha1.ReasonPublishFailed, wordsOfWrite(seen, target.err)}, true
+	}
+	if next.Why == plan.Unpublishable {
+		return cause{v1alpha1.ReasonPublishFailed, wordsOfWrite(seen, seen.memory.target.err)}, true
 	}
 	return cause{}, false
 }
@@ -207,19 +234,16 @@ func (o *observation) isUnwritable(next plan.Step) bool {
 
 // isWriteStalled reports whether what is waited for is a write that only a person can make possible.
 func (o *observation) isWriteStalled(next plan.Step) bool {
-	switch why := next.Why; {
-	case why == plan.Undelivered, why == plan.Unwritable:
-		return o.memory.state.isStalled(o.now)
-	case why == plan.Unpublishable:
+	if next.Why == plan.Unpublishable {
 		return o.memory.target.isStalled(o.now)
 	}
-	return false
+	return (next.Why == plan.Undelivered || next.Why == plan.Unwritable) && o.memory.state.isStalled(o.now)
 }
 
 // tellUnseen says in the status that nothing can be seen: where a right to read is missing, each pass ends before it
 // can say anything, and an expired token would be called good for ever. What is known is what the status says itself.
 func (r *Reconciler) tellUnseen(ctx context.Context, cred *v1alpha1.FluentCredential, memory *remembered, err error) {
-	if errors.Is(err, custody.ErrGone) || isStopping(ctx) || !cred.DeletionTimestamp.IsZero() {
+	if errors.Is(err, custody.ErrGone) || isStopping(ctx) {
 		return
 	}
 	now := r.Clock.Now()

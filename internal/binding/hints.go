@@ -80,6 +80,10 @@ func oddity(value []byte) Oddity {
 		return Oddity{What: "ends with white space"}
 	case isQuoted(text):
 		return Oddity{What: "stands in quotation marks"}
+	case strings.IndexFunc(text, isInvisible) >= 0:
+		return Oddity{What: "holds a character that cannot be seen"}
+	case isPlaceholder(text):
+		return Oddity{What: "is a placeholder that nothing was put in for"}
 	}
 	return Oddity{}
 }
@@ -110,9 +114,19 @@ func isControl(r rune) bool { return unicode.IsControl(r) && r != '\t' && r != '
 func isBlank(r rune) bool { return unicode.IsSpace(r) || unicode.Is(unicode.Cf, r) }
 
 func isQuoted(text string) bool {
-	if len(text) < 2 {
-		return false
+	for _, pair := range []string{`""`, "''", "``", "“”", "„“", "‘’", "«»"} {
+		first, last := pair[:len(pair)/2], pair[len(pair)/2:]
+		if len(text) >= len(pair) && strings.HasPrefix(text, first) && strings.HasSuffix(text, last) {
+			return true
+		}
 	}
-	first, last := text[0], text[len(text)-1]
-	return first == last && (first == '"' || first == '\'')
+	return false
+}
+
+func isInvisible(r rune) bool { return unicode.Is(unicode.Cf, r) }
+
+// isPlaceholder reports whether a whole value is what a template or a shell leaves where it knows no value.
+func isPlaceholder(text string) bool {
+	between := func(first, last string) bool { return strings.HasPrefix(text, first) && strings.HasSuffix(text, last) }
+	return text == "<no value>" || between("{{", "}}") || between("${", "}")
 }

@@ -15,16 +15,26 @@ import (
 // Refused returns why no credentials are read from a Secret, or nothing if they may be. The author of a manifest
 // chooses the host that credentials are sent to, so a reference to the operator's own Secrets would send one
 // credential's tokens to another's author. The type decides: it is the type of the object that was read, and Kubernetes
-// never changes it. The key of the journal has no type of its own.
+// never changes it. The key of the journal has no type of its own, nor has what the operator publishes, which is known by
+// its marks.
 func Refused(secret *corev1.Secret) string {
 	const never = "no credentials are read from a Secret of the operator or of a service account"
 	switch {
 	case projection.IsKeptType(secret.Type):
 		return fmt.Sprintf("Secret %s has the type %s: %s", secret.Name, secret.Type, never)
+	case isPublished(secret):
+		return fmt.Sprintf("Secret %s holds a token that the operator publishes: %s", secret.Name, never)
 	case secret.Name == v1alpha1.JournalKeySecret:
 		return fmt.Sprintf("Secret %s holds the key of the operator's journal: %s", secret.Name, never)
 	}
 	return ""
+}
+
+// isPublished reports whether a Secret is a target Secret, or a copy of one.
+func isPublished(secret *corev1.Secret) bool {
+	marked := func(annotation string) bool { return secret.Annotations[annotation] != "" }
+	return secret.Labels[v1alpha1.ManagedByLabel] == v1alpha1.OperatorName &&
+		(marked(v1alpha1.CredentialAnnotation) || marked(v1alpha1.TokenAnnotation))
 }
 
 // ReferenceProblems returns what admission refuses of a reference to a credentials Secret, each beginning with its

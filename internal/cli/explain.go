@@ -86,7 +86,11 @@ func troubleOfOne(err error) trouble {
 	case isDistrust(err):
 		return notTrusted
 	case apierrors.ReasonForError(err) != metav1.StatusReasonUnknown || isStatus(err):
-		return troubleOfStatus(err)
+		what := troubleOfStatus(err)
+		if what == refusedObject && strings.Contains(err.Error(), "failed to get server groups: ") { // it has no type
+			return notReachable // nothing was judged yet: something in between answers
+		}
+		return what
 	case errors.As(err, &request), errors.As(err, &network), errors.Is(err, context.DeadlineExceeded):
 		return notReachable
 	}

@@ -1,6 +1,7 @@
 package loginguard
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -164,6 +165,9 @@ var errUnchanged = errors.New("unchanged")
 
 var errUnreadable = errors.New("it cannot be read")
 
+// ErrForeign is returned when the name of a guard's Secret is taken by one that is none. It is left alone.
+var ErrForeign = errors.New("a Secret that is not the operator's has the name of the login guard: move it elsewhere")
+
 // change is a compare-and-swap, made again when somebody else was faster. It returns ErrDamaged where it was made to a state that
 // takes the place of an unreadable one.
 func (g *Guard) change(ctx context.Context, login Login, now time.Time, next func(State) (State, error)) error {
@@ -184,14 +188,17 @@ func (g *Guard) change(ctx context.Context, login Login, now time.Time, next fun
 	return nil
 }
 
-func (g *Guard) changeOnce(ctx context.Context, key types.NamespacedName, now time.Time, next func(State) (State, error)) error {
-	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+func (g *Guard) changeOnce(parent context.Context, key types.NamespacedName, now time.Time, next func(State) (State, error)) error {
+	ctx, cancel := context.WithTimeout(parent, requestTimeout)
 	defer cancel()
 	var secret corev1.Secret
 	err := g.Reader.Get(ctx, key, &secret)
 	missing := apierrors.IsNotFound(err)
-	if err != nil && !missing {
+	switch {
+	case err != nil && !missing:
 		return err
+	case !missing && secret.Type != v1alpha1.GuardSecretType:
+		return ErrForeign
 	}
 	state, whole := g.read(&secret, missing, now)
 	changed, err := next(state)
@@ -201,10 +208,27 @@ func (g *Guard) changeOnce(ctx context.Context, key types.NamespacedName, now ti
 	if err != nil {
 		return err
 	}
-	if err := g.write(ctx, key, &secret, missing, changed); err != nil || whole {
+	encoded, err := encode(changed)
+	if err != nil {
 		return err
 	}
+	err = g.write(ctx, key, &secret, missing, encoded)
+	if err != nil && (kubeerror.IsRefused(err) || !g.shows(parent, key, encoded)) {
+		return err
+	}
+	if whole {
+		return nil
+	}
 	return ErrDamaged
+}
+
+// shows reports whether a change is stored although the answer to its write was lost: made again, an attempt would be
+// counted twice.
+func (g *Guard) shows(ctx context.Context, key types.NamespacedName, encoded []byte) bool {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	var secret corev1.Secret
+	return g.Reader.Get(ctx, key, &secret) == nil && bytes.Equal(secret.Data[stateKey], encoded)
 }
 
 // read begins with nothing where there is nothing, and with a full Budget where something was there that cannot be read.
@@ -218,11 +242,7 @@ func (g *Guard) read(secret *corev1.Secret, missing bool, now time.Time) (state 
 	return damaged(g.Salt(), now), false
 }
 
-func (g *Guard) write(ctx context.Context, key types.NamespacedName, secret *corev1.Secret, missing bool, state State) error {
-	encoded, err := encode(state)
-	if err != nil {
-		return err
-	}
+func (g *Guard) write(ctx context.Context, key types.NamespacedName, secret *corev1.Secret, missing bool, encoded []byte) error {
 	secret.Data = map[string][]byte{stateKey: encoded}
 	if !missing {
 		return refusedWrite(kubeerror.Update, key, g.Writer.Update(ctx, secret))
