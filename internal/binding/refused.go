@@ -12,9 +12,9 @@ import (
 	"github.com/fluent-credential/operator/internal/projection"
 )
 
-// Refused returns why no credentials are read from a Secret, or nothing if they may be. The author of a manifest
-// chooses the host that credentials are sent to, so a reference to the operator's own Secrets would send one
-// credential's tokens to another's author. The type decides: it is the type of the object that was read, and Kubernetes
+// Refused returns why no credentials are read from a Secret, or an empty string if they may be read. The author of a
+// manifest chooses the host that credentials are sent to, so a reference to the operator's own Secrets would send one
+// credential's tokens to another author. The type decides: it is the type of the object that was read, and Kubernetes
 // never changes it. The key of the journal has no type of its own.
 func Refused(secret *corev1.Secret) string {
 	const never = "no credentials are read from a Secret of the operator or of a service account"
@@ -27,7 +27,7 @@ func Refused(secret *corev1.Secret) string {
 	return ""
 }
 
-// ReferenceProblems returns what admission refuses of a reference to a credentials Secret, each beginning with its
+// ReferenceProblems returns the reasons why admission refuses a reference to a credentials Secret. Each begins with its
 // field.
 func ReferenceProblems(reference v1alpha1.CredentialsSecretReference) []string {
 	var found []string
@@ -39,7 +39,8 @@ func ReferenceProblems(reference v1alpha1.CredentialsSecretReference) []string {
 			" are kept for the operator's state Secrets: no credentials are read from them")
 	}
 	if reference.Name == v1alpha1.JournalKeySecret {
-		found = append(found, "name: this Secret holds the key of the operator's journal: no credentials are read from it")
+		found = append(found,
+			"name: this Secret holds the key of the operator's journal: no credentials are read from it")
 	}
 	for _, entry := range slices.Sorted(maps.Keys(reference.Keys)) {
 		if !slices.Contains(entryNames, entry) {
