@@ -7,13 +7,14 @@ import (
 	"github.com/fluent-credential/operator/internal/plan"
 )
 
-// scheduleOf is what the moment of a token's refresh was made from: the lead that the spec asked for, and the draw.
+// scheduleOf returns the inputs of a token's refresh time: the lead in the spec, and the draw.
 func scheduleOf(lead plan.LeadSpec, draw float64) *custody.Schedule {
 	return &custody.Schedule{Before: lead.Before, Percent: lead.Percent, Draw: draw}
 }
 
-// refreshAt returns when the stored token is due. It is the moment that was stored with it, unless spec.refresh asks for another lead since:
-// then it is what that lead would have made of the same draw. A token that an older version stored keeps its moment.
+// refreshAt returns when the stored token is due. This is the time stored with it, unless the lead in spec.refresh has
+// changed since: then the time follows from the new lead and the same draw. A token stored by an older version keeps
+// its time.
 func (o *observation) refreshAt() time.Time {
 	stored, lead := o.record.Token, leadOf(o.cred.Spec.Refresh)
 	made := stored.Schedule
