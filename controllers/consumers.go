@@ -29,7 +29,7 @@ type consumer struct {
 
 	registered string      // the version in which our finalizer was written; the cache may not show it yet
 	published  publication // the workload Secret
-	copies     copies      // Secrets with our marks that were judged
+	copies     copies      // Secrets with our marks that were examined
 	source     types.UID   // whose token is in it
 	account    string      // that it was rendered with
 	generation int64       // of the spec that it was rendered for

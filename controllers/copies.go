@@ -15,14 +15,14 @@ import (
 )
 
 // A copy of a target Secret, made with "kubectl get -o yaml" under another name, carries its owner's marks. It is not
-// the operator's: only what the operator published itself is withdrawn.
+// the operator's: only Secrets that the operator published itself are withdrawn.
 
-// copies remembers, by UID, which Secrets with an owner's marks are copies (true), and which this operator published.
+// copies records, by UID, whether a Secret with an owner's marks is a copy (true) or was published by this operator.
 type copies map[types.UID]bool
 
-// published are the Secrets of an owner, by the cache, that this operator published under whatever name, but those of
-// the names in but. Of the names in certain it is known; others are read live, once. What turns out to be a copy is
-// returned apart, the first time.
+// published returns the owner's Secrets that this operator published under any name, from the cache, except those with
+// the names in but. The names in certain are known to be published; other Secrets are read live, once. A Secret that is
+// found to be a copy is returned separately, the first time.
 func (p publisher) published(
 	ctx context.Context, namespace string, owner projection.Owner, judged *copies, certain []string, but ...string,
 ) (names, copied []string, err error) {
@@ -54,8 +54,8 @@ func (p publisher) published(
 	return names, copied, err
 }
 
-// freeCopyOfState takes the finalizer from a copy of a state Secret, which has it from the original: no one else would,
-// and the copy could not be deleted, nor its namespace. The state itself is custody's.
+// freeCopyOfState removes the finalizer from a copy of a state Secret, which has it from the original. Otherwise
+// neither the copy nor its namespace could be deleted. Custody handles the state itself.
 func (p publisher) freeCopyOfState(ctx context.Context, secret *corev1.Secret, owner projection.Owner) error {
 	states := custody.Names(owner.Name)
 	if slices.Contains(states[:], secret.Name) || !controllerutil.ContainsFinalizer(secret, v1alpha1.StateFinalizer) {
@@ -67,6 +67,6 @@ func (p publisher) freeCopyOfState(ctx context.Context, secret *corev1.Secret, o
 	return client.IgnoreNotFound(p.client.Patch(ctx, changed, patch))
 }
 
-// copied is said once of a copy. Kubernetes itself deletes it with its owner.
+// copied is reported once for each copy. Kubernetes itself deletes the copy with its owner.
 const copied = "Secret %s is a copy of the target Secret that this operator did not publish: it is left alone, and " +
 	"its token is not renewed. Kubernetes deletes it with the %s that its ownerReferences name; remove them to keep it"

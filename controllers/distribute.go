@@ -40,7 +40,7 @@ func (r *Reconciler) distribute(ctx context.Context, seen *observation, replied 
 	}
 	cred, record, done := seen.cred, *seen.record, make(chan struct{})
 	seen.distributed = done
-	r.inFlight.Add(1) // who ends, ends after that
+	r.inFlight.Add(1) // shutdown waits for it
 	go func() {
 		defer r.inFlight.Add(-1)
 		defer close(done)

@@ -24,8 +24,11 @@ func (r *Reconciler) tell(seen *observation, before *custody.Record, try *attemp
 		r.sayFailed(seen, before)
 		return
 	}
-	if longer := seen.longLife(); longer != "" && (before.Token == nil || before.Token.Expires.Sub(before.Token.Obtained) <= token.LongLife) {
-		r.Recorder.Eventf(seen.cred, nil, corev1.EventTypeWarning, "LongLifetime", "Exchange", "%s", strings.TrimPrefix(longer, "; "))
+	longer := seen.longLife()
+	if longer != "" &&
+		(before.Token == nil || before.Token.Expires.Sub(before.Token.Obtained) <= token.LongLife) {
+		r.Recorder.Eventf(seen.cred, nil, corev1.EventTypeWarning, "LongLifetime", "Exchange",
+			"%s", strings.TrimPrefix(longer, "; "))
 	}
 	if try.claim.Grant != token.RefreshToken || try.claim.Seed || before.Failure != nil {
 		r.sayObtained(seen, try.claim.Grant)
@@ -52,7 +55,8 @@ func (r *Reconciler) sayRestored(seen *observation) {
 }
 
 func (r *Reconciler) sayCopied(seen *observation, name string) {
-	r.Recorder.Eventf(seen.cred, nil, corev1.EventTypeWarning, "SecretCopied", "Observe", copied, name, "FluentCredential")
+	r.Recorder.Eventf(seen.cred, nil, corev1.EventTypeWarning, "SecretCopied", "Observe",
+		copied, name, "FluentCredential")
 }
 
 func (r *Reconciler) sayStateSaved(seen *observation) {

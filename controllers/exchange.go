@@ -63,8 +63,8 @@ func (r *Reconciler) exchange(ctx context.Context, seen *observation, means plan
 	r.inFlight.Add(1)
 	defer r.inFlight.Add(-1)
 	claimed, err := r.claimLogin(ctx, conn, seen, try)
-	// From here on a claim may be there, and a token spent: what follows is finished whatever becomes of this pass, or
-	// of the lease.
+	// From here on a claim may exist and a token may be spent. The rest is finished even if this pass or the lease
+	// ends.
 	watchdog.Detach(ctx)
 	ctx = context.WithoutCancel(ctx)
 	if claimed == nil {
@@ -80,7 +80,7 @@ func (r *Reconciler) exchange(ctx context.Context, seen *observation, means plan
 		letGo() // the next process finds the reply in the journal
 	}
 	if try.answer.Verdict == token.LoginRefused {
-		r.settleRefused(ctx, seen, try) // there is no token to wait for, and the guard says when to try again
+		r.settleRefused(ctx, seen, try) // there is no token to wait for, and the guard sets the time of the next try
 	}
 	h := &held{
 		seen: seen, try: try, slot: slot, lost: claimed.Lost,
@@ -97,8 +97,8 @@ func (r *Reconciler) land(seen *observation, try *attempt) {
 	}
 }
 
-// finish brings an answer to where it belongs: the state first, then the workloads. Only then is there time for anything else. A result
-// that cannot be stored is held: later passes go on from here.
+// finish stores an answer in the state first, then publishes it to the workloads. Everything else comes later. A result
+// that cannot be stored is held, and later passes continue from here.
 func (r *Reconciler) finish(ctx context.Context, seen *observation, h *held, tries int) error {
 	err := r.commit(ctx, seen, h, tries)
 	if err != nil && !isUnwanted(err) {
@@ -106,20 +106,21 @@ func (r *Reconciler) finish(ctx context.Context, seen *observation, h *held, tri
 		return err
 	}
 	r.memory.drop(h)
-	ctx, cancel := context.WithTimeout(ctx, PassTimeout) // the next pass makes up for what is left
+	ctx, cancel := context.WithTimeout(ctx, PassTimeout) // the next pass does the rest
 	defer cancel()
 	if err == nil {
 		r.publishReply(ctx, seen, h.try)
 	}
 	isSettled := h.journaled || h.try.answer.Verdict == token.LoginRefused
-	if !isSettled && (err == nil || !h.try.claim.Seed) { // of a claim that was settled by others, they know the seed's fate
+	// A process that settled the claim knows the seed's fate.
+	if !isSettled && (err == nil || !h.try.claim.Seed) {
 		r.settleLogin(ctx, h.seen, h.try)
 	}
 	r.conclude(ctx, seen, h)
 	return err
 }
 
-// settleRefused does not hold the result up for longer than a pass may take.
+// settleRefused does not delay the result for longer than a pass may take.
 func (r *Reconciler) settleRefused(ctx context.Context, seen *observation, try *attempt) {
 	ctx, cancel := context.WithTimeout(ctx, PassTimeout)
 	defer cancel()
@@ -171,7 +172,8 @@ func (r *Reconciler) prepare(seen *observation, means plan.Means) (*attempt, err
 // claimLogin asks the login guard first: it counts an attempt from before it is made. Without a claim and an error the guard
 // refused. What is begun is finished; but whoever is told to stop while the guard is asked claims nothing any more.
 func (r *Reconciler) claimLogin(pass context.Context, conn *exchange.Conn, seen *observation, try *attempt) (*custody.Record, error) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(pass), PassTimeout) // it ends, whether the Kubernetes API answers or not
+	// It ends even if the Kubernetes API does not answer.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(pass), PassTimeout)
 	defer cancel()
 	refused, err := r.reserveLogin(ctx, seen, try)
 	if err != nil {
@@ -230,7 +232,8 @@ func isLate(try *attempt) bool {
 	return try.sent.Sub(try.claim.Started) > SpendBefore || try.sent.Round(0).Sub(try.claim.Started.Round(0)) > SpendBefore
 }
 
-// hold says that a reply is under way, or here and not durable. What it returns says that it is; it may be called twice.
+// hold records that a reply is expected, or is here and not durable. The returned function ends that; it may be called
+// twice.
 func (r *Reconciler) hold() (letGo func()) {
 	r.unsealed.Add(1)
 	return sync.OnceFunc(func() { r.unsealed.Add(-1) })

@@ -12,11 +12,14 @@ import (
 	"github.com/fluent-credential/operator/internal/token"
 )
 
-// This file turns an answer without a token into the failure that the state stores: what it waits for, and when the next try is.
+// This file turns an answer without a token into the failure that the state stores: what the failure waits for, and
+// when the next try is.
 
-// failure returns what an answer without a token leaves behind.
+// failure returns the failure that an answer without a token leaves in the state.
 func (r *Reconciler) failure(seen *observation, try *attempt) custody.Failure {
-	now, answer, previous := r.Clock.Now(), try.answer, seen.record.Failure
+	now := r.Clock.Now()
+	answer := try.answer
+	previous := seen.record.Failure
 	failed := custody.Failure{
 		Last: now, Verdict: answer.Verdict, Reason: reasonOf(try), Message: seen.message(try), Login: seen.attempted(),
 		Class: answer.Cause.Class(), Subject: answer.Cause.Subject(),
@@ -25,13 +28,16 @@ func (r *Reconciler) failure(seen *observation, try *attempt) custody.Failure {
 		failed.Message += "; " + seen.hints
 	}
 	run := seen.runOf(failed)
-	failed.First, failed.Tries = run.First, run.Count
+	failed.First = run.First
+	failed.Tries = run.Count
 	if answer.Problem.Code == exchange.NotAllowed {
 		failed.Policy = policyHash(r.Dialer.Policy)
 	}
 	if answer.Problem.Code == string(loginguard.Exhausted) && wasLost(previous) {
-		// The API is to blame for the replies that were lost, and stays the cause; the guard only makes the wait longer.
-		failed.Verdict, failed.Reason, failed.Message = previous.Verdict, previous.Reason, previous.Message
+		// The API caused the lost replies and stays the cause. The guard only makes the wait longer.
+		failed.Verdict = previous.Verdict
+		failed.Reason = previous.Reason
+		failed.Message = previous.Message
 		failed.RetryAt = try.retryAt
 		return failed
 	}
@@ -39,21 +45,24 @@ func (r *Reconciler) failure(seen *observation, try *attempt) custody.Failure {
 	return failed
 }
 
-// schedule sets when the next try is, and whether a person is asked.
+// schedule sets the time of the next try and whether a person is asked.
 func (r *Reconciler) schedule(seen *observation, try *attempt, run plan.Run, failed *custody.Failure) {
-	now, answer := failed.Last, try.answer
+	now := failed.Last
+	answer := try.answer
 	switch {
 	case answer.Verdict == token.LoginRefused:
-		failed.Barred = try.claim.Attempt == 1 // the second time it is a token that is another's, and no login
+		// A token presented twice is another's, and no login failed.
+		failed.Barred = try.claim.Attempt == 1
 		failed.Stalled = failed.Class != failure.Time
 		failed.RetryAt = try.retryAt
 		if failed.RetryAt.IsZero() {
 			failed.RetryAt = now.Add(plan.LoginBar)
 		}
 	case answer.Verdict == token.RefusedDead, answer.Verdict == token.Declined && !try.spends.IsZero():
-		failed.RetryAt = now // another means is open at once; without one, the plan asks a person
+		failed.RetryAt = now // another grant is tried at once; without one, the plan asks a person
 	case answer.Verdict == token.Declined && try.claim.Grant == token.Password:
-		failed.RetryAt, failed.Stalled = plan.ProbeLogin(now, run.Count), true
+		failed.RetryAt = plan.ProbeLogin(now, run.Count)
+		failed.Stalled = true
 	case answer.Verdict == token.Unknown && seen.isRetriedAtOnce(try.claim):
 		failed.RetryAt = now
 	case !answer.Cause.IsProbed():
@@ -67,25 +76,28 @@ func (r *Reconciler) schedule(seen *observation, try *attempt, run plan.Run, fai
 	}
 }
 
-// isRetriedAtOnce reports whether the claim's token is presented once more without a wait: the server has a grace window.
+// isRetriedAtOnce reports whether the claim's token is presented once more without a wait: the server has a grace
+// window.
 func (o *observation) isRetriedAtOnce(claim custody.Claim) bool {
-	return o.cred.Spec.Refresh.OnLostReply == v1alpha1.LostReplyRetry && claim.Grant == token.RefreshToken && claim.Attempt == 1
+	return o.cred.Spec.Refresh.OnLostReply == v1alpha1.LostReplyRetry &&
+		claim.Grant == token.RefreshToken && claim.Attempt == 1
 }
 
-// runOf returns the run of failures that this one belongs to: those with the same login and spec since the last success. Failures of all
-// classes count: a server that alternates between two of them must not be asked at the pace of a first minute for ever.
+// runOf returns the run of failures that this failure belongs to: those with the same login and spec since the last
+// success. Failures of all classes count. Otherwise a server that alternates between two classes would be asked at the
+// pace of the first minute for ever.
 func (o *observation) runOf(failed custody.Failure) plan.Run {
 	previous := o.record.Failure
 	switch {
 	case previous == nil || previous.Login != failed.Login:
 		return plan.Run{First: failed.Last, Count: 1}
-	case previous.First.IsZero(): // stored by an operator that did not know of runs
+	case previous.First.IsZero(): // stored by an operator that did not record runs
 		return plan.Run{First: previous.Last, Count: previous.Count + 1}
 	}
 	return plan.Run{First: previous.First, Count: previous.Tries + 1}
 }
 
-// probes returns how many probes were scheduled in the run before this failure.
+// probes returns the number of probes scheduled in the run before this failure.
 func (o *observation) probes(failed *custody.Failure) int {
 	if previous := o.record.Failure; previous != nil && previous.First.Equal(failed.First) {
 		return previous.Probes
@@ -93,7 +105,7 @@ func (o *observation) probes(failed *custody.Failure) int {
 	return 0
 }
 
-// expiry returns when the stored token expires; zero where there is none.
+// expiry returns the expiry of the stored token, or zero if there is none.
 func (o *observation) expiry() time.Time {
 	if o.record.Token == nil {
 		return time.Time{}
@@ -105,9 +117,9 @@ func (r *Reconciler) backoff(seen *observation, run plan.Run, now time.Time) tim
 	return plan.RetryAt(now, run, r.Draw(), seen.expiry())
 }
 
-// failureFact returns the stored failure as the plan sees it. A failure that another login or spec had is forgotten. Of one that comes
-// later than now, because a clock was ahead or was set back, what counts is how long the wait was to be, from when this process saw it:
-// counted from every new look it would not end.
+// failureFact returns the stored failure as the plan sees it. It ignores a failure that another login or spec had. A
+// failure can lie in the future, because a clock was ahead or was set back. Then the intended length of the wait
+// counts, from when this process first saw the failure: counted from each pass, the wait would never end.
 func (o *observation) failureFact() *plan.Failure {
 	failed := o.record.Failure
 	if failed == nil || failed.Login != o.attempted() {
@@ -121,26 +133,33 @@ func (o *observation) failureFact() *plan.Failure {
 		fact.RetryAt = o.memory.firstAhead(failed.Last, o.now).Add(fact.RetryAt.Sub(failed.Last))
 	}
 	if failed.Policy != "" && failed.Policy != o.policy {
-		fact.RetryAt, fact.Stalled = o.now, false // the flags that refused the address have changed
+		fact.RetryAt = o.now // the flags that refused the address have changed
+		fact.Stalled = false
 	}
 	return fact
 }
 
-// formerFailure reads a failure that was stored before failures had a class. A refusal was never asked again then; it is probed now.
+// formerFailure reads a failure that was stored before failures had a class. Such a refusal was never retried then; now
+// it is probed.
 func formerFailure(failed *custody.Failure) plan.Failure {
-	fact := plan.Failure{RetryAt: failed.RetryAt, Barred: failed.Barred, Stalled: failed.Barred || failed.RetryAt.IsZero()}
+	fact := plan.Failure{
+		RetryAt: failed.RetryAt,
+		Barred:  failed.Barred,
+		Stalled: failed.Barred || failed.RetryAt.IsZero(),
+	}
 	if failed.RetryAt.IsZero() && failed.Verdict == token.RefusedIntact {
 		fact.RetryAt = failed.Last.Add(plan.SlowestProbe)
 	}
 	return fact
 }
 
-// isFormerRefusal reports whether a failure without a class is a refusal that is tried again: hourly, or at the pace of the login guard.
+// isFormerRefusal reports whether a failure without a class is a refusal that is retried: hourly, or at the pace of the
+// login guard.
 func isFormerRefusal(failed *custody.Failure) bool {
 	return failed.Class == "" && (failed.Verdict == token.RefusedIntact || failed.Verdict == token.LoginRefused)
 }
 
-// policyHash names the endpoint policy: a change of the flags is tried at once.
+// policyHash returns a hash of the endpoint policy. A change of the flags causes a try at once.
 func policyHash(policy exchange.Policy) string {
 	return hashOf("", append([]string{boolText(policy.InsecureHTTP)}, policy.AllowedHosts...)...)
 }
@@ -163,7 +182,7 @@ func later(a, b time.Time) time.Time {
 	return a
 }
 
-// obstacleCauses say what a credential waits for that no exchange is made for.
+// obstacleCauses are the causes of obstacles that no exchange is made for.
 var obstacleCauses = map[string]failure.Cause{
 	v1alpha1.ReasonCredentialsNotFound:   failure.WaitsFor(failure.CredentialsSecret),
 	v1alpha1.ReasonCredentialsIncomplete: failure.NeedsPerson(failure.CredentialsSecret),
@@ -175,9 +194,11 @@ var obstacleCauses = map[string]failure.Cause{
 	v1alpha1.ReasonStateInvalid:          failure.NeedsPerson(failure.StateSecret),
 }
 
-// classOf returns the class of what is in the way; empty where nothing is.
+// classOf returns the class of the obstacle, or an empty class if there is none.
 func classOf(seen *observation, next plan.Step) failure.Class {
-	state, target, stored := seen.memory.state, seen.memory.target, seen.record.Failure
+	state := seen.memory.state
+	target := seen.memory.target
+	stored := seen.record.Failure
 	switch why := next.Why; {
 	case why == plan.Undelivered, why == plan.Unwritable:
 		return state.class()
@@ -193,7 +214,7 @@ func classOf(seen *observation, next plan.Step) failure.Class {
 		return failure.Person
 	case why == plan.Refused:
 		return failure.Input
-	case why == plan.Suspended: // nothing is tried, because a person wants it so
+	case why == plan.Suspended: // a person asked for the suspension
 		return ""
 	case seen.failed != nil:
 		return failure.Time

@@ -47,9 +47,9 @@ type Reconciler struct {
 	Watchdog *watchdog.Watchdog
 
 	memory   *memory
-	passes   atomic.Int64 // that go on
+	passes   atomic.Int64 // passes in progress
 	inFlight atomic.Int64 // exchanges that may have spent something
-	unsealed atomic.Int64 // those whose reply would be lost with this process
+	unsealed atomic.Int64 // exchanges whose reply would be lost with this process
 }
 
 // What the operator has to be permitted, and why. The permissions for internal/delivery are there.
@@ -82,7 +82,9 @@ func (r *Reconciler) Reconcile(ctx context.Context, cred *v1alpha1.FluentCredent
 }
 
 // pass observes, decides, performs one action and reports.
-func (r *Reconciler) pass(ctx context.Context, cred *v1alpha1.FluentCredential, memory *remembered) (ctrl.Result, error) {
+func (r *Reconciler) pass(
+	ctx context.Context, cred *v1alpha1.FluentCredential, memory *remembered,
+) (ctrl.Result, error) {
 	r.forsake(ctx, client.ObjectKeyFromObject(cred), cred.UID)
 	if wait := r.holdBack(ctx, cred, memory); wait > 0 {
 		return inLineAfter(wait), nil
@@ -97,22 +99,24 @@ func (r *Reconciler) pass(ctx context.Context, cred *v1alpha1.FluentCredential, 
 	step := plan.Next(seen.facts, seen.now)
 	before := seen.record
 	err = r.perform(ctx, seen, step)
-	if err != nil && isStopping(ctx) || r.isLostRace(seen, err) { // this process ends, or nothing failed that people should see
+	// This process ends, or the error need not be reported.
+	if err != nil && isStopping(ctx) || r.isLostRace(seen, err) {
 		return abandoned(err)
 	}
 	r.noteWrites(seen, step, before, err)
 	if err != nil {
-		seen.failed, seen.denied = err, kubeerror.IsDenied(err) // people shall see it, and that a token expires meanwhile
+		seen.failed = err // the status reports it, and that a token expires meanwhile
+		seen.denied = kubeerror.IsDenied(err)
 	}
 	r.mark(ctx, seen)
 	return r.report(ctx, seen, step)
 }
 
-// isStopping reports whether this process ends. That a pass has used up its time is another matter: somebody did not answer.
+// isStopping reports whether this process ends. An expired deadline of the pass is different: a server did not answer.
 func isStopping(ctx context.Context) bool { return errors.Is(ctx.Err(), context.Canceled) }
 
-// beforeExpiry makes the pass after an error come no later than the token expires. The back-off of the workqueue can be longer than that,
-// and Ready would be True meanwhile.
+// beforeExpiry schedules the pass after an error no later than the token's expiry. The back-off of the workqueue can be
+// longer, and Ready would be True meanwhile.
 func (r *Reconciler) beforeExpiry(
 	ctx context.Context, cred *v1alpha1.FluentCredential, memory *remembered, result ctrl.Result, err error,
 ) (ctrl.Result, error) {
@@ -120,7 +124,7 @@ func (r *Reconciler) beforeExpiry(
 		memory.errors = 0
 		return result, nil
 	}
-	backoff := min(errorBackoff<<min(memory.errors, 10), errorBackoffMost) // as that of the workqueue
+	backoff := min(errorBackoff<<min(memory.errors, 10), errorBackoffMost) // the same as the workqueue's
 	memory.errors++
 	if cred.Status.Token == nil || !meta.IsStatusConditionTrue(cred.Status.Conditions, v1alpha1.ConditionReady) {
 		return result, err
@@ -153,7 +157,7 @@ func abandoned(err error) (ctrl.Result, error) {
 // let it go.
 func isOthers(err error) bool {
 	if errors.Is(err, custody.ErrHeld) {
-		return false // whatever was in the way, there is a result to store
+		return false // there is a result to store, whatever the obstacle was
 	}
 	return isRace(err) || errors.Is(err, custody.ErrConflict) || errors.Is(err, custody.ErrSuperseded) || errors.Is(err, custody.ErrGone)
 }

@@ -184,7 +184,8 @@ func (t *TokenReconciler) publish(ctx context.Context, seen *tokenObservation) e
 		return err
 	case err != nil:
 		t.Metrics.Distributed(false)
-		ctrl.LoggerFrom(ctx).Info("The workload Secret could not be written", "because", kubeerror.Words(err, seen.secrets()...))
+		ctrl.LoggerFrom(ctx).Info("The workload Secret could not be written",
+			"because", kubeerror.Words(err, seen.secrets()...))
 	}
 	seen.failed = err
 	t.refresh(seen)

@@ -22,7 +22,7 @@ type forecast struct {
 	from       time.Time // zero: no exchange, or nobody knows
 	expires    time.Time // of the token, which people are to be told of; zero: they are, or there is none
 	lane       lane
-	told       bool   // that it waits
+	told       bool   // the wait was reported
 	state      string // the version of the state Secret
 	generation int64
 	rotate     string
@@ -38,7 +38,14 @@ func (o *observation) expect(next plan.Step, told bool) {
 		return
 	}
 	who := o.waiter()
-	wants := forecast{from: next.At, lane: who.lane, told: told, state: o.record.Version(), generation: o.cred.Generation, rotate: o.cred.Rotate()}
+	wants := forecast{
+		from:       next.At,
+		lane:       who.lane,
+		told:       told,
+		state:      o.record.Version(),
+		generation: o.cred.Generation,
+		rotate:     o.cred.Rotate(),
+	}
 	if next.Why == plan.HostBusy {
 		wants.from = o.now
 	}
@@ -104,8 +111,8 @@ func (r *Reconciler) isUnchanged(ctx context.Context, cred *v1alpha1.FluentCrede
 	return err == nil && published.name == cred.TargetName() && !isNewer(cached.ResourceVersion, published.resourceVersion)
 }
 
-// isStateUnchanged reports whether nobody else wrote to the state Secret, or deleted it, since it had this version: a late reply that another
-// process stored is news, and is published without waiting for a turn.
+// isStateUnchanged reports whether no other process has written or deleted the state Secret since it had this version.
+// A late reply that another process stored is news, and is published without waiting for a turn.
 func (r *Reconciler) isStateUnchanged(ctx context.Context, cred *v1alpha1.FluentCredential, known string) bool {
 	found := false
 	for _, name := range custody.Names(cred.Name) {

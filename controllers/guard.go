@@ -106,7 +106,7 @@ func explainDamage(refusal *loginguard.Refusal) string {
 		refusal.Until.UTC().Format(time.RFC3339)
 }
 
-// guardCauses are what a login waits for that the guard refused. A budget that is used up fills again by itself.
+// guardCauses are the causes of a login that the guard refused. A used-up budget refills by itself.
 var guardCauses = map[loginguard.Why]failure.Cause{
 	loginguard.Rejected:  failure.WaitsForUnprobed(failure.CredentialsSecret),
 	loginguard.Exhausted: failure.Passing(),

@@ -52,7 +52,7 @@ func (r *Reconciler) noteSending(slot *journal.Slot) *provider.Answer {
 	return unwritable(journal.Marking, err)
 }
 
-// unwritable is the answer of an exchange that was not made, because its reply could not have been written down.
+// unwritable is the answer of an exchange that was not made because its reply could not have been journaled.
 func unwritable(operation journal.Operation, err error) *provider.Answer {
 	failed := journal.Classify(operation, err)
 	return &provider.Answer{
@@ -62,7 +62,8 @@ func unwritable(operation journal.Operation, err error) *provider.Answer {
 	}
 }
 
-// rootOf returns the operating system's own words for an error of the journal, without the path, which differs from reply to reply.
+// rootOf returns the operating system's message for an error of the journal, without the path, which differs between
+// replies.
 func rootOf(err error) string { return journal.Classify(journal.Reading, err).Words }
 
 // discard ends a slot whose reply is stored, or was never sent for.
@@ -91,7 +92,9 @@ func (r *Reconciler) observeJournal(ctx context.Context, seen *observation) {
 	if r.Journal == nil || claim == nil || seen.api == nil {
 		return
 	}
-	seen.journaled, seen.unsealed, seen.unheard = nil, nil, false
+	seen.journaled = nil
+	seen.unsealed = nil
+	seen.unheard = false
 	entry, err := r.Journal.Find(claim.ID)
 	var defect *journal.Defect
 	switch {
@@ -137,8 +140,8 @@ func (r *Reconciler) restore(ctx context.Context, seen *observation) error {
 	return r.finish(ctx, seen, h, custody.CommitTries)
 }
 
-// replay makes of a journaled reply what would have been made of it when it came; nothing where it is not wanted. The token's life counts
-// from the claim: the moment of sending is not known, and came after it.
+// replay turns a journaled reply into the result that it would have had on arrival, or nothing if it is not wanted. The
+// token's life counts from the claim: the time of sending is later and unknown.
 func (r *Reconciler) replay(ctx context.Context, seen *observation, try *attempt) *held {
 	try.spends, try.sent = seen.sentBy(try.claim), try.claim.Started
 	try.answer = seen.replayed(try, seen.journaled.Reply)
@@ -147,12 +150,15 @@ func (r *Reconciler) replay(ctx context.Context, seen *observation, try *attempt
 	}
 	ctrl.LoggerFrom(ctx).Info("A reply was found in the journal", "grant", try.claim.Grant, "verdict", try.answer.Verdict)
 	return &held{
-		seen: seen, try: try, journaled: true, pending: custody.NewPending(seen.owner(), seen.record, r.result(seen, try)),
+		seen:      seen,
+		try:       try,
+		journaled: true,
+		pending:   custody.NewPending(seen.owner(), seen.record, r.result(seen, try)),
 	}
 }
 
-// replayed reads a reply as it would have been read when it came, and hides the same secrets. Those are the ones of
-// the present login, since no other is known; without a login none is, and what the API says is withheld.
+// replayed reads a reply as on arrival, and hides the same secrets. These are the secrets of the present login, since
+// no other is known. Without a login no secret is known, and the API's message is withheld.
 func (o *observation) replayed(try *attempt, reply token.Secret) provider.Answer {
 	secrets := append(o.secrets(), try.spends)
 	login := o.login

@@ -34,8 +34,9 @@ func (r *Reconciler) openJournal(ctx context.Context, mgr ctrl.Manager, options 
 		return nil, fmt.Errorf("--journal-dir: %w", err)
 	}
 	if err := opened.Hold(r.Holder.Start); err != nil {
-		ctrl.LoggerFrom(ctx).Info("No lock proves the end of this process to the next one; that one waits until what this one began "+
-			"must have ended", "because", journal.Classify(journal.Writing, err).Words)
+		ctrl.LoggerFrom(ctx).Info("No lock proves the end of this process to the next one; "+
+			"that one waits until what this one began must have ended",
+			"because", journal.Classify(journal.Writing, err).Words)
 	}
 	return opened, nil
 }

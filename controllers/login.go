@@ -45,8 +45,8 @@ func (r *Reconciler) observeLogin(ctx context.Context, seen *observation) error 
 	return nil
 }
 
-// useLogin takes the login that was read. A Secret that no credentials may be read from gives none, so nothing of it is
-// ever sent.
+// useLogin uses the login that was read. A Secret that no credentials may be read from has no login, so nothing of it
+// is ever sent.
 func (o *observation) useLogin(known *rememberedRead) {
 	if known.refused != "" {
 		o.obstruct(v1alpha1.ReasonReferenceNotAllowed, known.refused)

@@ -15,8 +15,8 @@ import (
 type memory struct {
 	mu      sync.Mutex
 	entries map[types.NamespacedName]*remembered
-	results map[types.UID]*held // that are not stored yet: these are no memory, but goods
-	linedUp sync.Once           // those that were due when this process began its work
+	results map[types.UID]*held // results that are not stored yet: they are not cached, this is their only place
+	linedUp sync.Once           // queues the credentials that were due when this process started
 }
 
 type remembered struct {
@@ -24,7 +24,7 @@ type remembered struct {
 	registered string                    // the version in which our finalizer was written; the cache may not show it yet
 	login      rememberedRead            // the credentials Secret
 	published  publication               // the workload Secret
-	copies     copies                    // Secrets with our marks that were judged
+	copies     copies                    // Secrets with our marks that were examined
 	mark       highWater                 // the highest serial that was seen
 	edited     bool                      // the state Secret was found edited, and that was told
 	claim      sighting                  // a claim of another process
@@ -37,7 +37,7 @@ type remembered struct {
 	expected   forecast
 	state      failing // the writes of the state Secret and the login guard
 	target     failing // likewise, of the target Secret
-	reads      failing // what a pass has to look at
+	reads      failing // the reads of a pass
 	races      lostRaces
 	repairs    lostRaces // of the target Secret
 	errors     int       // passes in a row that ended in one
@@ -56,8 +56,8 @@ type rememberedRead struct {
 	resourceVersion string
 	keys            map[string]v1alpha1.SecretKey
 	login           token.Login // stays when the Secret goes, for the revocation that may follow
-	refused         string      // why no login may be read from the Secret; empty if one may
-	hints           string      // what in its entries looks like a mistake, without a value; empty if nothing does
+	refused         string      // why no login may be read from the Secret; empty if it may
+	hints           string      // likely mistakes in the entries, without values; empty if there are none
 }
 
 // publication is what was last seen or written at which version of the workload Secret.

@@ -26,7 +26,7 @@ type observation struct {
 	record     *custody.Record
 	api        provider.API // nil where the spec allows none
 	login      token.Login
-	hints      string // what in the credentials Secret looks like a mistake; it helps where the API refuses the client
+	hints      string // likely mistakes in the credentials Secret; reported when the API refuses the client
 	template   projection.Templates
 	obstacle   obstacle
 	workload   workload
@@ -35,7 +35,7 @@ type observation struct {
 	unheard    bool            // the disk would not say whether there is one
 	unreadable bool            // the state is there and is not ours to read
 	hostFails  bool            // the token host does not answer
-	policy     string          // names the endpoint policy of this process
+	policy     string          // identifies the endpoint policy of this process
 	failed     error           // what the Kubernetes API said to a publication, or to what an exchange has to write
 	denied     bool            // it says so for good: no exchange can be made
 
@@ -83,7 +83,7 @@ func (r *Reconciler) observeState(ctx context.Context, seen *observation) error 
 	case err != nil:
 		return err
 	case isBlocked(seen.memory.state.err):
-		seen.memory.state.worked() // what was in the way is gone: the next write need not wait
+		seen.memory.state.worked() // the obstacle is gone: the next write need not wait
 	}
 	seen.record = record
 	if seen.witnessed() > record.Serial {
@@ -145,20 +145,20 @@ func (o *observation) obstructByLogin() {
 
 const targetIsState = "spec.target.name is the name of the state Secret: choose another"
 
-// isOwnState reports whether a name is that of the credential's own state Secret. The names of others' are refused too,
-// but not under a credential that a former release has published there.
+// isOwnState reports whether a name is that of the credential's own state Secret. The names of other credentials' state
+// Secrets are refused too, except if a former release has published there.
 func (o *observation) isOwnState(name string) bool {
 	names := custody.Names(o.cred.Name)
 	return slices.Contains(names[:], name)
 }
 
-// targetProblems is why the Kubernetes API would refuse the target Secret; empty if it would not. Admission says it
-// first, but an object can be older than the rules of admission, and no login is spent for a Secret that cannot be
-// written.
+// targetProblems returns why the Kubernetes API would refuse the target Secret, or an empty string if it would not.
+// Admission checks this first, but an object can be older than the admission rules. No login is spent for a Secret that
+// cannot be written.
 func targetProblems(object string, target v1alpha1.TargetSpec) string {
 	problems := projection.Problems(object, target)
 	problems = slices.DeleteFunc(problems, func(problem string) bool {
-		return strings.HasPrefix(problem, "spec.target.name: ") // an obstacle of its own
+		return strings.HasPrefix(problem, "spec.target.name: ") // this obstacle is reported separately
 	})
 	if len(problems) == 0 {
 		return ""
@@ -218,11 +218,12 @@ func (r *Reconciler) refresh(seen *observation) {
 // time to store what it read.
 const claimLife = SpendBefore + exchange.ReplyTimeout + 5*time.Second
 
-// longestClaim bounds what a claim says of itself: it may be from a version that waits longer for replies, or may have been edited.
+// longestClaim bounds the duration that a claim states: another version may wait longer for replies, or the claim may
+// have been edited.
 const longestClaim = 10 * time.Minute
 
-// lifeOf returns how long the holder of a claim can be at work, counted from the claim. The claim says so itself; one by an older version
-// does not.
+// lifeOf returns how long the holder of a claim can be at work, counted from the claim. The claim states the duration,
+// except if an older version wrote it.
 func lifeOf(claim custody.Claim) time.Duration {
 	if claim.DoneBefore.IsZero() || claim.Started.IsZero() {
 		return claimLife
@@ -230,9 +231,11 @@ func lifeOf(claim custody.Claim) time.Duration {
 	return min(max(claim.DoneBefore.Sub(claim.Started), claimLife), longestClaim)
 }
 
-// isHolderGone reports whether the process that made a claim is known to have ended: its pod is ours, or its lock is free.
+// isHolderGone reports whether the process that made a claim is known to have ended: it is a former process
+// of this pod, or its lock is free.
 func (r *Reconciler) isHolderGone(holder custody.Holder) bool {
-	return holder.Outlived(r.Holder) || holder.Start != r.Holder.Start && r.Journal != nil && r.Journal.IsGone(holder.Start)
+	return holder.Outlived(r.Holder) ||
+		holder.Start != r.Holder.Start && r.Journal != nil && r.Journal.IsGone(holder.Start)
 }
 
 func (r *Reconciler) claimFact(seen *observation) *plan.Claim {
@@ -277,7 +280,7 @@ func (o *observation) isRolledBack() bool {
 	return max(o.workload.serial, o.witnessed()) > o.record.Serial
 }
 
-// secrets are all that are known of this credential: what the words of others must not repeat.
+// secrets returns all known secrets of this credential. Messages of others must not repeat them.
 func (o *observation) secrets() []token.Secret {
 	known := []token.Secret{o.login.Password, o.login.ClientSecret, o.login.Refresh, o.login.Code}
 	if o.record != nil && o.record.Token != nil {

@@ -14,8 +14,8 @@ import (
 	"github.com/fluent-credential/operator/internal/token"
 )
 
-// A result that cannot be stored waits here, outside of the pass that obtained it, until it is stored or not wanted any
-// more. The journal has a copy of the reply where there is a journal; the memory of this process is the other one.
+// A result that cannot be stored waits here, outside the pass that obtained it, until it is stored or no longer wanted.
+// If there is a journal, it has a copy of the reply; the other copy is in the memory of this process.
 
 // held is the result of an exchange.
 type held struct {
@@ -23,21 +23,21 @@ type held struct {
 	seen    *observation // of the pass that made the exchange
 	try     *attempt
 	pending *custody.Pending
-	slot    *journal.Slot // nil: there is none
-	// journaled is true where the reply came out of the journal.
+	slot    *journal.Slot // nil: there is no journal
+	// journaled is true if the reply was read from the journal.
 	journaled bool
-	// lost are the claims whose reply was waited for when this one was made.
+	// lost are the claims that still waited for a reply when this result was made.
 	lost  []string
-	tried time.Time // when the last round ended; zero: there was none
+	tried time.Time // the end of the last round; zero: there was none
 }
 
-// isDurable reports whether this process may end without a loss: the journal has the reply, or there is none, because the request was
-// not sent.
+// isDurable reports whether this process may end without a loss: the journal has the reply, or there is no reply
+// because the request was not sent.
 func (h *held) isDurable() bool {
 	return h.journaled || h.slot != nil && h.slot.Err() == nil || h.try.answer.Verdict == token.Unsent
 }
 
-// waited tells the result how long it waited since the last round.
+// waited adds the time since the last round to the result's wait.
 func (h *held) waited(now time.Time) {
 	if !h.tried.IsZero() {
 		h.pending.Waited(max(0, now.Sub(h.tried)))
@@ -54,7 +54,7 @@ func (m *memory) hold(h *held) {
 	m.results[h.seen.cred.UID] = h
 }
 
-// drop lets a result go that is stored, or that nobody wants any more.
+// drop removes a result that is stored or no longer wanted.
 func (m *memory) drop(h *held) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -71,7 +71,7 @@ func (m *memory) heldOf(uid types.UID) *held {
 
 func (m *memory) holds(uid types.UID) bool { return m.heldOf(uid) != nil }
 
-// heldOfFormer are the results of objects that had the name before the one with this UID.
+// heldOfFormer returns the results of objects that had the name before the object with this UID.
 func (m *memory) heldOfFormer(key types.NamespacedName, uid types.UID) []*held {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -94,7 +94,7 @@ func (m *memory) allHeld() []*held {
 	return all
 }
 
-// storeHeld makes another round of storing the result that is held for this credential.
+// storeHeld makes another round of storing the result held for this credential.
 func (r *Reconciler) storeHeld(ctx context.Context, seen *observation) error {
 	h := r.memory.heldOf(seen.cred.UID)
 	if h == nil {
@@ -108,7 +108,7 @@ func (r *Reconciler) storeHeld(ctx context.Context, seen *observation) error {
 	return r.finish(context.WithoutCancel(ctx), seen, h, 1)
 }
 
-// forsake lets go of results of objects that are no more. Custody finds that they are gone; until it can tell, the
+// forsake drops the results of objects that no longer exist. Custody finds out that they are gone; until it can, the
 // results stay.
 func (r *Reconciler) forsake(ctx context.Context, key types.NamespacedName, uid types.UID) (left bool) {
 	for _, h := range r.memory.heldOfFormer(key, uid) {
@@ -123,18 +123,19 @@ func (r *Reconciler) forsake(ctx context.Context, key types.NamespacedName, uid 
 	return left
 }
 
-// The pace of the tries while the process ends.
+// The pace of the tries during shutdown.
 const (
 	drainPace     = 20 * time.Millisecond
 	drainPaceMost = 5 * time.Second
 )
 
-// Drain waits until every exchange in flight is over and what this process holds is stored. What the journal has and
-// the Kubernetes API denies is left to the journal: it would hold the shutdown up for nothing. For the only copy of a
-// reply it tries as long as it is let. Losing the lease makes no exchange unsafe: the claim is the fence.
+// Drain waits until every exchange in flight is over and every held result is stored. A result that the journal has and
+// that the Kubernetes API denies stays in the journal: waiting for it would delay the shutdown without need. For the
+// only copy of a reply, Drain tries until its context ends. Losing the lease makes no exchange unsafe: the claim is the
+// fence.
 func (r *Reconciler) Drain() { r.drain(context.Background()) }
 
-// drainAtStop drains while the lease is still held: what is stored and published before another replica leads needs no
+// drainAtStop drains while the lease is still held. What is stored and published before another replica leads needs no
 // merging.
 func (r *Reconciler) drainAtStop(ctx context.Context) {
 	<-ctx.Done()
@@ -152,11 +153,11 @@ func (r *Reconciler) drain(ctx context.Context) {
 	}
 }
 
-// isBusy reports whether a pass or an exchange goes on. A result that is held is stored with what its pass has seen and
-// remembers, which one goroutine at a time may touch.
+// isBusy reports whether a pass or an exchange is running. Storing a held result uses what its pass observed and
+// remembers, which only one goroutine at a time may touch.
 func (r *Reconciler) isBusy() bool { return r.passes.Load() > 0 || r.inFlight.Load() > 0 }
 
-// drainHeld makes a round for each result, and reports whether there is one to wait for.
+// drainHeld makes a round for each result, and reports whether to wait for one of them.
 func (r *Reconciler) drainHeld(ctx context.Context) (left bool) {
 	for _, h := range r.memory.allHeld() {
 		if !h.mu.TryLock() {

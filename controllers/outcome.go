@@ -80,8 +80,8 @@ func (o *observation) expiryOf(try *attempt, stored *custody.Token) plan.Expiry 
 	return told.Again(known, stored.Obtained)
 }
 
-// toldOf is what a reply says about the life of its token, as the spec wants it read. A new token whose reply gives it no life
-// has the one that is assumed; one that is given again has none left.
+// toldOf returns what a reply states about the life of its token, interpreted according to the spec. A new token
+// without a life in its reply has the assumed life; a token that is issued again has none left.
 func toldOf(set token.Set, spec v1alpha1.RefreshSpec, isNew bool) plan.Told {
 	told := plan.Told{Life: set.Life, Age: set.Age}
 	switch {
@@ -163,7 +163,7 @@ func refusedLogin(problem provider.Problem) string {
 	return v1alpha1.ReasonCredentialsRejected
 }
 
-// message names the cause in the API's own words. It holds no time and no count, so it stays the same while the
+// message names the cause in the API's own words. It contains no time and no count, so it stays the same as long as the
 // situation does.
 func (o *observation) message(try *attempt) string {
 	request := fmt.Sprintf("%s of %s", try.claim.Grant, o.api.Endpoint().Host)

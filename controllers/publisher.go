@@ -80,14 +80,21 @@ func (p publisher) write(ctx context.Context, w *workload) (string, error) {
 	verb, err := kubeerror.Patch, error(nil)
 	switch {
 	case w.version == "":
-		verb, err = kubeerror.Create, p.client.Create(ctx, secret, owner)
+		verb = kubeerror.Create
+		err = p.client.Create(ctx, secret, owner)
 	case !w.content.Shared:
-		verb, err = kubeerror.Update, p.client.Update(ctx, secret, owner)
+		verb = kubeerror.Update
+		err = p.client.Update(ctx, secret, owner)
 	default:
 		err = p.patch(ctx, w, secret)
 	}
 	if err != nil {
-		err = &kubeerror.WriteError{Object: "Secret " + w.wanted.Name, Subject: failure.TargetSecret, Verb: verb, Err: err}
+		err = &kubeerror.WriteError{
+			Object:  "Secret " + w.wanted.Name,
+			Subject: failure.TargetSecret,
+			Verb:    verb,
+			Err:     err,
+		}
 	}
 	return secret.ResourceVersion, err
 }
@@ -100,8 +107,7 @@ func (p publisher) patch(ctx context.Context, w *workload, into *corev1.Secret) 
 	return p.client.Patch(ctx, into, client.RawPatch(types.StrategicMergePatchType, patch), client.FieldOwner(v1alpha1.OperatorName))
 }
 
-// explain adds to the refusal of a write what helps against it, where the API server only says that a field cannot be
-// changed.
+// explain adds advice to the refusal of a write if the API server only reports that a field is immutable.
 func (w *workload) explain(err error) error {
 	var refused *apierrors.StatusError
 	if w.read == nil || !ptr.Deref(w.read.Immutable, false) || !errors.As(err, &refused) || !apierrors.IsInvalid(err) {
@@ -111,7 +117,9 @@ func (w *workload) explain(err error) error {
 	explained := refused.ErrStatus.DeepCopy()
 	explained.Message += "; " + help
 	if explained.Details != nil {
-		explained.Details.Causes = []metav1.StatusCause{{Type: metav1.CauseTypeForbidden, Field: "immutable", Message: help}}
+		explained.Details.Causes = []metav1.StatusCause{
+			{Type: metav1.CauseTypeForbidden, Field: "immutable", Message: help},
+		}
 	}
 	return &apierrors.StatusError{ErrStatus: *explained}
 }
@@ -142,7 +150,7 @@ func (p publisher) read(ctx context.Context, w *workload, key types.NamespacedNa
 	return secret, nil
 }
 
-// ownedSecret is a Secret that an owner controls.
+// ownedSecret is a Secret controlled by an owner.
 type ownedSecret struct {
 	name string
 	uid  types.UID

@@ -39,7 +39,8 @@ func (r *Reconciler) relocate(ctx context.Context, seen *observation) error {
 	if err != nil {
 		return err
 	}
-	ctrl.LoggerFrom(ctx).Info("The state Secret was deleted or made immutable by somebody; its content was brought to safety")
+	ctrl.LoggerFrom(ctx).Info(
+		"The state Secret was deleted or made immutable by somebody; its content was brought to safety")
 	if !seen.record.Damaged {
 		r.sayStateSaved(seen)
 	}
@@ -47,12 +48,13 @@ func (r *Reconciler) relocate(ctx context.Context, seen *observation) error {
 	return nil
 }
 
-// settle ends a claim whose holder is gone: nobody knows what became of the token, so it counts as presented. The journal
-// is read again, because the holder may have sent the request, sealed its reply and ended between the first look at the
-// journal and the look at its lock: only what is there after its end tells what it did.
+// settle ends a claim whose holder is gone. The fate of its token is unknown, so the token counts as presented. settle
+// reads the journal again, because the holder may have sent the request, sealed its reply and ended between the first
+// look at the journal and the look at its lock. Only the journal's content after the holder's end shows what the holder
+// did.
 func (r *Reconciler) settle(ctx context.Context, seen *observation) error {
 	if r.observeJournal(ctx, seen); seen.isJournaled() {
-		return nil // it was sealed after the first look at the journal; the next pass stores it
+		return nil // the reply was sealed after the first look at the journal; the next pass stores it
 	}
 	claim, before := *seen.record.Claim, seen.record
 	failed := r.orphaned(seen, claim)
@@ -100,10 +102,12 @@ func (r *Reconciler) orphaned(seen *observation, claim custody.Claim) custody.Fa
 		Message: "the operator was stopped while a reply was on its way", Class: failure.Time,
 	}
 	run := seen.runOf(failed)
-	failed.First, failed.Tries = run.First, run.Count
+	failed.First = run.First
+	failed.Tries = run.Count
 	failed.RetryAt = r.backoff(seen, run, seen.now)
 	if seen.isUnsent(claim) {
-		failed.Verdict, failed.Reason = token.Unsent, v1alpha1.ReasonProviderUnavailable
+		failed.Verdict = token.Unsent
+		failed.Reason = v1alpha1.ReasonProviderUnavailable
 		failed.Message = "the operator was held up between the claim and the request, so nothing was sent"
 		return failed
 	}
@@ -115,7 +119,8 @@ func (r *Reconciler) orphaned(seen *observation, claim custody.Claim) custody.Fa
 	}
 	failed.Reason = v1alpha1.ReasonProviderUnavailable
 	if wasLost(seen.record.Failure) {
-		failed.RetryAt, failed.Barred = seen.now.Add(plan.LoginBar), true // it passes by itself
+		failed.RetryAt = seen.now.Add(plan.LoginBar) // this failure passes by itself
+		failed.Barred = true
 	}
 	return failed
 }

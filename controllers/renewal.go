@@ -7,7 +7,7 @@ import (
 	"github.com/fluent-credential/operator/internal/plan"
 )
 
-// scheduleOf is what the moment of a token's refresh was made from: the lead that the spec asked for, and the draw.
+// scheduleOf returns the inputs of a token's refresh time: the lead in the spec, and the draw.
 func scheduleOf(lead plan.LeadSpec, draw float64) *custody.Schedule {
 	return &custody.Schedule{Before: lead.Before, Percent: lead.Percent, Draw: draw}
 }

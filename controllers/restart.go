@@ -20,7 +20,7 @@ import (
 const (
 	journalPace     = 2 * time.Second
 	journalPaceMost = 5 * time.Minute
-	// unstoredPaceMost is for replies that the Kubernetes API did not take: workloads wait for what is in them.
+	// unstoredPaceMost is for replies that the Kubernetes API did not accept: workloads wait for their tokens.
 	unstoredPaceMost = 15 * time.Second
 )
 
@@ -45,9 +45,9 @@ func (r *Reconciler) RecoverJournal(ctx context.Context) {
 	}
 }
 
-// recoverEntries makes one round, and tells whether another one may find more to do, and whether a reply could not be stored. A file that
-// cannot be used is told once: it is no reason not to start. Since says when each was first seen, on this process's own monotonic clock: the file system's time and the
-// wall clock need not agree.
+// recoverEntries makes one round. It reports whether another round may find more to do, and whether a reply could not
+// be stored. It logs an unusable file once, because such a file is no reason not to start. Since maps each file to when
+// it was first seen on this process's monotonic clock: the file system's time and the wall clock need not agree.
 func (r *Reconciler) recoverEntries(ctx context.Context, since map[string]time.Time) (left, unstored bool) {
 	log := ctrl.LoggerFrom(ctx)
 	entries, defects, err := r.Journal.Scan()
@@ -70,13 +70,14 @@ func (r *Reconciler) recoverEntries(ctx context.Context, since map[string]time.T
 		if err != nil {
 			log.Error(err, "A reply in the journal could not be stored yet", "namespace", entry.Namespace, "name", entry.Name)
 		}
-		left, unstored = left || kept || err != nil, unstored || err != nil
+		left = left || kept || err != nil
+		unstored = unstored || err != nil
 	}
 	return left, unstored
 }
 
-// recoverWithin and sweepWithin have a deadline: a Kubernetes API that does not answer must not end the recovery for good. The file stays, and
-// the next round goes on with it.
+// recoverWithin and sweepWithin have a deadline: a Kubernetes API that does not answer must not end the recovery for
+// good. The file stays, and the next round continues with it.
 func (r *Reconciler) recoverWithin(ctx context.Context, entry *journal.Entry) (kept bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, PassTimeout)
 	defer cancel()
@@ -111,7 +112,7 @@ func (r *Reconciler) sweep(ctx context.Context, defect *journal.Defect, isOld bo
 		return true // whoever settles the claim looks at the slot
 	}
 	if _, err := r.Journal.Find(claim.ID); err == nil {
-		return true // its reply was sealed since: the next round stores it
+		return true // its reply was sealed meanwhile: the next round stores it
 	}
 	r.forgetSlot(ctx, claim.ID)
 	return false
@@ -149,8 +150,8 @@ func (r *Reconciler) recoverEntry(ctx context.Context, entry *journal.Entry) (ke
 	return false, r.dropStale(ctx, entry, "it is stored, or a newer token is")
 }
 
-// recoverReply makes one try to store a reply, and tells whether its file has to stay. One that is denied must not hold up those of other
-// credentials: the next round tries again.
+// recoverReply makes one try to store a reply, and reports whether its file has to stay. A denied reply must not delay
+// those of other credentials: the next round retries it.
 func (r *Reconciler) recoverReply(ctx context.Context, seen *observation, try *attempt) (kept bool, err error) {
 	h := r.replay(ctx, seen, try)
 	if h == nil {

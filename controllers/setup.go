@@ -139,8 +139,8 @@ func (r *Reconciler) addTo(mgr ctrl.Manager, options Options) error {
 		Complete(reconcile.Func(r.reconcileKey))
 }
 
-// PassTimeout bounds a reconcile pass up to its claim. A Kubernetes API that accepts requests and answers none would hold the worker
-// otherwise. What follows a claim is detached from it, and ends when the result is stored.
+// PassTimeout bounds a reconcile pass up to its claim. Otherwise a Kubernetes API that accepts requests and does not
+// answer would hold the worker. Work after a claim is detached from it, and ends when the result is stored.
 const PassTimeout = time.Minute
 
 // spareWorkers are never in an exchange: what needs no token host does not wait for any.
@@ -165,7 +165,7 @@ func (r *Reconciler) reconcileKey(ctx context.Context, request ctrl.Request) (ct
 	}
 	result, err := r.Reconcile(ctx, cred)
 	if err != nil && isStopping(ctx) {
-		return ctrl.Result{}, nil // what it did not get to is no error
+		return ctrl.Result{}, nil // work left unfinished is no error
 	}
 	return result, err
 }

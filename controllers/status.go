@@ -89,15 +89,15 @@ func readiness(seen *observation, why cause) (metav1.ConditionStatus, cause) {
 	return metav1.ConditionFalse, why
 }
 
-// isServedUnseen reports whether workloads have a valid token although the state cannot be read: a Secret that is not the operator's has its
-// name. The status knows when the token expires, and the target Secret holds it.
+// isServedUnseen reports whether workloads have a valid token although the state cannot be read, because a Secret that
+// is not the operator's has its name. The status has the token's expiry, and the target Secret has the token.
 func (o *observation) isServedUnseen() bool {
 	known := o.cred.Status.Token
 	return o.unreadable && known != nil && o.now.Before(known.ExpirationTime.Time) &&
 		o.workload.found && o.workload.ours && o.workload.serial == known.Serial
 }
 
-// servedUntil returns when the token expires that only the status knows of; zero where the state can be read.
+// servedUntil returns the expiry of a token that is known only from the status, or zero if the state can be read.
 func (o *observation) servedUntil() time.Time {
 	if !o.isServedUnseen() {
 		return time.Time{}
@@ -119,20 +119,23 @@ func renewability(seen *observation, next plan.Step, why cause) (metav1.Conditio
 	case !seen.facts.Chain.Stored && !seen.facts.Login.Renews() && !seen.facts.Login.Seed:
 		return metav1.ConditionFalse, cause{v1alpha1.ReasonReauthorizationRequired, noMeans}
 	}
-	return metav1.ConditionTrue, cause{v1alpha1.ReasonRenewalExpected, "the next refresh is expected to work" + seen.longLife()}
+	message := "the next refresh is expected to work" + seen.longLife()
+	return metav1.ConditionTrue, cause{v1alpha1.ReasonRenewalExpected, message}
 }
 
-// longLife returns a warning about a token that lives for so long that its life may have been given in another unit than seconds.
+// longLife returns a warning about a token with a lifetime so long that the API may have given it in another unit than
+// seconds.
 func (o *observation) longLife() string {
 	stored := o.record.Token
 	if stored == nil || stored.Expires.Sub(stored.Obtained) <= token.LongLife {
 		return ""
 	}
-	return "; the API says that the token lives for more than 30 days: if that is wrong, set spec.refresh.maximumLifetime"
+	return "; the API says that the token lives for more than 30 days: " +
+		"if that is wrong, set spec.refresh.maximumLifetime"
 }
 
-// awaitsInput reports whether the last exchange was refused for longer than a moment, or may not be repeated yet: until something changes,
-// the next one is expected to be refused too.
+// awaitsInput reports whether the last exchange was refused for longer than a moment, or may not be repeated yet. Until
+// something changes, the next exchange is expected to be refused too.
 func (o *observation) awaitsInput() bool {
 	if o.facts.Failure == nil {
 		return false
@@ -144,7 +147,7 @@ func (o *observation) awaitsInput() bool {
 // stalledBy are the outcomes that only a person can change.
 var stalledBy = []plan.Why{plan.TargetTaken, plan.Refused, plan.NoMeans, plan.Stopped}
 
-// isStalled reports whether a person can help. A credentials Secret that does not exist may be on its way.
+// isStalled reports whether a person can help. A missing credentials Secret may still be created.
 func isStalled(seen *observation, next plan.Step) bool {
 	return slices.Contains(stalledBy, next.Why) || seen.isWriteStalled(next) ||
 		next.Why == plan.Obstructed && seen.obstacle.reason != v1alpha1.ReasonCredentialsNotFound
@@ -152,7 +155,8 @@ func isStalled(seen *observation, next plan.Step) bool {
 
 // retriedAfter are the outcomes that change by themselves.
 var retriedAfter = []plan.Why{
-	plan.BackingOff, plan.InFlight, plan.HostBusy, plan.ReplyLost, plan.Obstructed, plan.Undelivered, plan.Unwritable, plan.Unpublishable,
+	plan.BackingOff, plan.InFlight, plan.HostBusy, plan.ReplyLost, plan.Obstructed,
+	plan.Undelivered, plan.Unwritable, plan.Unpublishable,
 }
 
 // isReconciling: work is under way, or will be tried again.
@@ -167,7 +171,8 @@ func isReconciling(seen *observation, next plan.Step) bool {
 const (
 	noMeans = "no refresh token is stored, and " + noLogin
 	spent   = "the stored refresh token may be spent, so it is not presented again, and " + noLogin
-	noLogin = "the credentials Secret holds no login that works without a person: put a new refresh_token, or a username and password, into it"
+	noLogin = "the credentials Secret holds no login that works without a person: " +
+		"put a new refresh_token, or a username and password, into it"
 )
 
 // selectorIgnored is what a person is told whose selector has nothing to look at.
@@ -215,9 +220,10 @@ func causeOf(seen *observation, next plan.Step) cause {
 	return cause{v1alpha1.ReasonProgressing, "a token is being obtained"}
 }
 
-// noMeansMessage says what became of the refresh token, in the API's words where it ended it.
+// noMeansMessage reports what happened to the refresh token, in the API's words if the API ended it.
 func noMeansMessage(seen *observation) string {
-	message, stored := noMeans, seen.record.Failure
+	message := noMeans
+	stored := seen.record.Failure
 	if seen.record.Chain != nil {
 		message = spent
 	}

@@ -60,8 +60,8 @@ func failureStatus(seen *observation) *v1alpha1.FailureStatus {
 	}
 	failed := seen.record.Failure
 	return &v1alpha1.FailureStatus{
-		Count: int32(min(failed.Count, 1<<30)), LastTime: *timeOf(failed.Last), RetryTime: timeOf(seen.facts.Failure.RetryAt),
-		Class: string(failed.Class),
+		Count: int32(min(failed.Count, 1<<30)), LastTime: *timeOf(failed.Last),
+		RetryTime: timeOf(seen.facts.Failure.RetryAt), Class: string(failed.Class),
 	}
 }
 

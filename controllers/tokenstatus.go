@@ -70,7 +70,7 @@ func tokenConditions(seen *tokenObservation, next distribution.Step) []metav1.Co
 	return conditions
 }
 
-// isTokenStalled reports whether a person can help. A consent may be on its way, as whoever applies both objects at a time finds.
+// isTokenStalled reports whether a person can help. A consent may still arrive if both objects are applied together.
 func isTokenStalled(next distribution.Step) bool {
 	return next.Why == distribution.TargetTaken || next.Why == distribution.Obstructed
 }
@@ -99,7 +99,7 @@ func tokenCause(seen *tokenObservation, next distribution.Step) cause {
 	return cause{v1alpha1.ReasonProgressing, "the access token is being published"}
 }
 
-// secrets are what the words of others must not repeat.
+// secrets returns the values that messages of others must not repeat.
 func (o *tokenObservation) secrets() []token.Secret {
 	if o.record == nil || o.record.Token == nil {
 		return nil

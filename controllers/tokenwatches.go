@@ -47,7 +47,8 @@ func (r *Reconciler) addTokens(ctx context.Context, mgr ctrl.Manager, options Op
 func (r *Reconciler) tokens(options Options, selects bool) *TokenReconciler {
 	return &TokenReconciler{
 		Client: r.Client, Live: r.Live, Custody: r.Custody, Metrics: r.Metrics, Delivery: r.Delivery, Recorder: r.Recorder,
-		Clock: r.Clock, Namespaces: options.Namespaces, Selects: selects, consumers: newConsumers(), Watchdog: r.Watchdog,
+		Clock: r.Clock, Namespaces: options.Namespaces, Selects: selects, consumers: newConsumers(),
+		Watchdog: r.Watchdog,
 	}
 }
 

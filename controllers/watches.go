@@ -72,7 +72,8 @@ func secretToCredentials(reader client.Reader) handler.EventHandler {
 	})
 }
 
-// concernedBy returns the FluentCredentials that read a Secret, own it, or want to have one under its name: the target or the state.
+// concernedBy returns the FluentCredentials that read a Secret, own it, or want to create one under its name: the
+// target or the state.
 func concernedBy(ctx context.Context, reader client.Reader, secret client.Object) []reconcile.Request {
 	requests := map[types.NamespacedName]bool{}
 	if name := secret.GetAnnotations()[v1alpha1.CredentialAnnotation]; name != "" {

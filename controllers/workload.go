@@ -26,8 +26,8 @@ type workload struct {
 	version   string
 	current   bool // it holds all that is wanted, and nothing of ours that is not
 	content   projection.Found
-	read      *corev1.Secret // the version above; nil where it was recalled, not read
-	examined  uint64         // the shape of what content was found against; zero: nothing was looked for
+	read      *corev1.Secret // the version above; nil if it was recalled, not read
+	examined  uint64         // the shape that content was compared with; zero: no comparison was made
 	leftovers []string
 }
 
@@ -65,7 +65,9 @@ func (p publication) fits(wanted *projection.Workload) bool {
 // recall takes the Secret to be what this process last knew it to be: the cache has seen nothing newer.
 func (w *workload) recall(known publication, serial int64) {
 	w.found, w.ours, w.version, w.serial = true, true, known.resourceVersion, known.serial
-	w.content, w.examined, w.read = projection.Found{Shared: known.shared}, known.shape, nil
+	w.content = projection.Found{Shared: known.shared}
+	w.examined = known.shape
+	w.read = nil
 	w.current = w.wanted != nil && w.wanted.Digest() == known.digest && known.serial <= serial
 }
 
@@ -103,20 +105,22 @@ func (w *workload) compare(secret *corev1.Secret, known *publication) {
 	}
 }
 
-// examine finds what others put into the Secret, and what of ours is not wanted any more, and reports whether that is
-// known: not where the Secret was recalled, and other keys are wanted since. Every write asks for it first. A pass that
-// begins without a token looks at the Secret before it knows what is wanted.
+// examine finds what others put into the Secret and what of the operator's is no longer wanted. It reports whether that
+// is known: it is not if the Secret was recalled and the wanted keys have changed since. Every write calls it first. A
+// pass that begins without a token reads the Secret before it knows what is wanted.
 func (w *workload) examine() bool {
 	shape := w.wanted.Shape()
 	if w.read != nil {
-		w.content, w.examined = w.wanted.Find(w.read, v1alpha1.OperatorName), shape
+		w.content = w.wanted.Find(w.read, v1alpha1.OperatorName)
+		w.examined = shape
 	}
 	return w.version == "" || w.examined == shape
 }
 
 // explainSerial looks why the workload Secret has a higher serial than the state. Another replica has published meanwhile: a live read
 // shows it, because the state is stored first. The state came out of a backup: the status or the mark has seen the higher serial too.
-// Otherwise somebody edited the annotation: the state is raised above it, unless it is so high that it would put an end to the counting.
+// Otherwise an edit changed the annotation: the state is raised above it, unless it is so high that no counting on from
+// it is possible.
 func (r *Reconciler) explainSerial(ctx context.Context, seen *observation) error {
 	if err := r.observeState(ctx, seen); err != nil {
 		return err

@@ -19,25 +19,25 @@ import (
 	"github.com/fluent-credential/operator/internal/plan"
 )
 
-// The Kubernetes API can refuse writes for hours while it answers every read: a policy, a quota, a webhook that is
-// down. What this process remembers of that paces its own tries, and is told in the conditions.
+// The Kubernetes API can refuse writes for hours while it answers every read: because of a policy, a quota, or a
+// webhook that is down. This process remembers the failures to pace its tries, and reports them in the conditions.
 
-// failing is a run of writes of which none worked.
+// failing is a run of failed writes without a success in between.
 type failing struct {
 	since   time.Time
 	count   int
 	retryAt time.Time
 	err     error
-	against input // what the write was refused against
+	against input // the input of the refused write
 }
 
-// input is the version of the object that was to be written, and the generation of the spec that asked for it.
+// input is the version of the object to be written, and the generation of the spec that requires the write.
 type input struct {
 	version    string
 	generation int64
 }
 
-// forgotten is how long after its last try a run is over, because nothing had to be written since.
+// forgotten is the time after the last try at which a run ends, because nothing had to be written since.
 const forgotten = 2 * time.Minute
 
 // fails counts a write that failed.
@@ -46,18 +46,19 @@ func (f *failing) fails(now time.Time, err error, draw float64) {
 		*f = failing{since: now}
 	}
 	f.count++
-	f.err, f.retryAt = err, plan.WriteRetryAt(now, f.since, f.count, draw)
+	f.err = err
+	f.retryAt = plan.WriteRetryAt(now, f.since, f.count, draw)
 }
 
-// worked ends the run.
+// worked ends the run after a successful write.
 func (f *failing) worked() { *f = failing{} }
 
-// lasts reports whether the run is more than a moment's matter: it has lasted, or the API says that it will.
+// lasts reports whether the run is more than momentary: it has lasted, or the API's answer says that it will.
 func (f *failing) lasts(now time.Time) bool {
 	return f.count > 0 && (kubeerror.IsDenied(f.err) || isTaken(f.err) || plan.WritesLastingly(now, f.since))
 }
 
-// class is what the run waits for.
+// class returns what the run waits for.
 func (f *failing) class() failure.Class {
 	if isTaken(f.err) {
 		return failure.Person
@@ -65,8 +66,8 @@ func (f *failing) class() failure.Class {
 	return kubeerror.Judge(f.err, kubeerror.Update, kubeerror.NotRead).Cause.Class()
 }
 
-// stalledAfter is how long what lasts until somebody changes something is tried before a person is called: by then
-// three tries failed that were no hurry any more.
+// stalledAfter is how long a write that waits for a change is tried before a person is asked. By then three tries at
+// the slow pace have failed.
 const stalledAfter = 2 * time.Minute
 
 // isStalled reports whether a person can help.
@@ -81,7 +82,7 @@ func (f *failing) isStalled(now time.Time) bool {
 	return false
 }
 
-// isBlocked reports whether the state's name is taken by what this process must not write over.
+// isBlocked reports whether an object that this process must not overwrite has the state's name.
 func isBlocked(err error) bool {
 	return errors.Is(err, custody.ErrForeign) || errors.Is(err, custody.ErrNewer)
 }
@@ -95,7 +96,7 @@ type lostRaces struct {
 	count int
 }
 
-// The races that are lost for a moment only are nobody's concern.
+// Momentary lost races are not reported.
 const (
 	racesIgnored = 5
 	racesWithin  = time.Minute
@@ -110,8 +111,8 @@ func (l *lostRaces) again(now time.Time) bool {
 	return l.count > racesIgnored
 }
 
-// isLostRace reports whether a pass came to nothing only because somebody else was faster. Where that happens again and
-// again, or while writes fail anyway, it is a failure like any other.
+// isLostRace reports whether a pass stored nothing only because another writer was faster. If that happens repeatedly,
+// or while writes fail anyway, it is a failure like any other.
 func (r *Reconciler) isLostRace(seen *observation, err error) bool {
 	if !isOthers(err) {
 		return false
@@ -122,8 +123,8 @@ func (r *Reconciler) isLostRace(seen *observation, err error) bool {
 	return !seen.memory.races.again(r.Clock.Now()) && seen.memory.state.count == 0
 }
 
-// noteWrites remembers what became of the writes of a step. What follows from the state, or leads to a request to the
-// token host, is not tried again before its time.
+// noteWrites records the results of a step's writes. Writes that follow from the state, or that lead to a request to
+// the token host, are not retried before their time.
 func (r *Reconciler) noteWrites(seen *observation, step plan.Step, before *custody.Record, err error) {
 	if err == nil {
 		seen.memory.races = lostRaces{}
@@ -142,7 +143,7 @@ func (r *Reconciler) noteWrites(seen *observation, step plan.Step, before *custo
 	}
 }
 
-// targetFails remembers that the target Secret was not written, and tells why when it is news.
+// targetFails records that the target Secret was not written, and reports the cause if it is new.
 func (r *Reconciler) targetFails(seen *observation, err error) {
 	known := &seen.memory.target
 	words := wordsOfWrite(seen, err)
@@ -181,24 +182,25 @@ func (o *observation) targetInput() input {
 	return input{version: o.workload.version, generation: o.cred.Generation}
 }
 
-// writesFact is what the plan has to know. A publication that was denied is tried at once when the target Secret or the
-// spec has changed: it was deleted, for example, because it was immutable.
+// writesFact returns the facts about writes that the plan needs. A denied publication is retried at once when the
+// target Secret or the spec has changed: for example, when an immutable Secret was deleted.
 func (r *Reconciler) writesFact(seen *observation) plan.Writes {
 	writes := plan.Writes{
 		Held: r.memory.holds(seen.cred.UID), StateAt: seen.memory.state.retryAt, TargetAt: seen.memory.target.retryAt,
 	}
-	if target := seen.memory.target; target.count > 0 && kubeerror.IsDenied(target.err) && target.against != seen.targetInput() {
+	target := seen.memory.target
+	if target.count > 0 && kubeerror.IsDenied(target.err) && target.against != seen.targetInput() {
 		writes.TargetAt = time.Time{}
 	}
 	return writes
 }
 
-// wordsOfWrite is what the Kubernetes API said, without the secrets of this credential.
+// wordsOfWrite returns the Kubernetes API's message without the secrets of this credential.
 func wordsOfWrite(seen *observation, err error) string {
 	return strings.TrimPrefix(kubeerror.Words(err, seen.secrets()...), custody.ErrHeld.Error()+": ")
 }
 
-// causeOfWrite is why a write failed, in the words of a condition.
+// causeOfWrite returns the cause of a failed write, worded for a condition.
 func causeOfWrite(seen *observation, err error) cause {
 	reason := v1alpha1.ReasonPublishFailed
 	if kubeerror.SubjectOf(err) == failure.StateSecret || errors.Is(err, custody.ErrHeld) {
@@ -207,7 +209,7 @@ func causeOfWrite(seen *observation, err error) cause {
 	return cause{reason, wordsOfWrite(seen, err)}
 }
 
-// heldBack are the outcomes that wait for a write: what the condition says is what the last one failed with.
+// heldBack are the outcomes that wait for a write. The condition reports the error of the last write.
 func heldBack(seen *observation, next plan.Step) (cause, bool) {
 	state := seen.memory.state
 	if next.Why == plan.Undelivered {
@@ -232,7 +234,7 @@ func (o *observation) isUnwritable(next plan.Step) bool {
 	return (waits || kubeerror.SubjectOf(o.failed) == failure.StateSecret) && o.memory.state.lasts(o.now)
 }
 
-// isWriteStalled reports whether what is waited for is a write that only a person can make possible.
+// isWriteStalled reports whether the plan waits for a write that only a person can make possible.
 func (o *observation) isWriteStalled(next plan.Step) bool {
 	if next.Why == plan.Unpublishable {
 		return o.memory.target.isStalled(o.now)
@@ -240,8 +242,9 @@ func (o *observation) isWriteStalled(next plan.Step) bool {
 	return (next.Why == plan.Undelivered || next.Why == plan.Unwritable) && o.memory.state.isStalled(o.now)
 }
 
-// tellUnseen says in the status that nothing can be seen: where a right to read is missing, each pass ends before it
-// can say anything, and an expired token would be called good for ever. What is known is what the status says itself.
+// tellUnseen reports in the status that the operator cannot read the credential's objects. If a right to read is
+// missing, each pass ends before it can report anything, and an expired token would be reported as valid for ever. The
+// status itself is the only source of facts here.
 func (r *Reconciler) tellUnseen(ctx context.Context, cred *v1alpha1.FluentCredential, memory *remembered, err error) {
 	if errors.Is(err, custody.ErrGone) || isStopping(ctx) {
 		return
@@ -259,7 +262,7 @@ func (r *Reconciler) tellUnseen(ctx context.Context, cred *v1alpha1.FluentCreden
 	}
 }
 
-// unseenStatus is the last status with the conditions that time and blindness change.
+// unseenStatus returns the last status with the conditions updated that depend on the time or on the missing reads.
 func unseenStatus(seen *observation, err error) v1alpha1.FluentCredentialStatus {
 	status := *seen.cred.Status.DeepCopy()
 	words := wordsOfWrite(seen, err)
@@ -287,7 +290,7 @@ func unseenStatus(seen *observation, err error) v1alpha1.FluentCredentialStatus 
 	return status
 }
 
-// logWrite logs a write of a target Secret that failed.
+// logWrite logs a failed write of a target Secret.
 func logWrite(ctx context.Context, seen *observation, err error) {
 	ctrl.LoggerFrom(ctx).Info("The target Secret could not be written", "because", wordsOfWrite(seen, err))
 }

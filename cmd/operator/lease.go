@@ -61,8 +61,8 @@ func whoLeads(core coreclient.CoreV1Interface, namespace string) (resourcelock.R
 	return resourcelock.ResourceLockConfig{Identity: identity, EventRecorder: recorder}, err
 }
 
-// sparing is a lock that leaves out renewals which come too soon after the last one. A process in which something is stuck neither takes
-// nor renews it: a kill does not end a process that hangs in its disk, and the standby has another one.
+// sparing is a lock that skips renewals that come too soon after the last one. A process with a stuck operation neither
+// takes nor renews it: a kill does not end a process that hangs in its disk, and the standby has another disk.
 type sparing struct {
 	resourcelock.Interface
 	unfit   func() error // nil: this process is always fit to lead
@@ -92,7 +92,8 @@ func (s *sparing) Update(ctx context.Context, record resourcelock.LeaderElection
 	return s.keep(record, s.Interface.Update(ctx, record))
 }
 
-// unfitToLead says why this process must not lead. To give the lease back is always possible: such a record names no holder.
+// unfitToLead returns why this process must not lead. Releasing the lease is always possible: such a record names no
+// holder.
 func (s *sparing) unfitToLead(record resourcelock.LeaderElectionRecord) error {
 	if s.unfit == nil || record.HolderIdentity == "" {
 		return nil

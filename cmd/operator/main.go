@@ -67,8 +67,8 @@ func run() error {
 	return err
 }
 
-// addProbes: alive while the process answers and nothing in it is stuck; ready once the caches are filled, leader or not, so that a standby
-// counts as ready.
+// addProbes adds the probes. The process is alive while it answers and nothing in it is stuck. It is ready once the
+// caches are filled, leader or not, so that a standby counts as ready.
 func addProbes(mgr ctrl.Manager, watching *watchdog.Watchdog) error {
 	if err := mgr.AddHealthzCheck("ping", healthz.Ping); err != nil {
 		return err

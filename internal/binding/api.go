@@ -82,7 +82,7 @@ func AccountOf(spec v1alpha1.ProviderSpec) string {
 	return spec.Fluent.Account
 }
 
-// HeadersOf are the extra headers that the spec sends with each request; their values may be secret.
+// HeadersOf returns the extra headers that the spec sends with each request. Their values may be secret.
 func HeadersOf(spec v1alpha1.ProviderSpec) map[string]string {
 	switch {
 	case spec.Fluent != nil:

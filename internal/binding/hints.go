@@ -12,21 +12,20 @@ import (
 	"github.com/fluent-credential/operator/api/v1alpha1"
 )
 
-// entryNames are the entries of a credentials Secret, in the order in which they are named.
+// entryNames are the entries of a credentials Secret, in the order in which messages name them.
 var entryNames = []string{
 	v1alpha1.UsernameKey, v1alpha1.PasswordKey, v1alpha1.ClientIDKey, v1alpha1.ClientSecretKey,
 	v1alpha1.RefreshTokenKey, v1alpha1.CodeKey, v1alpha1.RedirectURIKey,
 }
 
-// Oddity is what looks like a mistake of an editor or a shell in an entry of a credentials Secret. It never tells the
-// value.
+// Oddity is a likely mistake of an editor or a shell in an entry of a credentials Secret. It never contains the value.
 type Oddity struct {
-	Entry string // its name, as the Secret has it
+	Entry string // the name, as in the Secret
 	What  string // continues a sentence that begins with the entry
-	Sure  bool   // it is never intended
+	Sure  bool   // the oddity is never intended
 }
 
-// Oddities finds what looks like a mistake in the entries of a credentials Secret.
+// Oddities returns the likely mistakes in the entries of a credentials Secret.
 func Oddities(secret *corev1.Secret, keys map[string]v1alpha1.SecretKey) []Oddity {
 	var found []Oddity
 	var seen []string
@@ -44,8 +43,8 @@ func Oddities(secret *corev1.Secret, keys map[string]v1alpha1.SecretKey) []Oddit
 	return found
 }
 
-// Hints says the same as Oddities in one sentence, for a condition; empty if there are none. It is only a hint: the
-// entries are sent as they are, but for the line ends that LoginOf takes away.
+// Hints returns the Oddities as one sentence for a condition, or an empty string if there are none. It is only a hint:
+// the entries are sent unchanged, except for the line ends that LoginOf removes.
 func Hints(secret *corev1.Secret, keys map[string]v1alpha1.SecretKey) string {
 	var found []string
 	for _, odd := range Oddities(secret, keys) {
@@ -59,7 +58,7 @@ var (
 	bomUTF16 = [][]byte{[]byte("\xff\xfe"), []byte("\xfe\xff")}
 )
 
-// oddity is what looks like a mistake in a value; the first that is found counts.
+// oddity returns the first likely mistake in a value.
 func oddity(value []byte) Oddity {
 	begins := func(mark []byte) bool { return bytes.HasPrefix(value, mark) }
 	text := strings.TrimRight(string(value), "\r\n")
@@ -88,7 +87,7 @@ func oddity(value []byte) Oddity {
 	return Oddity{}
 }
 
-// isWide reports whether every other byte of a text is zero, as UTF-16 has it where the text is ASCII.
+// isWide reports whether every other byte of a text is zero, as in the UTF-16 form of an ASCII text.
 func isWide(value []byte) bool {
 	if len(value) < 4 || len(value)%2 != 0 {
 		return false
@@ -106,11 +105,11 @@ func isWide(value []byte) bool {
 	return even == 0 && odd == len(value)/2 || odd == 0 && even == len(value)/2
 }
 
-// isControl counts a tab and a line end within a value as intended.
+// isControl reports whether a character is a control character. A tab and a line end within a value count as intended.
 func isControl(r rune) bool { return unicode.IsControl(r) && r != '\t' && r != '\n' && r != '\r' }
 
-// isBlank reports whether a character is white space, or has no width: word processors and web pages leave such at the
-// ends.
+// isBlank reports whether a character is white space or has no width: word processors and web pages leave such
+// characters at the ends.
 func isBlank(r rune) bool { return unicode.IsSpace(r) || unicode.Is(unicode.Cf, r) }
 
 func isQuoted(text string) bool {

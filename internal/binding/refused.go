@@ -49,7 +49,8 @@ func ReferenceProblems(reference v1alpha1.CredentialsSecretReference) []string {
 			" are kept for the operator's state Secrets: no credentials are read from them")
 	}
 	if reference.Name == v1alpha1.JournalKeySecret {
-		found = append(found, "name: this Secret holds the key of the operator's journal: no credentials are read from it")
+		found = append(found,
+			"name: this Secret holds the key of the operator's journal: no credentials are read from it")
 	}
 	for _, entry := range slices.Sorted(maps.Keys(reference.Keys)) {
 		if !slices.Contains(entryNames, entry) {

@@ -18,7 +18,8 @@ var advice = map[string]string{
 		"login {name} -n {namespace} does it without storing a password.",
 	v1alpha1.ReasonCredentialsIncomplete: "Add the entry that the message names to the Secret {login}, or let " +
 		"kubectl fluent login {name} -n {namespace} do it.",
-	v1alpha1.ReasonReferenceNotAllowed: "Name a Secret that holds the login alone in spec.credentialsSecretRef.name: Secret {login} " +
+	v1alpha1.ReasonReferenceNotAllowed: "Name a Secret that holds the login alone in spec.credentialsSecretRef.name: " +
+		"Secret {login} " +
 		"belongs to the operator or to a service account.",
 	v1alpha1.ReasonCredentialsRejected: "Correct the Secret {login}, or the client at the API. A refused " +
 		"password is tried again after 20 minutes at the earliest, so that the user is not locked. After a " +
@@ -46,8 +47,10 @@ var advice = map[string]string{
 		"{namespace}. If it is, the API has changed: report it.",
 	v1alpha1.ReasonPublishFailed: "Read the message: a missing right, a quota, an admission policy or a changed " +
 		"spec.target stands in the way of the Secret {target}.",
-	v1alpha1.ReasonStateUnwritable: "Read the message: a quota, an admission policy, a webhook that is down, a missing right or " +
-		"another Secret stands in the way of the state Secret or the login guard. Nothing is spent meanwhile. A reply that is held is " +
+	v1alpha1.ReasonStateUnwritable: "Read the message: a quota, an admission policy, a webhook that is down, " +
+		"a missing right or " +
+		"another Secret stands in the way of the state Secret or the login guard. Nothing is spent meanwhile. " +
+		"A reply that is held is " +
 		"stored when that is gone: leave the operator's pod and its volume alone until then.",
 	v1alpha1.ReasonJournalUnwritable: "Look at the volume behind the operator's flag --journal-dir: it is full, " +
 		"read-only, or does not answer. Nothing is spent meanwhile.",

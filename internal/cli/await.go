@@ -45,7 +45,8 @@ func (o *waiting) await(ctx context.Context, s *session, from client.Reader, exp
 	case ctx.Err() != nil:
 		return ctx.Err()
 	case errors.Is(err, context.DeadlineExceeded) && watch.unheard != nil:
-		return failWith(exitTimeout, "not done after %s, as far as is known: %s.\nThe API server gave no answer last: %w",
+		return failWith(exitTimeout,
+			"not done after %s, as far as is known: %s.\nThe API server gave no answer last: %w",
 			o.timeout, watch.names(), watch.unheard)
 	case errors.Is(err, context.DeadlineExceeded):
 		return failWith(exitTimeout, "not done after %s: %s.\nThe operator goes on; \"kubectl fluent status\" tells more.", o.timeout, watch.names())
@@ -64,7 +65,7 @@ type vigil struct {
 	pending  []expectation
 	told     map[key]string
 	failures int
-	unheard  error // the last look brought no answer
+	unheard  error // the last poll got no answer
 }
 
 // look looks at each once. An API server that does not answer is asked again.

@@ -125,7 +125,7 @@ func (i *inspection) run(ctx context.Context) {
 	i.checkOperator(ctx)
 }
 
-// tryAdmission lets the API server judge the object, and stores nothing.
+// tryAdmission submits the object to the API server's admission as a dry run: nothing is stored.
 func (i *inspection) tryAdmission(ctx context.Context) error {
 	trial := i.cred.DeepCopy()
 	err := i.cluster.Create(ctx, trial, client.DryRunAll, client.FieldOwner(fieldManager))

@@ -11,11 +11,11 @@ import (
 	"github.com/fluent-credential/operator/internal/projection"
 )
 
-// Manifests can be checked without a cluster. What needs one is reported as skipped then, and is never taken for a
-// fault of the manifest.
+// Manifests can be checked without a cluster. Checks that need one are then reported as skipped, never as a fault of
+// the manifest.
 
-// reach is the cluster, where it can be asked. The error is not nil where it cannot, and the client that comes with it
-// says so at once to everything: each request would wait for it again.
+// reach is the cluster, if it can be asked. If it cannot, the error is not nil, and the client returns that error at
+// once for every request: otherwise each request would wait for the cluster again.
 func (s *session) reach() (client.Client, error) {
 	cluster, err := s.client()
 	if err != nil {
@@ -28,23 +28,23 @@ func (s *session) reach() (client.Client, error) {
 	return cluster, nil
 }
 
-// absent is a cluster that cannot be asked.
+// absent is the client of a cluster that cannot be asked.
 type absent struct{ client.Client }
 
 var errAbsent = errors.New("the cluster cannot be asked")
 
-// Get fails.
+// Get returns the error.
 func (absent) Get(context.Context, client.ObjectKey, client.Object, ...client.GetOption) error {
 	return errAbsent
 }
 
-// List fails.
+// List returns the error.
 func (absent) List(context.Context, client.ObjectList, ...client.ListOption) error { return errAbsent }
 
-// Create fails.
+// Create returns the error.
 func (absent) Create(context.Context, client.Object, ...client.CreateOption) error { return errAbsent }
 
-// reportAbsence says why nothing could be asked.
+// reportAbsence reports why the cluster could not be asked.
 func (f *findings) reportAbsence(err error) {
 	what := troubleOf(err)
 	f.about("cluster")
@@ -53,7 +53,7 @@ func (f *findings) reportAbsence(err error) {
 	}
 }
 
-// absences say in few words why a cluster cannot be asked.
+// absences are short texts for the reasons why a cluster cannot be asked.
 var absences = map[trouble]string{
 	noConfig:      "no cluster is named",
 	noCredentials: "there are no credentials for the cluster",
@@ -62,8 +62,8 @@ var absences = map[trouble]string{
 	notReachable:  "the cluster is not reachable",
 }
 
-// judge reports what the API server said of a manifest that it was asked to try, and whether it judged the
-// manifest at all.
+// judge reports the API server's answer to the dry run of a manifest, and whether the server judged the manifest at
+// all.
 func (f *findings) judge(err error) (judged bool) {
 	switch what := troubleOf(err); what {
 	case noTrouble:
@@ -73,7 +73,8 @@ func (f *findings) judge(err error) (judged bool) {
 		f.fail("Correct the manifest.", "the API server refuses it: %s", err)
 		return true
 	case unknownKind:
-		f.fail(installAdvice, "this cluster does not know the kind: its CRD is not installed, or is older than this command")
+		f.fail(installAdvice,
+			"this cluster does not know the kind: its CRD is not installed, or is older than this command")
 	case noNamespace:
 		f.fail("Create the namespace, or choose another with -n.", "the API server did not judge it: %s", err)
 	case forbidden:
@@ -84,7 +85,7 @@ func (f *findings) judge(err error) (judged bool) {
 	return false
 }
 
-// checkSpec finds what admission would refuse, without asking anybody.
+// checkSpec finds what admission would refuse, without a request to the cluster.
 func (f *findings) checkSpec(name string, target v1alpha1.TargetSpec, others ...string) {
 	problems := append(projection.Problems(name, target), others...)
 	for _, problem := range problems {
@@ -95,12 +96,12 @@ func (f *findings) checkSpec(name string, target v1alpha1.TargetSpec, others ...
 	}
 }
 
-// checkReference refuses a Secret that no credentials are read from.
+// checkReference rejects a Secret that no credentials are read from.
 func (i *inspection) checkReference(why string) {
 	i.fail(adviceFor(v1alpha1.ReasonReferenceNotAllowed, i.cred), "%s", why)
 }
 
-// namesOf are the problems of a spec's names beside the target.
+// namesOf returns the problems of a spec's names other than the target's.
 func namesOf(spec v1alpha1.FluentCredentialSpec) []string {
 	var found []string
 	for _, problem := range binding.ReferenceProblems(spec.CredentialsSecretRef) {

@@ -31,7 +31,7 @@ func (o *checkOptions) candidates(ctx context.Context, cluster client.Client, ar
 	if err != nil && file == "" {
 		return nil, err
 	}
-	if err != nil { // without a usable kubeconfig there is the flag
+	if err != nil { // without a usable kubeconfig the flag applies
 		namespace = cmp.Or(ptr.Deref(o.cluster.Namespace, ""), metav1.NamespaceDefault)
 	}
 	if file != "" {

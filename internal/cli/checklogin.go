@@ -74,7 +74,7 @@ func joined(ways []token.Grant) string {
 	return strings.Join(names, ", ")
 }
 
-// checkOddities finds what an editor or a shell left in a value: it is sent as it is.
+// checkOddities finds what an editor or a shell left in a value, which is sent unchanged.
 func (i *inspection) checkOddities(secret *corev1.Secret) {
 	for _, odd := range binding.Oddities(secret, i.cred.Spec.CredentialsSecretRef.Keys) {
 		what := fmt.Sprintf("entry %s of Secret %s %s", odd.Entry, secret.Name, odd.What)

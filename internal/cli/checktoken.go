@@ -42,9 +42,10 @@ func (i *tokenInspection) run(ctx context.Context, fresh bool) {
 	i.ok("the templates can be read")
 }
 
-// tryAdmission lets the API server judge the object, and stores nothing.
+// tryAdmission submits the object to the API server's admission as a dry run: nothing is stored.
 func (i *tokenInspection) tryAdmission(ctx context.Context) error {
-	trial, options := i.token.DeepCopy(), client.FieldOwner(fieldManager)
+	trial := i.token.DeepCopy()
+	options := client.FieldOwner(fieldManager)
 	err := i.cluster.Create(ctx, trial, client.DryRunAll, options)
 	if !isExisting(err) {
 		return err

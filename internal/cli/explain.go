@@ -17,26 +17,26 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/apiutil"
 )
 
-// trouble is what an error of a request to the cluster is about.
+// trouble is the kind of an error of a request to the cluster.
 type trouble string
 
 const (
 	noTrouble      trouble = ""
 	noConfig       trouble = "noConfig"       // there is no kubeconfig, or it is broken
-	noCredentials  trouble = "noCredentials"  // the kubeconfig's helper program gave none
+	noCredentials  trouble = "noCredentials"  // the kubeconfig's helper program returned none
 	notReachable   trouble = "notReachable"   // nothing answered
-	notTrusted     trouble = "notTrusted"     // the certificate of the server, or that of the user, is not accepted
-	unknownUser    trouble = "unknownUser"    // the API server answered: it does not know who asks
+	notTrusted     trouble = "notTrusted"     // the certificate of the server or of the user is not accepted
+	unknownUser    trouble = "unknownUser"    // the API server answered: it does not know the user
 	forbidden      trouble = "forbidden"      // the user may not do this
 	unknownKind    trouble = "unknownKind"    // the CRD is not installed
-	noNamespace    trouble = "noNamespace"    // the namespace is not there, or is being deleted
-	notFound       trouble = "notFound"       // another object is not there
-	cannotNow      trouble = "cannotNow"      // the API server answered: it cannot do it at the moment
-	refusedObject  trouble = "refusedObject"  // the API server judged what it was sent, and refuses it
-	interruptedNow trouble = "interruptedNow" // the user ended it
+	noNamespace    trouble = "noNamespace"    // the namespace does not exist, or is being deleted
+	notFound       trouble = "notFound"       // another object does not exist
+	cannotNow      trouble = "cannotNow"      // the API server answered: it cannot handle the request at the moment
+	refusedObject  trouble = "refusedObject"  // the API server judged the object and refuses it
+	interruptedNow trouble = "interruptedNow" // the user ended the command
 )
 
-// troubleOf classifies the error of a request to the cluster. It is total: an error that it does not know was no
+// troubleOf classifies the error of a request to the cluster. It is total: an unknown error does not count as a
 // judgment of the object.
 func troubleOf(err error) trouble {
 	if err == nil {
@@ -50,7 +50,7 @@ func troubleOf(err error) trouble {
 	return cannotNow
 }
 
-// flat takes apart what discovery joins: the errors of groups, which do not unwrap.
+// flat splits the errors that discovery joins: the errors of groups, which do not unwrap.
 func flat(err error) []error {
 	var groups *discovery.ErrGroupDiscoveryFailed
 	var resources *apiutil.ErrResourceDiscoveryFailed
@@ -102,7 +102,7 @@ func isStatus(err error) bool {
 	return errors.As(err, &status)
 }
 
-// isDistrust reports whether a certificate was not accepted, by this side or by the other one.
+// isDistrust reports whether one side did not accept a certificate.
 func isDistrust(err error) bool {
 	var invalid x509.CertificateInvalidError
 	var host x509.HostnameError
@@ -110,11 +110,11 @@ func isDistrust(err error) bool {
 	if errors.As(err, &invalid) || errors.As(err, &host) || errors.As(err, &unknown) {
 		return true
 	}
-	var alert *net.OpError // of a TLS alert the type is not exported
+	var alert *net.OpError // the type of a TLS alert is not exported
 	return errors.As(err, &alert) && alert.Op == "remote error"
 }
 
-// statusTroubles are what the API server's reasons mean here.
+// statusTroubles maps the API server's reasons to troubles.
 var statusTroubles = map[metav1.StatusReason]trouble{
 	metav1.StatusReasonUnauthorized:          unknownUser,
 	metav1.StatusReasonForbidden:             forbidden,
@@ -151,9 +151,9 @@ func troubleOfStatus(err error) trouble {
 	case what == notFound && status.Details != nil && status.Details.Kind == "namespaces":
 		return noNamespace
 	case what == notFound && strings.HasPrefix(status.Message, "the server could not find the requested resource"):
-		return unknownKind // the kind went after discovery
+		return unknownKind // the kind was removed after discovery
 	case what == forbidden && !isOfAuthorizer(status.Message):
-		return refusedObject // a quota, a policy, a webhook: those judge the object
+		return refusedObject // a quota, a policy or a webhook judged the object
 	case status.Reason == metav1.StatusReasonUnknown && status.Code >= 400 && status.Code < 500:
 		return refusedObject // a webhook may choose any code
 	case what == noTrouble:
@@ -162,8 +162,8 @@ func troubleOfStatus(err error) trouble {
 	return what
 }
 
-// isOfAuthorizer reports whether a refusal is about the user. The API server gives the same reason for both, and other
-// words.
+// isOfAuthorizer reports whether a refusal is about the user. The API server uses the same reason for refused users and
+// refused objects, and different words.
 func isOfAuthorizer(message string) bool {
 	return strings.Contains(message, `User "`) && strings.Contains(message, " cannot ") ||
 		strings.Contains(message, "forbidden: User ")
@@ -174,26 +174,30 @@ func (t trouble) isAway() bool {
 	return slices.Contains([]trouble{noConfig, noCredentials, notReachable, notTrusted, unknownUser}, t)
 }
 
-// hints say what to do about a trouble.
+// hints is the advice for each trouble.
 var hints = map[trouble]string{
 	noConfig: "There is no usable kubeconfig: set KUBECONFIG or --kubeconfig, and --context if it has several.",
-	noCredentials: "The program that the kubeconfig names for your credentials failed: log in to the cluster again, or " +
+	noCredentials: "The program that the kubeconfig names for your credentials failed: " +
+		"log in to the cluster again, or " +
 		"choose another user with --context.",
 	notReachable: "The API server cannot be reached: see \"kubectl cluster-info\", or choose another cluster with " +
 		"--context.",
-	notTrusted: "A certificate is not accepted, the API server's or that of your kubeconfig: has it expired, or is it " +
+	notTrusted: "A certificate is not accepted, the API server's or that of your kubeconfig: " +
+		"has it expired, or is it " +
 		"that of another cluster? Choose one with --context.",
-	unknownUser: "The API server does not know you: log in to the cluster again, or choose another user with --context.",
-	forbidden:   "Your user may not do this: \"kubectl auth can-i --list\" shows what it may do.",
+	unknownUser: "The API server does not know you: log in to the cluster again, " +
+		"or choose another user with --context.",
+	forbidden: "Your user may not do this: \"kubectl auth can-i --list\" shows what it may do.",
 	unknownKind: "This cluster does not know FluentCredentials: install the CRD, or look at another cluster with " +
 		"--context.",
-	noNamespace: "The namespace does not exist, or is being deleted: \"kubectl get namespaces\" shows them; -n chooses " +
+	noNamespace: "The namespace does not exist, or is being deleted: \"kubectl get namespaces\" shows them; " +
+		"-n chooses " +
 		"one.",
 	notFound:  "\"kubectl fluent list -A\" shows what there is; -n chooses the namespace.",
 	cannotNow: "",
 }
 
-// explain says what went wrong and what to do about it.
+// explain reports what went wrong and what to do about it.
 func explain(err error) string {
 	if hint := hints[troubleOf(err)]; hint != "" {
 		return err.Error() + "\n" + hint

@@ -174,7 +174,8 @@ func timeLeft(cred *v1alpha1.FluentCredential, now time.Time) string {
 	return fromNow(cred.Status.Token.ExpirationTime.Time, now, "", "expired ")
 }
 
-// nextRefresh is when something is tried again. What waits for a change is not late; a failure of class Input may be probed as well.
+// nextRefresh returns the time of the next try. A credential that waits for a change is not late; a failure of class
+// Input may be probed as well.
 func nextRefresh(cred *v1alpha1.FluentCredential, now time.Time) string {
 	retry := cred.Status.NextRefreshTime // unless an exchange has failed
 	failed := cred.Status.Failures != nil && cred.Status.Failures.RetryTime != nil
@@ -197,7 +198,7 @@ func nextRefresh(cred *v1alpha1.FluentCredential, now time.Time) string {
 	return fromNow(cred.Status.NextRefreshTime.Time, now, "in ", "due ")
 }
 
-// isWaiting reports whether the next refresh is not made until an object changes.
+// isWaiting reports whether the next refresh waits for an object to change.
 func isWaiting(cred *v1alpha1.FluentCredential, now time.Time) bool {
 	seen := outlookOf(cred, causeOf(cred, now), now)
 	return seen.Class == failures.Input && seen.NextTry == nil

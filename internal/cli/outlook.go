@@ -12,7 +12,7 @@ import (
 	failures "github.com/fluent-credential/operator/internal/failure"
 )
 
-// outlook is what a failure waits for, and what the operator does by itself.
+// outlook describes what a failure waits for, and what the operator does by itself.
 type outlook struct {
 	// Class is empty if nothing fails, or if the status does not say which of several classes it is.
 	Class   failures.Class `json:"class,omitempty"`
@@ -20,10 +20,10 @@ type outlook struct {
 	Text    string         `json:"outlook,omitempty"`
 }
 
-// noExchange are the reasons that no exchange with the API led to: status.failures says nothing about them.
+// noExchange are the reasons that do not result from an exchange with the API: status.failures does not cover them.
 var noExchange = []string{v1alpha1.ReasonPublishFailed, v1alpha1.ReasonStateUnwritable}
 
-// outlookOf returns the outlook of the cause. It is total: a reason that this version does not know has the class in the
+// outlookOf returns the outlook of the cause. It is total: a reason unknown to this version has the class in the
 // status.
 func outlookOf(cred *v1alpha1.FluentCredential, why cause, now time.Time) outlook {
 	classes, known := conditions.Classes(why.Reason)
@@ -40,7 +40,7 @@ func outlookOf(cred *v1alpha1.FluentCredential, why cause, now time.Time) outloo
 	}
 	seen := outlook{NextTry: failed.RetryTime}
 	if why.Reason == v1alpha1.ReasonCredentialsNotFound {
-		seen.NextTry = nil // there is nothing to try with
+		seen.NextTry = nil // there is no login to try with
 	}
 	if len(classes) > 1 {
 		seen.Text = undecided(classes)
@@ -48,13 +48,13 @@ func outlookOf(cred *v1alpha1.FluentCredential, why cause, now time.Time) outloo
 	}
 	seen.Class = classes[0]
 	if seen.Class == failures.Person {
-		seen.NextTry = nil // the time at which another obstacle is looked for again, and no exchange
+		seen.NextTry = nil // this is the time of the next check for the obstacle, not of an exchange
 	}
 	seen.Text = placeholders(cred).Replace(seen.words(why.Reason, now))
 	return seen
 }
 
-// narrow leaves out the classes that the status rules out: a stalled failure does not pass by itself, and one that
+// narrow removes the classes that the status rules out: a stalled failure does not pass by itself, and a failure that
 // needs a person is stalled.
 func narrow(classes []failures.Class, stated failures.Class, stalled bool) []failures.Class {
 	if len(classes) < 2 {
@@ -71,7 +71,7 @@ func narrow(classes []failures.Class, stated failures.Class, stalled bool) []fai
 	return classes
 }
 
-// words says what the class means for a reason.
+// words describes the meaning of the class for a reason.
 func (o outlook) words(reason string, now time.Time) string {
 	begin := "Class " + string(o.Class) + ": "
 	switch o.Class {
@@ -89,7 +89,7 @@ func (o outlook) words(reason string, now time.Time) string {
 	return begin + "this kubectl fluent does not know it: it is older than the operator."
 }
 
-// next says when the next try is.
+// next describes when the next try is.
 func (o outlook) next(begin string, now time.Time) string {
 	switch {
 	case o.NextTry == nil:
@@ -100,7 +100,7 @@ func (o outlook) next(begin string, now time.Time) string {
 	return begin + "now."
 }
 
-// undecided says which classes are possible.
+// undecided lists the possible classes.
 func undecided(classes []failures.Class) string {
 	var names []string
 	for _, class := range classes {
@@ -110,10 +110,11 @@ func undecided(classes []failures.Class) string {
 	if slices.Contains(classes, failures.Time) {
 		return begin + "whether it passes by itself, or what has to change. It is retried with back-off."
 	}
-	return begin + "what has to change. A changed spec is acted on at once, and a refused write is repeated about once a minute."
+	return begin + "what has to change. A changed spec is acted on at once, " +
+		"and a refused write is repeated about once a minute."
 }
 
-// inputs are what a failure of class Input waits for. The words in braces are replaced: see placeholders.
+// inputs describes what a failure of class Input waits for. The words in braces are replaced: see placeholders.
 var inputs = map[string]string{
 	v1alpha1.ReasonTokenExpired:       "what the message names",
 	v1alpha1.ReasonCredentialNotReady: "FluentCredential {credential} in namespace {owner}",
@@ -135,13 +136,15 @@ func inputOf(reason string) string {
 	return "what the message names"
 }
 
-// tokenOutlook is the outlook of a FluentToken: what it waits for is in another object, and its status has no class.
+// tokenOutlook returns the outlook of a FluentToken: what it waits for is in another object, and its status has no
+// class.
 func tokenOutlook(token *v1alpha1.FluentToken, why cause) outlook {
 	reference := token.Spec.CredentialRef
 	names := strings.NewReplacer("{credential}", reference.Name, "{owner}", reference.Namespace)
 	if why.Reason == v1alpha1.ReasonTokenExpired || why.Reason == v1alpha1.ReasonCredentialNotReady {
 		return outlook{
-			Text: names.Replace("The token is published as soon as FluentCredential {credential} in namespace {owner} has one."),
+			Text: names.Replace("The token is published as soon as FluentCredential {credential} " +
+				"in namespace {owner} has one."),
 		}
 	}
 	classes, _ := conditions.Classes(why.Reason)

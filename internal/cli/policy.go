@@ -46,7 +46,7 @@ func (o *endpointPolicy) of(ctx context.Context, from client.Reader, namespace s
 	return policy, source
 }
 
-// guessed is the source of a policy where the operator's own cannot be read.
+// guessed is the source of a policy if the operator's own cannot be read.
 const guessed = "the default, since the operator's flags cannot be read"
 
 // dialerFor connects to what the operator may connect to, through the proxy of this machine's environment, as kubectl itself does.

@@ -57,12 +57,12 @@ func (s *session) client() (client.Client, error) {
 	}
 	made, err := client.New(config, client.Options{Scheme: newScheme()})
 	if err != nil {
-		return nil, &configError{err} // nothing was asked yet
+		return nil, &configError{err} // no request was made yet
 	}
 	return made, nil
 }
 
-// configError is a kubeconfig that names no cluster, or cannot be read.
+// configError is the error of a kubeconfig that names no cluster, or cannot be read.
 type configError struct{ err error }
 
 func (e *configError) Error() string { return e.err.Error() }

@@ -112,8 +112,9 @@ func storyOf(ctx context.Context, from client.Reader, cred *v1alpha1.FluentCrede
 		Namespace: cred.Namespace, Name: cred.Name, Provider: providerName(cred), Target: cred.TargetName(),
 		Valid: hasValidToken(cred, now), NeedsPerson: how.needsPerson(), Token: cred.Status.Token,
 		NextRefresh: cred.Status.NextRefreshTime, Failures: cred.Status.Failures, Conditions: cred.Status.Conditions,
-		Timeline: timelineOf(cred, events, now), Cause: why, outlook: outlookOf(cred, why, now), Advice: adviceFor(why.Reason, cred),
-		cred: cred, urgency: how,
+		Timeline: timelineOf(cred, events, now), Cause: why, outlook: outlookOf(cred, why, now),
+		Advice: adviceFor(why.Reason, cred),
+		cred:   cred, urgency: how,
 	}
 	if err != nil {
 		told.Notes = append(told.Notes, "the events cannot be read: "+err.Error())

@@ -152,11 +152,12 @@ func tokenStoryOf(token *v1alpha1.FluentToken, now time.Time) tokenStory {
 	return tokenStory{
 		Namespace: token.Namespace, Name: token.Name, Credential: referenceOf(token), Target: token.TargetName(),
 		Valid: isTokenReady(token, now), NeedsPerson: tokenNeedsPerson(token), Token: token.Status.Token,
-		Conditions: token.Status.Conditions, Cause: why, outlook: tokenOutlook(token, why), Advice: tokenAdvice(why.Reason, token),
+		Conditions: token.Status.Conditions, Cause: why, outlook: tokenOutlook(token, why),
+		Advice: tokenAdvice(why.Reason, token),
 	}
 }
 
-// tokenAdvice is the advice for one FluentToken. If its credential fails, the advice is to look at that.
+// tokenAdvice returns the advice for one FluentToken. If its credential fails, the advice is to examine the credential.
 func tokenAdvice(reason string, token *v1alpha1.FluentToken) string {
 	if reason == v1alpha1.ReasonTokenExpired {
 		reason = v1alpha1.ReasonCredentialNotReady

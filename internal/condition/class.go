@@ -1,4 +1,4 @@
-// Package condition says what the reasons of conditions stand for.
+// Package condition maps the reasons of conditions to classes of failures.
 package condition
 
 import (
@@ -8,8 +8,8 @@ import (
 	"github.com/fluent-credential/operator/internal/failure"
 )
 
-// classes are the classes of the failures that a reason stands for. A reason that is no failure has none. The reason of
-// a consequence, such as an expired token, has every class, because it has the class of its cause.
+// classes are the classes of the failures that a reason can mean. A reason that is no failure has none. The reason of a
+// consequence, such as an expired token, has every class, because it has the class of its cause.
 var classes = map[string][]failure.Class{
 	v1alpha1.ReasonTokenPublished:  {},
 	v1alpha1.ReasonRenewalExpected: {},
@@ -54,8 +54,8 @@ func Reasons() []string {
 	return all
 }
 
-// Classes returns the classes of the failures that a reason stands for, none if it is no failure, and false for a
-// reason that is not known.
+// Classes returns the classes of the failures that a reason can mean, none if it is no failure, and false for an
+// unknown reason.
 func Classes(reason string) ([]failure.Class, bool) {
 	found, known := classes[reason]
 	return slices.Clone(found), known

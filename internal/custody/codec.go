@@ -53,11 +53,10 @@ func encode(state State) (map[string][]byte, error) {
 	return map[string][]byte{documentKey: encoded, checksumKey: []byte(checksum(encoded))}, nil
 }
 
-// maxDocument is what the state Secret has room for beside the checksum.
+// maxDocument is the space that the state Secret has for the document, without the checksum.
 const maxDocument = corev1.MaxSecretSize - 2*sha256.Size
 
-// encoded is the document without the escapes for HTML, which would make five characters more of each angle bracket
-// and ampersand.
+// encoded returns the document without HTML escapes, which would add five bytes for each angle bracket and ampersand.
 func (d document) encoded() ([]byte, error) {
 	var out bytes.Buffer
 	encoder := json.NewEncoder(&out)
@@ -68,11 +67,12 @@ func (d document) encoded() ([]byte, error) {
 	return bytes.TrimSuffix(out.Bytes(), []byte("\n")), nil
 }
 
-// withoutExtras leaves out what a reply brought beside the tokens. A document that is larger than a Secret could not
-// be stored at all, and the tokens would be lost over it.
+// withoutExtras drops the members of a reply other than the tokens. A document larger than a Secret could not be stored
+// at all, and the tokens would be lost.
 func (d document) withoutExtras() document {
 	bare := *d.Token
-	bare.Extra, bare.Identity = nil, token.Identity{}
+	bare.Extra = nil
+	bare.Identity = token.Identity{}
 	d.Token = &bare
 	return d
 }
@@ -102,16 +102,16 @@ func decode(data map[string][]byte) (State, error) {
 // MostSerial is a rotation each second for 30,000 years; a serial above it was not counted, but edited.
 const MostSerial = 1 << 40
 
-// CanBeCounted reports whether a serial that is read from outside of the state can have been counted to, when so much is known already. A
-// leap of more than a rotation each second for 136 years was edited. What is left below MostSerial is enough to count on from any serial
-// that is believed.
+// CanBeCounted reports whether counting can have reached a serial that was read from outside the state, given the
+// highest known serial. A leap of more than one rotation per second for 136 years comes from an edit. The range left
+// below MostSerial is large enough to count on from any accepted serial.
 func CanBeCounted(serial, known int64) bool {
 	return serial >= 0 && serial <= MostSerial-longestLeap && serial-known <= longestLeap
 }
 
 const longestLeap = 1 << 32
 
-// sane is a serial out of an edited document, cut to one from which it can be counted on.
+// sane returns a serial from an edited document, limited to a value from which counting can continue.
 func sane(serial int64) int64 { return max(0, min(serial, MostSerial-longestLeap)) }
 
 // checksum finds an edit and a torn copy. It is no protection against somebody who may write the Secret: they could as well put

@@ -20,9 +20,9 @@ var ErrGone = errors.New("the namespace or the FluentCredential is being deleted
 // ErrSuperseded is returned by Commit when the state has moved on without this claim. The result is not stored.
 var ErrSuperseded = errors.New("the state has moved on")
 
-// Claim writes a claim and makes sure that it is there: an answer that was lost is settled by a live read, which is
-// made until it is answered or the context ends. It returns ErrConflict when another process was first; where the read
-// shows that nobody wrote, it returns the error of the write. With any error nothing may be sent.
+// Claim writes a claim and makes sure that it is stored. If the answer to the write is lost, a live read decides; the
+// read is repeated until it is answered or the context ends. Claim returns ErrConflict when another process was first.
+// If the read shows that no process wrote, it returns the error of the write. After any error nothing may be sent.
 func (s *Store) Claim(ctx context.Context, owner Owner, from *Record, next State) (*Record, error) {
 	written, err := s.Put(ctx, owner, from, next)
 	if err == nil || errors.Is(err, ErrConflict) || errors.Is(err, ErrGone) || kubeerror.IsRefused(err) {
@@ -42,7 +42,7 @@ func (s *Store) Claim(ctx context.Context, owner Owner, from *Record, next State
 	}
 }
 
-// judge says what became of the write of a claim whose answer says nothing.
+// judge finds out the result of a claim's write if the answer does not show it.
 func (r *Record) judge(err error, from *Record, claim Claim) (*Record, error) {
 	verb := kubeerror.Update
 	if from.secret == nil {
@@ -58,21 +58,22 @@ func (r *Record) judge(err error, from *Record, claim Claim) (*Record, error) {
 	return nil, fmt.Errorf("%w: the claim was not stored: %w", ErrConflict, err)
 }
 
-// sighting compares what is stored now with what the claim was to be written over. A first state that is not confirmed
-// yet is our own, and nobody else's: the claim in it does not count.
+// sighting compares the stored state with the one that the claim was to be written over. A first state that is not
+// confirmed yet is always our own: the claim in it does not count.
 func (r *Record) sighting(from *Record, claim Claim) kubeerror.Sighting {
 	switch {
 	case r.Holds(claim) && !r.Unconfirmed:
 		return kubeerror.Ours
 	case r.secret == nil, r.Holds(claim) && from.secret == nil:
 		return kubeerror.Absent
-	case from.secret != nil && r.secret.UID == from.secret.UID && r.secret.ResourceVersion == from.secret.ResourceVersion:
+	case from.secret != nil && r.secret.UID == from.secret.UID &&
+		r.secret.ResourceVersion == from.secret.ResourceVersion:
 		return kubeerror.Same
 	}
 	return kubeerror.Changed
 }
 
-// retries between two reads that are to tell what became of a claim.
+// retries paces the reads that find out the result of a claim's write.
 var retries = wait.Backoff{Duration: 20 * time.Millisecond, Factor: 2, Jitter: 0.3, Steps: 9, Cap: 5 * time.Second}
 
 // Result is what an exchange adds to the state that its claim was made in.
@@ -92,22 +93,22 @@ func (r Result) wantedAfter(state State) bool {
 	return underWay && r.Wanted(state, r.Claim)
 }
 
-// ErrHeld is returned by Commit and Deliver when the result could not be stored yet: it is still only where it was.
-// What stood in the way is found by unwrapping it.
+// ErrHeld is returned by Commit and Deliver when the result could not be stored yet and is still only where it was.
+// Unwrapping it returns the obstacle.
 var ErrHeld = errors.New("the result of an exchange could not be stored yet")
 
-// The size of a round. A worker is not held for longer.
+// The limits of a round, so that it does not occupy a worker for longer.
 const (
-	// CommitTries is how often a round tries at first: 20 ms to 2.5 s apart, five seconds in all, because workloads
-	// wait.
+	// CommitTries is the number of tries in the first round: 20 ms to 2.5 s apart, five seconds in all, because
+	// workloads wait.
 	CommitTries = 9
-	// roundLife bounds a round of a Kubernetes API that accepts requests and does not answer them.
+	// roundLife bounds a round if the Kubernetes API accepts requests and does not answer them.
 	roundLife = 5*time.Second + RequestTimeout
-	// maxRaces is how many lost races a round makes good without counting them as tries.
+	// maxRaces is the number of lost races that a round repeats without counting them as tries.
 	maxRaces = 3
 )
 
-// Pending is a result on its way into the state. From one round to the next it remembers what stood in its way.
+// Pending is a result that is to be stored in the state. It remembers its obstacle from one round to the next.
 type Pending struct {
 	owner  Owner
 	from   *Record
@@ -116,15 +117,15 @@ type Pending struct {
 	denied denial
 }
 
-// NewPending returns the result of a claim that was made in the record.
+// NewPending returns the result of a claim made in the record.
 func NewPending(owner Owner, from *Record, result Result) *Pending {
 	return &Pending{owner: owner, from: from, result: result}
 }
 
-// Claim is the claim whose result it is.
+// Claim returns the claim that the result belongs to.
 func (p *Pending) Claim() Claim { return p.result.Claim }
 
-// Waited counts a wait between two tries.
+// Waited adds a wait between two tries.
 func (p *Pending) Waited(passed time.Duration) {
 	p.other.passed += passed
 	p.denied.wait(passed)
@@ -135,11 +136,12 @@ func (s *Store) Commit(ctx context.Context, owner Owner, from *Record, result Re
 	return s.Deliver(ctx, NewPending(owner, from, result), CommitTries, tried)
 }
 
-// Deliver makes one round of storing a result. A conflict is merged by the claim's id, never dropped. It returns
-// ErrHeld when the result is not stored after so many tries, or when a Secret that is not the operator's is in the way:
-// the caller keeps the result, since the only copy of a refresh token may be in it, and makes another round later. It
-// returns ErrSuperseded when the state has moved on without the claim, and ErrGone when the namespace is being deleted,
-// or the FluentCredential and its state is gone or can be written no more: a deletion does not hang.
+// Deliver makes one round of storing a result. A conflict is merged by the claim's id; the result is never dropped.
+// Deliver returns ErrHeld when the result is not stored after that many tries, or when a Secret that is not the
+// operator's is in the way. Then the caller keeps the result, since it may contain the only copy of a refresh token,
+// and makes another round later. Deliver returns ErrSuperseded when the state has moved on without the claim. It
+// returns ErrGone when the namespace is being deleted, or when the FluentCredential is gone and its state is gone or
+// can no longer be written: a deletion does not hang.
 func (s *Store) Deliver(ctx context.Context, p *Pending, tries int, tried func(error)) (*Record, error) {
 	ctx, cancel := context.WithTimeout(ctx, roundLife)
 	defer cancel()
@@ -196,7 +198,7 @@ func (d *denial) wait(passed time.Duration) {
 	}
 }
 
-// lasts takes in whether the last try was denied, and reports whether that has been so for long.
+// lasts records whether the last try was denied, and reports whether that has lasted for long.
 func (d *denial) lasts(isDenied bool) bool {
 	if d.is = isDenied; !isDenied {
 		d.passed = 0
@@ -234,11 +236,12 @@ func orNil(done error) error {
 	return done
 }
 
-// merge reads what is stored by now and says whether the result is in it, belongs into it, or is superseded. With
-// neither a record nor an error the API server did not answer: try again. ErrForeign and ErrNewer say that there is no
-// place for the result.
+// merge reads the stored state and reports whether the result is already in it, belongs in it, or is superseded. If it
+// returns neither a record nor an error, the API server did not answer: try again. ErrForeign and ErrNewer mean that
+// there is no place for the result.
 func (s *Store) merge(ctx context.Context, p *Pending) (*Record, error) {
-	from, result := p.from, p.result
+	from := p.from
+	result := p.result
 	found, err := s.Open(ctx, p.owner)
 	gone := errors.Is(err, ErrGone)
 	if err == nil && found.secret == nil {
@@ -251,7 +254,8 @@ func (s *Store) merge(ctx context.Context, p *Pending) (*Record, error) {
 		return nil, err
 	case err != nil:
 		return nil, nil
-	case p.isBeside(found) && !p.other.outlasts(*found.Claim, result.Patience): // likewise, in a state that knows nothing of this claim
+	// Likewise, in a state that does not contain this claim.
+	case p.isBeside(found) && !p.other.outlasts(*found.Claim, result.Patience):
 		return nil, nil
 	case found.secret == nil || found.Damaged || found.Serial < from.Serial: // somebody removed, edited or rolled it back: what we hold is all there is
 		held := from.State
@@ -274,15 +278,15 @@ func (s *Store) merge(ctx context.Context, p *Pending) (*Record, error) {
 	return found, ErrSuperseded
 }
 
-// isBeside reports whether another exchange is under way in a state that was begun anew, or came out of a backup:
-// written over, its token would be lost.
+// isBeside reports whether another exchange is in progress in a state that was newly created or restored from a backup.
+// Overwriting it would lose its token.
 func (p *Pending) isBeside(found *Record) bool {
 	return found.secret != nil && !found.Damaged && found.Serial < p.from.Serial &&
 		found.Claim != nil && !found.Holds(p.result.Claim)
 }
 
-// isOwnerGone tells whether nobody is left who would let a state Secret go again: one that is written now would stay
-// for ever.
+// isOwnerGone reports whether no owner remains to remove the finalizer of a state Secret: a Secret written now would
+// stay for ever.
 func (s *Store) isOwnerGone(ctx context.Context, owner Owner) (bool, error) {
 	var cred v1alpha1.FluentCredential
 	if err := s.get(ctx, owner, owner.Name, &cred); err != nil {

@@ -31,7 +31,7 @@ func Names(credential string) [2]string {
 	return [2]string{stem + suffix, stem + alternateSuffix}
 }
 
-// CredentialOf returns the FluentCredential whose state Secret may have the name. Of a name that had to be shortened it does not know it.
+// CredentialOf returns the FluentCredential whose state Secret may have the name. For a shortened name it returns none.
 func CredentialOf(name string) (credential string, isState bool) {
 	for _, end := range []string{alternateSuffix, suffix} {
 		if stem, found := strings.CutSuffix(name, end); found && stem != "" {

@@ -14,9 +14,10 @@ import (
 	"github.com/fluent-credential/operator/internal/kubeerror"
 )
 
-// Relocate brings the state out of a Secret that somebody deleted or made immutable. The order makes it safe to stop anywhere: the old
-// Secret first says where the state goes, so that nobody writes to it any more; then the copy is written; then the old one may go. An
-// immutable one cannot say where, and nobody can write to it anyway: the copy says where it came from.
+// Relocate moves the state out of a Secret that was deleted or made immutable. Its order makes it safe to stop
+// anywhere. First the old Secret records the new location, so that no process writes to it any more. Then the copy is
+// written. Then the old Secret may be deleted. An immutable Secret cannot record the new location, and no process can
+// write to it anyway: the copy records its origin.
 func (s *Store) Relocate(ctx context.Context, owner Owner, from *Record) (*Record, error) {
 	if from.Damaged {
 		return from, s.letGo(ctx, from.secret) // nothing in it is worth a copy
@@ -43,7 +44,7 @@ func (s *Store) Relocate(ctx context.Context, owner Owner, from *Record) (*Recor
 	return copied, s.letGo(ctx, from.secret)
 }
 
-// thaw copies a state out of a Secret that nobody can write to.
+// thaw copies a state out of an immutable Secret.
 func (s *Store) thaw(ctx context.Context, owner Owner, from *Record, next State) (*Record, error) {
 	copied, err := s.copy(ctx, owner, &Record{State: next, secret: from.secret}, next)
 	if kubeerror.IsTerminating(err) {
@@ -55,7 +56,8 @@ func (s *Store) thaw(ctx context.Context, owner Owner, from *Record, next State)
 	return copied, s.retire(ctx, from)
 }
 
-// retire deletes a Secret whose state was copied. Of one that is being deleted already, only our finalizer is left to take.
+// retire deletes a Secret whose state was copied. If the Secret is already being deleted, retire only removes the
+// operator's finalizer.
 func (s *Store) retire(ctx context.Context, old *Record) error {
 	if !old.Leaving {
 		if err := s.sendDelete(ctx, old.secret, client.Preconditions{UID: &old.secret.UID}); err != nil {
@@ -63,8 +65,10 @@ func (s *Store) retire(ctx context.Context, old *Record) error {
 		}
 	}
 	changed := old.secret.DeepCopy()
-	changed.Finalizers = slices.DeleteFunc(changed.Finalizers, func(f string) bool { return f == v1alpha1.StateFinalizer })
-	return s.sendPatch(ctx, changed, client.MergeFrom(old.secret)) // its content cannot have changed
+	changed.Finalizers = slices.DeleteFunc(changed.Finalizers, func(f string) bool {
+		return f == v1alpha1.StateFinalizer
+	})
+	return s.sendPatch(ctx, changed, client.MergeFrom(old.secret)) // the content cannot have changed
 }
 
 // copy writes the next state under the name that the old Secret announced. Whoever else does so first is found by a conflict.
@@ -99,7 +103,8 @@ func (s *Store) follow(ctx context.Context, owner Owner, found *Record) (*Record
 	return copied, s.letGo(ctx, found.secret)
 }
 
-// followFrozen looks for the copy of a state that is immutable. What else is under the other name is older, and stands in the way of one.
+// followFrozen finds the copy of an immutable state. Any other Secret under the other name is older, and stands in the
+// way of a copy.
 func (s *Store) followFrozen(ctx context.Context, owner Owner, found *Record) (*Record, error) {
 	other, err := s.read(ctx, owner, otherName(owner.Name, found.secret.Name))
 	switch {

@@ -14,8 +14,8 @@ import (
 	"github.com/fluent-credential/operator/internal/token"
 )
 
-// RequestTimeout is the time that each request to the Kubernetes API has: one that is accepted and never answered must
-// not hold a worker.
+// RequestTimeout bounds each request to the Kubernetes API: a request that is accepted and never answered must not hold
+// a worker.
 const RequestTimeout = 10 * time.Second
 
 func (s *Store) get(ctx context.Context, owner Owner, name string, into client.Object) error {
@@ -42,8 +42,8 @@ func (s *Store) sendDelete(ctx context.Context, secret *corev1.Secret, precondit
 	return writeError(kubeerror.Delete, secret, s.Writer.Delete(ctx, secret, preconditions))
 }
 
-// sendPatch reports no conflict of its own: a patch only takes our finalizer off, and whoever was first is found by the
-// next look.
+// sendPatch reports no conflict of its own: a patch only removes the operator's finalizer, and the next read finds an
+// earlier writer.
 func (s *Store) sendPatch(ctx context.Context, secret *corev1.Secret, patch client.Patch) error {
 	ctx, cancel := context.WithTimeout(ctx, RequestTimeout)
 	defer cancel()
@@ -53,15 +53,14 @@ func (s *Store) sendPatch(ctx context.Context, secret *corev1.Secret, patch clie
 	return nil
 }
 
-// writeError makes an error fit for a log, and turns the answers that say that another writer was first into
-// ErrConflict.
+// writeError makes an error fit for a log. It returns ErrConflict for answers that mean that another writer was first.
 func writeError(verb kubeerror.Verb, secret *corev1.Secret, err error, holds ...token.Secret) error {
 	if err == nil {
 		return nil
 	}
 	refused := refusedWrite(verb, secret, err, holds...)
 	switch kubeerror.Judge(err, verb, kubeerror.NotRead).Outcome {
-	case kubeerror.Stored: // it was deleted already
+	case kubeerror.Stored: // it was already deleted
 		return nil
 	case kubeerror.Gone:
 		if kubeerror.IsTerminating(err) {
@@ -81,7 +80,7 @@ func refusedWrite(verb kubeerror.Verb, secret *corev1.Secret, err error, holds .
 	}
 }
 
-// secrets are the tokens in the state, which an admission message may repeat.
+// secrets returns the tokens in the state, which an admission message may repeat.
 func (s State) secrets() []token.Secret {
 	var all []token.Secret
 	if s.Token != nil {

@@ -48,12 +48,13 @@ type Token struct {
 	Refresh  time.Time         `json:"refresh"`         // when the next one is due
 	Schedule *Schedule         `json:"schedule,omitempty"`
 	Inputs   string            `json:"inputs"`         // hash of the endpoint, client and scope it was obtained with
-	User     string            `json:"user,omitempty"` // hash of the user name, where there was one
+	User     string            `json:"user,omitempty"` // hash of the user name, if there was one
 	Identity token.Identity    `json:"identity,omitzero"`
 	Extra    map[string]string `json:"extra,omitempty"`
 }
 
-// Schedule is what Token.Refresh was made from, so that it can be made again from another lead; nil: an older version stored the token.
+// Schedule holds the inputs of Token.Refresh, so that it can be computed again with another lead; nil: an older version
+// stored the token.
 type Schedule struct {
 	Before  time.Duration `json:"before,omitempty"`
 	Percent int           `json:"percent,omitempty"`
@@ -80,7 +81,7 @@ type Claim struct {
 	Holder      Holder      `json:"holder"`
 	Started     time.Time   `json:"started"`
 	SpendBefore time.Time   `json:"spendBefore"`
-	DoneBefore  time.Time   `json:"doneBefore,omitzero"` // when the holder cannot be at work any more; zero: an older version's
+	DoneBefore  time.Time   `json:"doneBefore,omitzero"` // end of the holder's work; zero: an older version's
 }
 
 // Holder is the process that made a claim.
@@ -98,21 +99,22 @@ func (h Holder) Outlived(by Holder) bool {
 type Failure struct {
 	Count   int           `json:"count"`
 	Last    time.Time     `json:"last"`
-	RetryAt time.Time     `json:"retryAt,omitzero"` // zero: nothing is tried until the login or the spec changes, or a person acts
+	RetryAt time.Time     `json:"retryAt,omitzero"` // zero: not until the login or the spec changes, or a person acts
 	Barred  bool          `json:"barred,omitempty"` // the login was refused: not even the rotate annotation goes past RetryAt
 	Verdict token.Verdict `json:"verdict"`
 	Reason  string        `json:"reason"`
 	Message string        `json:"message"`
 	Login   string        `json:"login"` // hash of the login and the spec it failed with
 
-	// Class says what the failure waits for, and Subject which object or flag that is. Operators before these fields stored neither.
+	// Class is what the failure waits for, and Subject is the object or flag. Operators before these fields stored
+	// neither.
 	Class   failure.Class   `json:"class,omitempty"`
 	Subject failure.Subject `json:"subject,omitempty"`
 	First   time.Time       `json:"first,omitzero"`    // when the run of failures with this login and spec began
-	Tries   int             `json:"tries,omitempty"`   // how many failures the run has; Count goes on when the login or the spec changes
+	Tries   int             `json:"tries,omitempty"`   // failures of the run; Count outlasts a change of login or spec
 	Probes  int             `json:"probes,omitempty"`  // of class Input: how many were scheduled in the run
 	Stalled bool            `json:"stalled,omitempty"` // a person is asked
-	Policy  string          `json:"policy,omitempty"`  // hash of the endpoint policy, where it refused an address
+	Policy  string          `json:"policy,omitempty"`  // hash of the endpoint policy, if it refused an address
 }
 
 // maxSeeds bounds the memory of spent seeds.

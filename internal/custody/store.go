@@ -45,12 +45,13 @@ type Record struct {
 // Exists tells whether there is a state Secret at all.
 func (r *Record) Exists() bool { return r.secret != nil }
 
-// IsFrozen reports whether somebody made the Secret immutable, which cannot be undone: it holds the truth until that is copied.
+// IsFrozen reports whether the Secret was made immutable, which cannot be undone: it holds the truth until it is
+// copied.
 func (r *Record) IsFrozen() bool {
 	return r.secret != nil && r.secret.Immutable != nil && *r.secret.Immutable && !r.Damaged
 }
 
-// HasToMove reports whether the state has to be brought under its other name.
+// HasToMove reports whether the state has to be moved to its other name.
 func (r *Record) HasToMove() bool { return r.Leaving || r.IsFrozen() }
 
 // ErrConflict is returned by Put when somebody else wrote first. Nothing was changed.

@@ -1,6 +1,7 @@
 package custody
 
-// Version returns the version of the state Secret that the record was read from, or written as; empty where there is none.
+// Version returns the version of the state Secret that the record was read from or written as, or an empty string if
+// there is none.
 func (r *Record) Version() string {
 	if r.secret == nil {
 		return ""

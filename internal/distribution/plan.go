@@ -16,7 +16,7 @@ type Observed struct {
 	Taken, Outdated, Current bool
 	// Former is true where the workload Secret holds the token of another FluentCredential, be it one of the same name that is gone.
 	Former bool
-	// Shared is true where others put something of theirs into the workload Secret: it is written over, and never deleted
+	// Shared is true if others put something of theirs into the workload Secret: it is overwritten, and never deleted
 	// to make room.
 	Shared   bool
 	Leftover bool // a workload Secret under a former name exists

@@ -15,9 +15,9 @@ import (
 	"github.com/fluent-credential/operator/internal/redact"
 )
 
-// decodeBody takes the content codings off a body (RFC 9110 section 8.4). None was asked for, but a CDN or a
-// framework may use one all the same, or name one that it did not use, and the reply is the only copy of a token.
-// What is text as it came was not encoded, and neither was nothing at all.
+// decodeBody removes the content codings from a body (RFC 9110 section 8.4). The request asks for none, but a CDN or a
+// framework may use one all the same, or name one that it did not use, and the reply is the only copy of a token. A
+// body that is text as received was not encoded, and neither was an empty one.
 func decodeBody(response *http.Response, body []byte) ([]byte, error) {
 	decoded, err := decodeAll(codingsOf(response.Header, body), body)
 	switch {
@@ -38,8 +38,8 @@ func isText(body []byte) bool {
 	return utf8.Valid(body) && !bytes.ContainsFunc(body, isBinary)
 }
 
-// codingsOf returns the codings of a body in the order in which they were applied. A body without one that begins
-// like a gzip file is one.
+// codingsOf returns the codings of a body in the order in which they were applied. A body without a named coding that
+// begins like a gzip file counts as gzip.
 func codingsOf(header http.Header, body []byte) []string {
 	var codings []string
 	for coding := range strings.SplitSeq(strings.Join(header.Values("Content-Encoding"), ","), ",") {
@@ -81,8 +81,8 @@ func decode(coding string, body []byte) ([]byte, error) {
 	return decoded, err
 }
 
-// gunzip reads the members of a gzip file one after the other (RFC 1952 section 2.2), each with its checksum. What
-// comes after the last one and is none is padding.
+// gunzip reads the members of a gzip file one after the other (RFC 1952 section 2.2), each with its checksum. Data
+// after the last member that is not a member is padding.
 func gunzip(body []byte) ([]byte, error) {
 	source := bytes.NewReader(body)
 	reader, err := gzip.NewReader(source)
@@ -103,8 +103,8 @@ func gunzip(body []byte) ([]byte, error) {
 	}
 }
 
-// inflate reads the zlib format, which the standard means by deflate, or else the bare compressed data, which some
-// servers send (RFC 9110 section 8.4.1.2).
+// inflate reads the zlib format, which is deflate by the standard, or else the bare compressed data, which some servers
+// send (RFC 9110 section 8.4.1.2).
 func inflate(body []byte) ([]byte, error) {
 	wrapped, err := zlib.NewReader(bytes.NewReader(body))
 	if err == nil {
@@ -116,7 +116,7 @@ func inflate(body []byte) ([]byte, error) {
 	return readMost(flate.NewReader(bytes.NewReader(body)), MaxReply)
 }
 
-// readMost reads everything, if that is not too much.
+// readMost reads everything, up to a limit.
 func readMost(from io.Reader, most int) ([]byte, error) {
 	decoded, err := io.ReadAll(io.LimitReader(from, int64(most)+1))
 	if err != nil {

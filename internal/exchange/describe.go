@@ -18,7 +18,7 @@ import (
 	"github.com/fluent-credential/operator/internal/token"
 )
 
-// faultOf classifies an error of a phase. An error that was classified stays as it is.
+// faultOf classifies an error of a phase. An error that is already classified stays as it is.
 func faultOf(at phase, err error) *fault {
 	var known *fault
 	if errors.As(err, &known) {
@@ -28,8 +28,9 @@ func faultOf(at phase, err error) *fault {
 	var name *net.DNSError
 	switch reason, isForbidden := IsNotAllowed(err); {
 	case isForbidden:
-		f.kind, f.detail = disallowed, reason
-		if at > atAddress { // a dialer that was told so by its Control
+		f.kind = disallowed
+		f.detail = reason
+		if at > atAddress { // the dialer's Control returned it
 			f.phase = atAddress
 		}
 	case errors.Is(err, errTooLate):
@@ -37,7 +38,9 @@ func faultOf(at phase, err error) *fault {
 	case errors.Is(err, context.Canceled):
 		f.kind = canceled
 	case errors.As(err, &name):
-		f.phase, f.kind, f.host = atLookup, lookupKind(name), name.Name
+		f.phase = atLookup
+		f.kind = lookupKind(name)
+		f.host = name.Name
 		if at == atProxy {
 			f.phase = atProxy
 		}
@@ -47,7 +50,8 @@ func faultOf(at phase, err error) *fault {
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		f.kind = closed
 	case errors.Is(err, errHeaderTooLarge):
-		f.kind, f.detail = tooLarge, fmt.Sprintf("the header of the reply is larger than %d KiB", MaxHeader>>10)
+		f.kind = tooLarge
+		f.detail = fmt.Sprintf("the header of the reply is larger than %d KiB", MaxHeader>>10)
 	case errors.Is(err, errTooLarge):
 		f.kind = tooLarge
 	case at >= atRead:
@@ -72,7 +76,7 @@ func isTimeout(err error) bool {
 		errors.As(err, &network) && network.Timeout()
 }
 
-// systemFault reads the operating system's own error.
+// systemFault classifies the operating system's own error.
 func systemFault(f *fault, err error) bool {
 	var number syscall.Errno
 	if !errors.As(err, &number) {
@@ -92,7 +96,7 @@ func systemFault(f *fault, err error) bool {
 	return true
 }
 
-// certificateFault reads why a certificate is not trusted.
+// certificateFault classifies why a certificate is not trusted.
 func certificateFault(f *fault, err error) bool {
 	var authority x509.UnknownAuthorityError
 	var name x509.HostnameError
@@ -108,14 +112,15 @@ func certificateFault(f *fault, err error) bool {
 	case errors.As(err, &authority):
 		f.kind = unknownIssuer
 	case errors.As(err, &verification):
-		f.kind, f.detail = invalid, withoutPackage(verification.Err)
+		f.kind = invalid
+		f.detail = withoutPackage(verification.Err)
 	default:
 		return false
 	}
 	return true
 }
 
-// isWeak reports whether a signature was refused for its algorithm or its key. The verifier keeps that as a hint in
+// isWeak reports whether a signature was rejected for its algorithm or its key. The verifier keeps that as a hint in
 // the text of another error, and crypto/rsa has no type for it.
 func isWeak(err error) bool {
 	var algorithm x509.InsecureAlgorithmError
@@ -123,7 +128,7 @@ func isWeak(err error) bool {
 		strings.Contains(err.Error(), "keys are insecure")
 }
 
-// otherHost tells a certificate for other hosts from one that has only a common name, which is not looked at.
+// otherHost distinguishes a certificate for other hosts from one that has only a common name, which is ignored.
 func otherHost(certificate *x509.Certificate) (kind, string) {
 	names := slices.Clone(certificate.DNSNames)
 	for _, address := range certificate.IPAddresses {
@@ -153,10 +158,10 @@ func invalidCertificate(err x509.CertificateInvalidError) (kind, string) {
 	}
 }
 
-// withoutPackage is the text of an error, which repeats names of the certificate.
+// withoutPackage returns the text of an error, which repeats names of the certificate, without the package name.
 func withoutPackage(err error) string { return redact.Words(strings.TrimPrefix(err.Error(), "x509: ")) }
 
-// tlsFault reads an alert of the peer, and a peer that speaks no TLS.
+// tlsFault classifies an alert of the peer, and a peer that does not speak TLS.
 func tlsFault(f *fault, err error) bool {
 	var record tls.RecordHeaderError
 	var operation *net.OpError
@@ -164,14 +169,15 @@ func tlsFault(f *fault, err error) bool {
 	case errors.As(err, &record):
 		f.kind = noTLS
 	case errors.As(err, &operation) && operation.Op == "remote error":
-		f.kind, f.detail = alertKind(operation.Err), operation.Err.Error()
+		f.kind = alertKind(operation.Err)
+		f.detail = operation.Err.Error()
 	default:
 		return false
 	}
 	return true
 }
 
-// handshakeAlerts are the alerts by which a peer ends a handshake: it does not accept what the client has sent in it.
+// handshakeAlerts are the alerts with which a peer ends a handshake because it does not accept what the client sent.
 // Any other alert may come at any time, also from a proxy that has passed the request on (RFC 8446 section 6.2).
 var handshakeAlerts = []tls.AlertError{
 	40,  // handshake_failure
@@ -194,7 +200,8 @@ var handshakeAlerts = []tls.AlertError{
 
 const certificateRequired tls.AlertError = 116
 
-// alertKind reads an alert of the peer, which crypto/tls returns as a type of its own with the text of tls.AlertError.
+// alertKind classifies an alert of the peer, which crypto/tls returns as a type of its own with the text of
+// tls.AlertError.
 func alertKind(alert error) kind {
 	is := func(one tls.AlertError) bool { return one.Error() == alert.Error() }
 	switch {
@@ -206,8 +213,8 @@ func alertKind(alert error) kind {
 	return brokenTLS
 }
 
-// presentable makes the API's own words fit for a condition. A code that a standard or this operator defines says
-// nothing of a secret, and chooses the reason of the condition.
+// presentable makes the API's own words fit for a condition. A code that a standard or this operator defines reveals
+// nothing of a secret, and it determines the reason of the condition.
 func presentable(problem provider.Problem, secrets []token.Secret) provider.Problem {
 	if !definedCodes[problem.Code] {
 		problem.Code = redact.Words(problem.Code, secrets...)
@@ -216,14 +223,14 @@ func presentable(problem provider.Problem, secrets []token.Secret) provider.Prob
 	return problem
 }
 
-// presentable is the answer of a fault, whose words may be the peer's: of a header, or of a certificate.
+// presentable returns the answer for a fault, whose words may come from the peer: from a header or a certificate.
 func (f *fault) presentable(secrets []token.Secret) provider.Answer {
 	answer := f.answer()
 	answer.Problem = presentable(answer.Problem, secrets)
 	return answer
 }
 
-// definedCodes are those of RFC 6749 section 5.2 and RFC 7009 section 2.2.1, and ours.
+// definedCodes are the codes of RFC 6749 section 5.2 and RFC 7009 section 2.2.1, and the operator's own.
 var definedCodes = map[string]bool{
 	"invalid_request":         true,
 	"invalid_client":          true,

@@ -22,7 +22,7 @@ type Dialer struct {
 	DialTimeout, ReplyTimeout time.Duration
 	// Connect replaces the operating system's network, in a simulation; the Policy does not see its addresses.
 	Connect func(ctx context.Context, network, address string) (net.Conn, error)
-	// Now replaces the machine's clock for the fence, in a simulation.
+	// Now replaces the machine's clock for the fence in a simulation.
 	Now func() time.Time
 }
 
@@ -40,9 +40,9 @@ type Conn struct {
 // Record makes Send write the reply to the tape while it is read.
 func (c *Conn) Record(tape Tape) { c.tape = tape }
 
-// Arm bounds everything that follows, counted from now: the request to the fence, and the reply to the ReplyTimeout
-// after it. It comes before the claim: a process that is frozen at any moment after it cannot send when others take
-// the claim for abandoned.
+// Arm bounds everything that follows, counted from now: the request by the fence, and the reply by the ReplyTimeout
+// after it. Arm comes before the claim: a process that is frozen at any later moment cannot send once others consider
+// the claim abandoned.
 func (c *Conn) Arm(fence time.Duration) {
 	c.sent.arm(fence)
 	ctx, cancel := context.WithTimeout(context.Background(), fence+c.replyTimeout)
@@ -63,8 +63,8 @@ func (c *Conn) expiry(ctx context.Context) time.Time {
 // Close ends the connection.
 func (c *Conn) Close() { _ = c.Conn.Close() }
 
-// Dial connects to the endpoint, TLS included. Nothing is spent by it, so it comes before the claim. A failure is an
-// Answer with the verdict Unsent, or RefusedIntact if the Policy forbids the URL or caBundle is no certificate.
+// Dial connects to the endpoint, TLS included. It spends nothing, so it comes before the claim. A failure is an Answer
+// with the verdict Unsent, or RefusedIntact if the Policy forbids the URL or caBundle is no certificate.
 func (d Dialer) Dial(ctx context.Context, api provider.API, request provider.Request) (*Conn, *provider.Answer) {
 	ctx, cancel := context.WithTimeout(ctx, cmp.Or(d.DialTimeout, DialTimeout))
 	defer cancel()
@@ -98,7 +98,7 @@ func (d Dialer) dial(ctx context.Context, endpoint *url.URL, caBundle string) (*
 		_ = raw.Close()
 		return nil, faultOf(atHandshake, err).byClient(*asked)
 	}
-	guard.written.Store(0) // the bytes of the handshakes and to the proxy are not the request's
+	guard.written.Store(0) // the handshakes and the bytes sent to the proxy are not part of the request
 	return &Conn{Conn: secured, sent: guard, replyTimeout: cmp.Or(d.ReplyTimeout, ReplyTimeout), asked: asked}, nil
 }
 
@@ -139,8 +139,8 @@ func portOf(endpoint *url.URL) string {
 	return "443"
 }
 
-// secure makes the TLS handshake, and notes if the endpoint asks for a client certificate. There is none; the
-// endpoint is told so, and decides.
+// secure makes the TLS handshake, and records whether the endpoint asks for a client certificate. There is none; the
+// handshake reports that to the endpoint, which decides.
 func secure(
 	ctx context.Context, conn net.Conn, endpoint *url.URL, roots *x509.CertPool, asked *bool,
 ) (net.Conn, error) {
@@ -157,12 +157,13 @@ func secure(
 	return secured, secured.HandshakeContext(ctx)
 }
 
-// byClient takes an end of the handshake for a refusal of a client without a certificate, if the endpoint has asked
+// byClient treats the end of a handshake as the rejection of a client without a certificate if the endpoint has asked
 // for one.
 func (f *fault) byClient(asked bool) *fault {
 	f.asked = asked
 	if asked && f.kind == rejectedTLS {
-		f.kind, f.detail = wantsClient, ""
+		f.kind = wantsClient
+		f.detail = ""
 	}
 	return f
 }

@@ -1,6 +1,6 @@
-// Package exchange makes one HTTP round trip to a token endpoint and says what came of it. The request is written to
-// a connection that was dialed for it, once: no redirect, no retry, no keep-alive, no HTTP/2, all of which can send a
-// single-use token twice.
+// Package exchange makes one HTTP round trip to a token endpoint and returns its result. The request is written once,
+// to a connection dialed for it: no redirect, no retry, no keep-alive, no HTTP/2, each of which can send a single-use
+// token twice.
 package exchange
 
 import (
@@ -24,25 +24,25 @@ const (
 	DialTimeout = 10 * time.Second
 	// ReplyTimeout bounds the time from the first byte sent to the last byte read.
 	ReplyTimeout = 30 * time.Second
-	// MaxReply bounds the body of a reply, decoded. It follows from what Secrets hold, 1 MiB of data each: the target
-	// Secret holds the access token twice, as access_token and in authorization, beside keys of the user's; the state
-	// Secret holds all of a reply once, in JSON, which makes no byte of a reply longer than three (one that is not
-	// UTF-8 becomes U+FFFD), beside 256 KiB of its own. Four times this bound is what a Secret holds.
+	// MaxReply bounds the body of a reply, decoded. It follows from the size of Secrets, 1 MiB of data each. The target
+	// Secret holds the access token twice, as access_token and in authorization, beside the user's keys. The state
+	// Secret holds the whole reply once, in JSON, where no byte of a reply becomes longer than three (an invalid UTF-8
+	// byte becomes U+FFFD), beside 256 KiB of its own. A Secret holds four times this bound.
 	MaxReply = 256 << 10
-	// MaxHeader bounds the header of a reply, with the interim replies before it.
+	// MaxHeader bounds the header of a reply, including preceding interim replies.
 	MaxHeader = 64 << 10
-	// MaxWire bounds a reply as it comes over the wire, with chunks and content coding: what a Tape gets.
+	// MaxWire bounds a reply on the wire, with chunks and content coding: what a Tape receives.
 	MaxWire = MaxHeader + MaxReply
 
-	// lastLook is how long a reply is waited for after its deadline: one that came while this process was frozen lies
-	// there.
+	// lastLook is how long the reply is still read after its deadline: a reply that came while this process was frozen
+	// is already there.
 	lastLook = time.Second
 )
 
 const userAgent = "fluent-credential-operator"
 
-// Send writes the request to the connection, once, reads the reply and closes the connection. It takes no longer than
-// the Dialer's ReplyTimeout, and its context is only for its values: what is on the wire is not taken back.
+// Send writes the request to the connection once, reads the reply and closes the connection. It takes no longer than
+// the Dialer's ReplyTimeout. It uses its context only for values: a request on the wire cannot be taken back.
 func (c *Conn) Send(
 	ctx context.Context, api provider.API, grant token.Grant, request provider.Request,
 ) provider.Answer {
@@ -50,7 +50,7 @@ func (c *Conn) Send(
 	reply, fault := c.fetch(ctx, request)
 	if fault != nil {
 		if fault.status != 0 {
-			c.seal() // it is all there, and another version of the operator may read it
+			c.seal() // the reply is complete, and another version of the operator may read it
 		}
 		return fault.presentable(request.Secrets)
 	}
@@ -60,7 +60,7 @@ func (c *Conn) Send(
 	return answer
 }
 
-// fetch sends the request and reads the reply; without one it returns what is known.
+// fetch sends the request and reads the reply. Without a reply it returns the fault.
 func (c *Conn) fetch(ctx context.Context, request provider.Request) (provider.Reply, *fault) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.replyTimeout)
 	defer cancel()
@@ -81,7 +81,7 @@ func (c *Conn) fetch(ctx context.Context, request provider.Request) (provider.Re
 	return reply, nil
 }
 
-// readFault is why no reply could be read.
+// readFault returns why no reply could be read.
 func (c *Conn) readFault(err error) *fault {
 	at := midRead
 	if c.received == 0 {
@@ -90,8 +90,8 @@ func (c *Conn) readFault(err error) *fault {
 	return faultOf(at, err).byClient(*c.asked)
 }
 
-// afterWrite looks for the reason of a request that could not be written whole: an endpoint may answer, or end TLS
-// with an alert, before it has read everything, and close the connection. What comes before the first byte of a
+// afterWrite looks for the reason why a request could not be written completely. An endpoint may answer, or end TLS
+// with an alert, before it has read everything, and close the connection. Data received before the first byte of a
 // request is no reply to it.
 func (c *Conn) afterWrite(out *http.Request, err error) (provider.Reply, *fault) {
 	failed := faultOf(atWrite, err).byClient(*c.asked)
@@ -136,8 +136,8 @@ func httpRequest(ctx context.Context, request provider.Request) (*http.Request, 
 	return out, nil
 }
 
-// ours are the headers that say how a message is carried: one of the user's could make the reply unreadable, and lose
-// the chain.
+// ours are the headers that define how a message is carried. A user's value for one of them could make the reply
+// unreadable and lose the chain.
 var ours = map[string]bool{
 	"Connection": true, "Content-Encoding": true, "Content-Length": true, "Expect": true, "Host": true, "Keep-Alive": true,
 	"Proxy-Connection": true, "Te": true, "Trailer": true, "Transfer-Encoding": true, "Upgrade": true,
@@ -150,21 +150,22 @@ func readReply(conn io.Reader, request *http.Request) (provider.Reply, error) {
 	for {
 		response, err := http.ReadResponse(reader, request)
 		switch {
-		case err != nil && wire.left <= 0: // cut in the middle of a line it is not valid either
+		case err != nil && wire.left <= 0: // a header cut in the middle of a line is not valid either
 			return provider.Reply{}, wire.exceeded
 		case err != nil:
 			return provider.Reply{}, err
 		}
 		if response.StatusCode >= 200 {
-			wire.left, wire.exceeded = wire.left+MaxReply, errTooLarge
+			wire.left += MaxReply
+			wire.exceeded = errTooLarge
 			return readBody(response)
 		}
 		_ = response.Body.Close()
 	}
 }
 
-// readBody reads the rest of a reply. A status that says by itself that the request was not carried out says so
-// whatever becomes of the body.
+// readBody reads the rest of a reply. A status that means that the request was not carried out counts, even if the body
+// is lost.
 func readBody(response *http.Response) (provider.Reply, error) {
 	defer func() { _ = response.Body.Close() }()
 	reply := provider.Reply{Status: response.StatusCode, Header: response.Header}
@@ -191,7 +192,7 @@ func wholeBody(response *http.Response) ([]byte, error) {
 	return body, nil
 }
 
-// withStatus adds the status to what is wrong with a reply that came, and cannot be used.
+// withStatus adds the status to the fault of a received reply that cannot be used.
 func withStatus(response *http.Response, err error) error {
 	var known *fault
 	switch {
@@ -204,8 +205,8 @@ func withStatus(response *http.Response, err error) error {
 	return err
 }
 
-// mayBeWhole reports whether what was read before the connection failed can be all of a granted reply: a JSON value
-// says itself where it ends. If the server told the length, the length counts.
+// mayBeWhole reports whether the data read before the connection failed can be a complete granted reply: a JSON value
+// shows its own end. If the server sent the length, the length decides.
 func mayBeWhole(response *http.Response) bool {
 	return response.StatusCode/100 == 2 && response.ContentLength < 0
 }
@@ -215,11 +216,11 @@ var (
 	errHeaderTooLarge = fmt.Errorf("%w: its header", errTooLarge)
 )
 
-// bounded reads no more than so many bytes.
+// bounded reads no more than that many bytes.
 type bounded struct {
 	io.Reader
 	left     int
-	exceeded error // what is returned then
+	exceeded error // the error at the limit
 }
 
 func (b *bounded) Read(p []byte) (int, error) {

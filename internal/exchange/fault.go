@@ -11,20 +11,20 @@ import (
 // phase is the step of an exchange that failed.
 type phase int
 
-// The phases, in the order in which they come.
+// The phases, in order.
 const (
-	atURL       phase  = iota // the Policy looks at the endpoint's URL, and a request is made of it
+	atURL       phase  = iota // the Policy checks the endpoint's URL, and the request is built
 	atTrust                   // caBundle is read
 	atLookup                  // the addresses of a name are looked up
-	atAddress                 // the Policy looks at an address that was looked up
+	atAddress                 // the Policy checks an address that was looked up
 	atConnect                 // TCP
 	atProxy                   // the connection to the proxy, and what the proxy does
 	atHandshake               // TLS
-	atWrite                   // the request, nothing of it has been written
-	midWrite                  // the request, a part of it has been written
+	atWrite                   // the request; nothing of it has been written
+	midWrite                  // the request; a part of it has been written
 	atRead                    // the request has been written, nothing of the reply has been read
 	midRead                   // a part of the reply has been read
-	phases      = iota        // how many there are
+	phases      = iota        // the number of phases
 )
 
 // kind is what went wrong.
@@ -63,25 +63,25 @@ const (
 	kinds         = iota
 )
 
-// fault is why there is no reply that an API could read.
+// fault is the reason why there is no reply that an API's dialect could read.
 type fault struct {
 	phase  phase
 	kind   kind
-	host   string // that was looked up
+	host   string // the name that was looked up
 	proxy  string // host and port of the proxy; empty if it has no part in this
 	detail string // the words of the system, of the certificate check or of the Policy
-	status int    // of a reply that came, and cannot be used
+	status int    // of a received reply that cannot be used
 	asked  bool   // the peer asked for a client certificate
 	cause  error
 }
 
 func (f *fault) Error() string { return f.words() }
 
-// Unwrap returns the error that was classified.
+// Unwrap returns the classified error.
 func (f *fault) Unwrap() error { return f.cause }
 
-// answer returns what a fault means for the token, when to act again, and why, in words. It is total: every phase and
-// every kind has a result.
+// answer returns what a fault means for the token, when to act again, and why. It is total: every phase and every kind
+// has a result.
 func (f *fault) answer() provider.Answer {
 	return provider.Answer{
 		Verdict: f.verdict(), Cause: f.class(),
@@ -89,10 +89,9 @@ func (f *fault) answer() provider.Answer {
 	}
 }
 
-// verdict returns Unsent if the endpoint cannot have looked at the request: nothing of it was written, or the peer
-// ended the TLS handshake. In TLS 1.3 the client is through with the handshake before the server has looked at the
-// client's part of it, so that the alert comes after the request. It only proves something before any byte of a
-// reply.
+// verdict returns Unsent if the endpoint cannot have read the request: nothing of it was written, or the peer ended the
+// TLS handshake. In TLS 1.3 the client completes the handshake before the server has checked the client's part of it,
+// so the alert comes after the request. The alert proves something only before the first byte of a reply.
 func (f *fault) verdict() token.Verdict {
 	switch f.phase {
 	case atURL, atTrust:

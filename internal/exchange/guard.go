@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// guardedConn is the connection below TLS. It counts what was handed to the kernel: if that is nothing, nothing can
-// have been spent. And it looks at the clock right before it hands something over, since a process can be stopped at
-// any moment before that, and the deadline of a connection is a timer that may fire after the write.
+// guardedConn is the connection below TLS. It counts the bytes passed to the kernel: if there are none, nothing can
+// have been spent. It checks the clock right before it passes bytes on, since a process can be stopped at any moment
+// before that, and the deadline of a connection is a timer that may fire after the write.
 type guardedConn struct {
 	net.Conn
 	now     func() time.Time
@@ -20,7 +20,7 @@ type guardedConn struct {
 // errTooLate is returned for a request whose claim is too old to be spent.
 var errTooLate = errors.New("the claim's deadline passed")
 
-// around puts the guard around a connection that was just made.
+// around puts the guard around a new connection.
 func (g *guardedConn) around(conn net.Conn, err error) (net.Conn, error) {
 	if err != nil {
 		return nil, err
@@ -29,12 +29,12 @@ func (g *guardedConn) around(conn net.Conn, err error) (net.Conn, error) {
 	return g, nil
 }
 
-// arm sets the time from which on no request is begun.
+// arm sets the time after which no request is begun.
 func (g *guardedConn) arm(fence time.Duration) { g.fence = g.now().Add(fence) }
 
-// check compares the clock with the fence: the monotonic clock, which does not count while a virtual machine is
-// paused, and the wall clock, which can be set. Either is enough. A request that was begun in time is not held back
-// in the middle: the connection's deadline ends it.
+// check compares the clock with the fence. It uses the monotonic clock, which stops while a virtual machine is paused,
+// and the wall clock, which can be set; either is enough. A request begun in time is not stopped halfway: the
+// connection's deadline ends it.
 func (g *guardedConn) check() error {
 	if g.fence.IsZero() || g.written.Load() > 0 {
 		return nil
@@ -46,12 +46,12 @@ func (g *guardedConn) check() error {
 	return nil
 }
 
-// Write hands bytes to the kernel. Each system call comes right after a look at the clock.
+// Write passes bytes to the kernel. It checks the clock right before each system call.
 func (g *guardedConn) Write(b []byte) (int, error) {
 	return g.write(b)
 }
 
-// writeWhole writes to a connection whose system calls are out of reach.
+// writeWhole writes to a connection whose system calls are not accessible.
 func (g *guardedConn) writeWhole(b []byte) (int, error) {
 	if err := g.check(); err != nil {
 		return 0, err
@@ -61,7 +61,7 @@ func (g *guardedConn) writeWhole(b []byte) (int, error) {
 	return n, err
 }
 
-// now reads the clock that the fence is compared with.
+// now returns the time that is compared with the fence.
 func (d Dialer) now() time.Time {
 	if d.Now != nil {
 		return d.Now()

@@ -9,8 +9,8 @@ import (
 	"syscall"
 )
 
-// write makes the system calls itself, so that nothing lies between the look at the clock and the call. The runtime
-// still waits until the socket takes more, and for the deadline.
+// write makes the system calls itself, so that nothing comes between the check of the clock and the call. The runtime
+// still waits for the socket to accept more, and for the deadline.
 func (g *guardedConn) write(b []byte) (int, error) {
 	socket, ok := g.Conn.(syscall.Conn)
 	if !ok {
@@ -34,9 +34,10 @@ func (g *guardedConn) write(b []byte) (int, error) {
 			}
 			switch {
 			case errors.Is(err, syscall.EAGAIN):
-				return false // called again when the socket takes more
+				return false // called again when the socket accepts more
 			case err != nil && !errors.Is(err, syscall.EINTR):
-				failed = &net.OpError{Op: "write", Net: "tcp", Addr: g.RemoteAddr(), Err: os.NewSyscallError("write", err)}
+				cause := os.NewSyscallError("write", err)
+				failed = &net.OpError{Op: "write", Net: "tcp", Addr: g.RemoteAddr(), Err: cause}
 				return true
 			}
 		}

@@ -18,8 +18,8 @@ import (
 )
 
 // ProxyFromEnvironment reads HTTPS_PROXY and NO_PROXY, in capital or small letters, as most programs do. Only https
-// endpoints are reached through a proxy, so HTTP_PROXY is not looked at. An error is that of a proxy that cannot be
-// used; it does not repeat the URL, which may hold a password.
+// endpoints are reached through a proxy, so HTTP_PROXY is ignored. An error means that the proxy cannot be used; it
+// does not repeat the URL, which may hold a password.
 func ProxyFromEnvironment() (func(*url.URL) (*url.URL, error), error) {
 	config := httpproxy.FromEnvironment()
 	if config.HTTPSProxy == "" {
@@ -55,9 +55,9 @@ func (d Dialer) through(ctx context.Context, proxy, endpoint *url.URL, guard *gu
 	return nil, err
 }
 
-// targets are what the proxy is asked to connect to, one after the other. A name is looked up by the proxy, out of
-// the Policy's sight, so it is only given a name that --allowed-hosts names; for another one, the addresses are
-// looked up and checked here, and the proxy is given those.
+// targets returns the addresses that the proxy is asked to connect to, one after the other. The proxy looks up a name
+// outside the Policy's control, so it only receives a name that --allowed-hosts names. For another name, the addresses
+// are looked up and checked here, and the proxy receives those.
 func (d Dialer) targets(ctx context.Context, endpoint *url.URL) ([]string, error) {
 	host, port := endpoint.Hostname(), portOf(endpoint)
 	if _, err := netip.ParseAddr(host); err == nil || d.Policy.named(host) {
@@ -98,15 +98,17 @@ func tunnel(ctx context.Context, proxy *url.URL, target string, guard *guardedCo
 	return conn, nil
 }
 
-// proxyFault is a failure on the way to the endpoint that the endpoint has no part in.
+// proxyFault is a failure on the way to the endpoint in which the endpoint has no part.
 func proxyFault(proxy *url.URL, err error) *fault {
 	f := faultOf(atProxy, err)
-	f.phase, f.proxy = atProxy, proxy.Host
+	f.phase = atProxy
+	f.proxy = proxy.Host
 	return f
 }
 
 func dialProxy(ctx context.Context, proxy *url.URL, guard *guardedConn) (net.Conn, error) {
-	conn, err := guard.around((&net.Dialer{}).DialContext(ctx, "tcp", net.JoinHostPort(proxy.Hostname(), portOf(proxy))))
+	address := net.JoinHostPort(proxy.Hostname(), portOf(proxy))
+	conn, err := guard.around((&net.Dialer{}).DialContext(ctx, "tcp", address))
 	if err != nil || proxy.Scheme != "https" {
 		return conn, err
 	}
@@ -123,7 +125,7 @@ func dialProxy(ctx context.Context, proxy *url.URL, guard *guardedConn) (net.Con
 // maxProxyReply bounds what a proxy says before the tunnel stands.
 const maxProxyReply = 16 << 10
 
-// askProxy asks for the tunnel, and returns what the proxy has against it.
+// askProxy asks for the tunnel, and returns the proxy's objection, if any.
 func askProxy(conn net.Conn, proxy *url.URL, target string) error {
 	request := &http.Request{
 		Method: http.MethodConnect, URL: &url.URL{Opaque: target}, Host: target,

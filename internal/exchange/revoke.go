@@ -12,8 +12,8 @@ import (
 // RevokeTimeout bounds the connection, and then the reply, of one revocation: somebody waits for a deletion.
 const RevokeTimeout = 3 * time.Second
 
-// DialRevocation connects to the endpoint of a revocation request, by the rules of any exchange. Without a connection
-// it says what is wrong, fit to be shown.
+// DialRevocation connects to the endpoint of a revocation request, by the rules of any exchange. If it cannot connect,
+// it returns a reason that is fit to be shown.
 func (d Dialer) DialRevocation(ctx context.Context, request provider.Request) (*Conn, *provider.Problem) {
 	d.ReplyTimeout = min(RevokeTimeout, cmp.Or(d.ReplyTimeout, RevokeTimeout))
 	ctx, cancel := context.WithTimeout(ctx, min(RevokeTimeout, cmp.Or(d.DialTimeout, RevokeTimeout)))
@@ -30,8 +30,8 @@ func (d Dialer) DialRevocation(ctx context.Context, request provider.Request) (*
 	return conn, nil
 }
 
-// Revoke asks once to end the life of a refresh token, and closes the connection. It returns nil if the API says that
-// it did, and else what is wrong, fit to be shown.
+// Revoke asks once to revoke a refresh token, and closes the connection. It returns nil if the API confirms the
+// revocation, and otherwise a reason that is fit to be shown.
 func (c *Conn) Revoke(ctx context.Context, request provider.Request) *provider.Problem {
 	defer c.Close()
 	reply, fault := c.fetch(ctx, request)

@@ -12,8 +12,8 @@ import (
 	"github.com/fluent-credential/operator/internal/token"
 )
 
-// Tape is what a reply is written to while it is read, byte for byte: the only copy of a refresh token, in case this
-// process ends before it is stored.
+// Tape receives a reply byte for byte while it is read: the reply is the only copy of a refresh token, and this process
+// may end before the token is stored.
 type Tape interface {
 	io.Writer
 	// Seal makes the reply durable. What it returns is known to the tape's owner.
@@ -27,8 +27,8 @@ func (c *Conn) taped() io.Reader {
 	return io.TeeReader(&patient{Conn: c}, c.tape)
 }
 
-// patient looks once more after the deadline. The runtime reports a deadline that has passed even where the reply
-// lies there.
+// patient reads once more after the deadline. The runtime reports an expired deadline even if the reply has already
+// arrived.
 type patient struct {
 	*Conn
 	looked bool

@@ -2,8 +2,8 @@ package exchange
 
 import "fmt"
 
-// words says what went wrong. It stays the same while the situation does: no port of our own, no resolver's address,
-// no time.
+// words describes what went wrong. The text stays the same as long as the situation does: no local port, no resolver's
+// address, no time.
 func (f *fault) words() string {
 	words := f.reason()
 	switch {
@@ -15,7 +15,7 @@ func (f *fault) words() string {
 	return words
 }
 
-// reason is what went wrong, without who was the cause of it.
+// reason describes what went wrong, without its originator.
 func (f *fault) reason() string {
 	switch f.kind {
 	case notFound, temporary:
@@ -48,7 +48,7 @@ func (f *fault) detailOr(words string) string {
 	return words
 }
 
-// plain are the words of kinds that usually bring their own.
+// plain are the texts for kinds that usually bring their own.
 var plain = map[kind]string{
 	refused:     "connection refused",
 	reset:       "connection reset by peer",
@@ -57,7 +57,7 @@ var plain = map[kind]string{
 	declined:    "there is no connection to the endpoint",
 }
 
-// otherwise are the words for what has no kind of its own.
+// otherwise are the texts for errors without a kind of their own.
 var otherwise = map[phase]string{
 	atURL:       "the request cannot be built",
 	atTrust:     "caBundle holds no PEM certificate",
@@ -86,7 +86,7 @@ func (f *fault) lookupWords() string {
 	return host + " cannot be looked up"
 }
 
-// brokenOff are the words for an end that the time or the peer has put to it.
+// brokenOff are the texts for an exchange that a timeout or the peer ended.
 func (f *fault) brokenOff() string {
 	switch {
 	case f.kind == tooLate && f.phase == midWrite:

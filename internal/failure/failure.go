@@ -1,18 +1,20 @@
 // Package failure classifies failures by what has to change before the operation can work.
 //
-// The class says when to act again. It says nothing about the refresh token that was presented: whether that may be spent is the
-// verdict (token.Verdict). A time-out to a refresh token, for example, has the class Time and the verdict Unknown.
+// The class determines when to act again. It does not cover the refresh token that was presented: the verdict
+// (token.Verdict) says whether that may be spent. A time-out to a refresh token, for example, has the class Time and
+// the verdict Unknown.
 package failure
 
-// Class says what a failure waits for.
+// Class is what a failure waits for.
 type Class string
 
 // The classes. Every failure has exactly one.
 const (
 	// Time failures pass by themselves. The operation is retried with exponential back-off.
 	Time Class = "Time"
-	// Input failures last until an object or a flag changes. The change is watched and acted on at once. Because the change can be out
-	// of sight, for example in the API's own database, the operation is also probed slowly, unless a probe could do harm.
+	// Input failures last until an object or a flag changes. The change is watched and acted on at once. Because the
+	// change can be out of sight, for example in the API's own database, the operation is also probed slowly, unless a
+	// probe could do harm.
 	Input Class = "Input"
 	// Person failures last until a person acts. Nothing that the operator could try would help, or would be safe.
 	Person Class = "Person"
@@ -29,7 +31,7 @@ const (
 	NoSubject         Subject = ""
 	CredentialsSecret Subject = "CredentialsSecret" // spec.credentialsSecretRef, or the account that it names
 	Spec              Subject = "Spec"              // the FluentCredential's own fields
-	EndpointPolicy    Subject = "EndpointPolicy"    // --allowed-hosts, --insecure-http, and the addresses that the host resolves to
+	EndpointPolicy    Subject = "EndpointPolicy"    // --allowed-hosts, --insecure-http, and the host's addresses
 	Endpoint          Subject = "Endpoint"          // the server behind the endpoint: its certificate, its redirect
 	TargetSecret      Subject = "TargetSecret"      // spec.target.name
 	StateSecret       Subject = "StateSecret"
@@ -44,8 +46,8 @@ func Subjects() []Subject {
 	}
 }
 
-// Cause is the class of a failure with its subject. It is made by Passing, WaitsFor, WaitsForUnprobed and NeedsPerson only. The zero
-// value is Passing: a failure that nobody classified is retried.
+// Cause is the class of a failure with its subject. Only Passing, WaitsFor, WaitsForUnprobed and NeedsPerson create
+// one. The zero value is Passing: an unclassified failure is retried.
 type Cause struct {
 	class    Class
 	subject  Subject
@@ -58,7 +60,8 @@ func Passing() Cause { return Cause{class: Time} }
 // WaitsFor is the cause of a failure that lasts until the subject changes. It is probed slowly.
 func WaitsFor(subject Subject) Cause { return Cause{class: Input, subject: subject} }
 
-// WaitsForUnprobed is WaitsFor without probes, because a probe could do harm: lock a user, or spend a refresh token in doubt.
+// WaitsForUnprobed is WaitsFor without probes, because a probe could do harm: lock a user, or spend a refresh token in
+// doubt.
 func WaitsForUnprobed(subject Subject) Cause {
 	return Cause{class: Input, subject: subject, unprobed: true}
 }

@@ -6,10 +6,11 @@ import (
 	"time"
 )
 
-// ErrHangs is returned for an operation that the disk did not finish in time, and for those that are not begun while one is like that.
+// ErrHangs is returned for an operation that the disk did not finish in time, and for operations not started while
+// another one hangs.
 var ErrHangs = errors.New("the disk does not answer")
 
-// errAbandoned is the ErrHangs of an operation that goes on.
+// errAbandoned is the ErrHangs of an operation that is still running.
 var errAbandoned = abandonment{}
 
 type abandonment struct{}
@@ -17,8 +18,8 @@ type abandonment struct{}
 func (abandonment) Error() string { return ErrHangs.Error() }
 func (abandonment) Unwrap() error { return ErrHangs }
 
-// The deadlines. A call of the operating system cannot be cancelled, so an operation that outlives its deadline goes on in a goroutine
-// of its own, and is waited for no longer.
+// The deadlines. A call of the operating system cannot be cancelled, so an operation that exceeds its deadline
+// continues in a goroutine of its own, and its caller stops waiting.
 const (
 	reserveTimeout = 5 * time.Second
 	markTimeout    = 2 * time.Second // the claim is made, and is spent within 5 s
@@ -35,11 +36,12 @@ var timeouts = map[Operation]time.Duration{
 	Removing:  otherTimeout,
 }
 
-// Bounds give every operation on the disk a deadline.
+// Bounds gives every operation on the disk a deadline.
 type Bounds struct {
-	// After is time.After, or the clock of a test.
+	// After is time.After, or a test's clock.
 	After func(time.Duration) <-chan time.Time
-	// Watch is called when an operation begins, and what it returns when the operation ends, however late; nil: nobody watches.
+	// Watch is called when an operation begins. The function that it returns is called when the operation ends, however
+	// late. Nil: operations are not watched.
 	Watch func(Operation) (ended func())
 }
 
@@ -47,7 +49,7 @@ type Bounds struct {
 type bounded struct {
 	Bounds
 	mu       sync.Mutex
-	hanging  int      // operations that outlived their deadlines
+	hanging  int      // operations that exceeded their deadlines
 	leftover []string // claims whose files could not be removed meanwhile
 }
 
@@ -55,13 +57,13 @@ type bounded struct {
 type job struct {
 	operation Operation
 	work      func() error
-	// late is called after work that outlived its deadline, with its result; nil: nothing is left to do.
+	// late is called with the result of work that exceeded its deadline; nil: nothing is left to do.
 	late func(error)
-	// regardless is true of an operation that is tried even while another one hangs.
+	// regardless is true for an operation that is tried even while another one hangs.
 	regardless bool
 }
 
-// run performs a job. Without bounds it waits for as long as the disk takes: a simulation has no time of its own.
+// run performs a job. Without bounds it waits as long as the disk takes: a simulation has no time of its own.
 func (j *Journal) run(next job) error {
 	if j.bounded == nil {
 		return next.work()
@@ -69,7 +71,8 @@ func (j *Journal) run(next job) error {
 	return j.bounded.run(next, j.removeLeftovers)
 }
 
-// run does not begin a job while another one hangs, so that goroutines do not pile up behind a disk that does not answer.
+// run does not begin a job while another one hangs, so that goroutines do not pile up behind a disk that does not
+// answer.
 func (b *bounded) run(next job, idle func([]string)) error {
 	if !next.regardless && b.isHanging() {
 		return ErrHangs
@@ -79,7 +82,8 @@ func (b *bounded) run(next job, idle func([]string)) error {
 		ended = b.Watch(next.operation)
 	}
 	var finished, abandoned bool // guarded by b.mu
-	result, deadline := make(chan error, 1), b.After(timeouts[next.operation])
+	result := make(chan error, 1)
+	deadline := b.After(timeouts[next.operation])
 	go func() {
 		err := next.work()
 		b.mu.Lock()
@@ -108,7 +112,8 @@ func (b *bounded) run(next job, idle func([]string)) error {
 	return errAbandoned
 }
 
-// finishLate cleans up after an operation that outlived its deadline. The last of them removes what could not be removed meanwhile.
+// finishLate cleans up after an operation that exceeded its deadline. The last such operation removes the files that
+// could not be removed meanwhile.
 func (b *bounded) finishLate(done job, err error, idle func([]string)) {
 	if done.late != nil {
 		done.late(err)
@@ -142,7 +147,7 @@ func (j *Journal) removeLater(claim string) {
 	}
 }
 
-// removeLeftovers removes files that nobody needs. One that stays is looked at again at the next start.
+// removeLeftovers removes files that are no longer needed. A file that stays is examined again at the next start.
 func (j *Journal) removeLeftovers(claims []string) {
 	for _, claim := range claims {
 		_ = j.remove(claim)

@@ -29,11 +29,11 @@ type Disk interface {
 	Remove(path string) error
 	// SyncDir makes durable which files a directory holds.
 	SyncDir(dir string) error
-	// Lock takes the lock of a file that it makes, which must not be there; the lock ends with the file's Close, or with the process. It
-	// fails with errors.ErrUnsupported where the end of a lock would not prove the end of the process: on a network file system a lock
-	// can be lost.
+	// Lock takes the lock of a file that it creates; the file must not exist. The lock ends with the file's Close or
+	// with the process. Lock fails with errors.ErrUnsupported if the end of a lock would not prove the end of the
+	// process: on a network file system a lock can be lost.
 	Lock(path string) (File, error)
-	// IsUnlocked reports whether no living process has the lock of a file.
+	// IsUnlocked reports whether no living process holds the lock of a file.
 	IsUnlocked(path string) (bool, error)
 	// BootID changes whenever what was written and not synced may be lost; empty where that is not known.
 	BootID() string
@@ -43,7 +43,7 @@ type Disk interface {
 type File interface {
 	io.Closer
 	io.WriterAt
-	// Allocate reserves so many bytes of the disk, which read as zeros. It fails where there is no room for them.
+	// Allocate reserves that many bytes of the disk, which read as zeros. It fails if there is no space for them.
 	Allocate(size int64) error
 	// Sync makes durable what was written.
 	Sync() error
@@ -96,7 +96,7 @@ func (osDisk) IsUnlocked(path string) (bool, error) {
 
 type osFile struct{ *os.File }
 
-// Allocate reserves blocks where the file system can, and writes zeros where it cannot.
+// Allocate reserves blocks if the file system can, and writes zeros otherwise.
 func (f osFile) Allocate(size int64) error {
 	err := allocate(f.File, size)
 	if !errors.Is(err, errors.ErrUnsupported) {

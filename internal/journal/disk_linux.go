@@ -25,10 +25,11 @@ func allocate(file *os.File, size int64) error {
 	}
 }
 
-// localFileSystems are those on which the kernel keeps a lock for exactly as long as the file is open. On a network file system a lock can
-// be lost while its process lives.
+// localFileSystems are the file systems on which the kernel keeps a lock for exactly as long as the file is open. On a
+// network file system a lock can be lost while its process lives.
 var localFileSystems = []int64{
-	unix.EXT4_SUPER_MAGIC, unix.XFS_SUPER_MAGIC, unix.BTRFS_SUPER_MAGIC, unix.F2FS_SUPER_MAGIC, unix.TMPFS_MAGIC, unix.OVERLAYFS_SUPER_MAGIC,
+	unix.EXT4_SUPER_MAGIC, unix.XFS_SUPER_MAGIC, unix.BTRFS_SUPER_MAGIC, unix.F2FS_SUPER_MAGIC,
+	unix.TMPFS_MAGIC, unix.OVERLAYFS_SUPER_MAGIC,
 	zfsMagic,
 }
 
@@ -52,7 +53,7 @@ func lock(file *os.File) error {
 	return os.NewSyscallError("flock", flock(file, unix.LOCK_EX))
 }
 
-// isUnlocked shares the lock for a moment: two processes that look at once do not take each other for the owner.
+// isUnlocked takes a shared lock for a moment: two processes that check at once do not take each other for the owner.
 func isUnlocked(file *os.File) (bool, error) {
 	if err := isLocal(file); err != nil {
 		return false, err

@@ -45,7 +45,7 @@ func (d *Defect) Error() string { return "journal entry is " + string(d.Kind) }
 // most bounds what is read of a file: more than a slot has room for was not written by one.
 const most = 2 * Room
 
-// content reads a file of at most that size; none where it is another size, or no file.
+// content returns the content of a file of at most that size, or nothing if it has another size or is not a file.
 func (j *Journal) content(path string, fits func(size int64) bool) (content []byte, isFile bool, err error) {
 	var read []byte
 	var regular bool

@@ -11,14 +11,14 @@ import (
 	"github.com/fluent-credential/operator/internal/redact"
 )
 
-// Operation is what a journal does with the disk.
+// Operation is something that a journal does with the disk.
 type Operation string
 
 // The operations.
 const (
 	Reserving Operation = "reserve" // make room for a reply, before anything is spent
-	Marking   Operation = "mark"    // write down that the request is about to be sent
-	Writing   Operation = "write"   // write what is not needed to recover a reply: the highest serial, the lock of a process
+	Marking   Operation = "mark"    // record that the request is about to be sent
+	Writing   Operation = "write"   // write data that no recovery needs: the highest serial, a process's lock
 	Sealing   Operation = "seal"    // make a reply durable
 	Reading   Operation = "read"
 	Removing  Operation = "remove"
@@ -29,18 +29,18 @@ func Operations() []Operation {
 	return []Operation{Reserving, Marking, Writing, Sealing, Reading, Removing}
 }
 
-// Trouble is what is wrong with the disk.
+// Trouble is the kind of a disk failure.
 type Trouble string
 
 // The troubles.
 const (
 	Full         Trouble = "full"         // no space, or no quota, is left
 	ReadOnly     Trouble = "readonly"     // the file system is mounted read-only, or went read-only by itself
-	Permission   Trouble = "permission"   // the files or the directory are not the operator's to write to
+	Permission   Trouble = "permission"   // the operator may not write to the files or the directory
 	Broken       Trouble = "broken"       // the device fails
 	Stale        Trouble = "stale"        // the volume behind a network mount was replaced
 	TooManyFiles Trouble = "toomanyfiles" // the process or the machine has no file descriptor left
-	Missing      Trouble = "missing"      // the directory is not there, or is none
+	Missing      Trouble = "missing"      // the directory does not exist, or is not a directory
 	Hanging      Trouble = "hanging"      // the disk does not answer in time
 	Other        Trouble = "other"
 )
@@ -55,7 +55,7 @@ type Meaning string
 
 // The meanings.
 const (
-	// NothingSpent: nothing was sent, and nothing may be. The token is intact.
+	// NothingSpent: nothing was sent, and nothing may be sent. The token is intact.
 	NothingSpent Meaning = "nothing may be spent"
 	// InMemory: memory holds the only copy of a reply. The exchange goes on, and its result is stored at once.
 	InMemory Meaning = "goes on in memory"
@@ -67,9 +67,9 @@ const (
 type Failure struct {
 	Trouble Trouble
 	Meaning Meaning
-	// Cause says when the operation is worth another try.
+	// Cause is what has to change before another try is worth making.
 	Cause failure.Cause
-	// Words name the trouble, without a path: that differs from reply to reply, and a condition must not.
+	// Words describe the trouble, without a path: the path differs between replies, and a condition must not.
 	Words string
 }
 
@@ -83,8 +83,8 @@ var meanings = map[Operation]Meaning{
 	Removing:  LookAgain,
 }
 
-// causes of each trouble, whatever the operation. A disk that is full is emptied, a device is replaced and a volume mounted without a
-// change that the operator could see; what it may write to is changed by a person.
+// causes of each trouble, whatever the operation. A full disk can be emptied, a device replaced and a volume mounted
+// without a change that the operator could see. Its permissions are changed by a person.
 var causes = map[Trouble]failure.Cause{
 	Full:         failure.Passing(),
 	ReadOnly:     failure.WaitsFor(failure.LogDirectory),
@@ -109,8 +109,8 @@ var errnos = map[Trouble][]syscall.Errno{
 	Hanging:      {syscall.ETIMEDOUT}, // a network mount that gave up
 }
 
-// Classify says what a failed operation means and when it is worth another try. It is total: every operation and every error has a
-// Failure. An operation that is none has the meaning that nothing may be spent.
+// Classify returns what a failed operation means and when another try is worth making. It is total: every operation and
+// every error has a Failure. An unknown operation means that nothing may be spent.
 func Classify(operation Operation, err error) Failure {
 	trouble := troubleOf(err)
 	meaning, known := meanings[operation]
@@ -142,7 +142,7 @@ func troubleOf(err error) Trouble {
 	return Other
 }
 
-// words are the operating system's own for an error, without a path.
+// words returns the operating system's message for an error, without a path.
 func words(err error) string {
 	var path *fs.PathError
 	var link *os.LinkError

@@ -29,26 +29,27 @@ type Journal struct {
 	disk    Disk
 	dir     string
 	aead    cipher.AEAD
-	keyID   [8]byte  // names the key without revealing it
+	keyID   [8]byte  // identifies the key without revealing it
 	bounded *bounded // nil: operations have no deadline
 	lock    File     // of this process; nil: it has none
 }
 
-// Open uses the directory, which it makes if need be, and gives every operation a deadline. The key is shared by all replicas, so that
-// each of them can read what another one wrote.
+// Open uses the directory, which it creates if necessary, and gives every operation a deadline. All replicas share the
+// key, so that each of them can read the entries of the others.
 func Open(dir string, key []byte) (*Journal, error) {
 	return OpenWithin(Bounds{After: time.After}, osDisk{}, dir, key)
 }
 
-// OpenWatched is Open with a function that is called when an operation on the disk begins, and returns the one to call when it ends.
+// OpenWatched is Open with a function that is called when an operation on the disk begins. The function that it returns
+// is called when the operation ends.
 func OpenWatched(dir string, key []byte, watch func(Operation) (ended func())) (*Journal, error) {
 	return OpenWithin(Bounds{After: time.After, Watch: watch}, osDisk{}, dir, key)
 }
 
-// OpenOn is Open on another disk than the operating system's, without deadlines.
+// OpenOn is Open on a disk other than the operating system's, without deadlines.
 func OpenOn(disk Disk, dir string, key []byte) (*Journal, error) { return open(nil, disk, dir, key) }
 
-// OpenWithin is Open on another disk than the operating system's.
+// OpenWithin is Open on a disk other than the operating system's.
 func OpenWithin(bounds Bounds, disk Disk, dir string, key []byte) (*Journal, error) {
 	return open(&bounded{Bounds: bounds}, disk, dir, key)
 }
@@ -95,17 +96,17 @@ func (j *Journal) Find(claim string) (*Entry, error) {
 	entry, err := j.read(j.path(claim))
 	if errors.Is(err, fs.ErrNotExist) {
 		if missing := j.isMissing(); missing != nil {
-			return nil, missing // there is no telling what the directory held
+			return nil, missing // the content of the directory is unknown
 		}
 	}
 	return entry, err
 }
 
-// isMissing returns an error where the directory itself cannot be found: its volume is not mounted.
+// isMissing returns an error if the directory itself does not exist: its volume is not mounted.
 func (j *Journal) isMissing() error {
 	_, err := j.list()
 	if errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("journal: %w", syscall.ENOTDIR) // no fs.ErrNotExist, which says that there is no reply
+		return fmt.Errorf("journal: %w", syscall.ENOTDIR) // not fs.ErrNotExist, which means that there is no reply
 	}
 	return err
 }
@@ -123,8 +124,8 @@ func (j *Journal) list() ([]fs.DirEntry, error) {
 	return found, nil
 }
 
-// Scan looks at every file: the entries that can be used, and what is wrong with the others. With an error it returns what could be
-// read nevertheless: one bad sector must not keep the other replies from being stored.
+// Scan reads every file. It returns the usable entries and the defects of the other files. With an error it still
+// returns what could be read: one bad sector must not keep the other replies from being stored.
 func (j *Journal) Scan() ([]*Entry, []*Defect, error) {
 	files, err := j.list()
 	if err != nil {
@@ -152,7 +153,7 @@ func (j *Journal) Scan() ([]*Entry, []*Defect, error) {
 	return entries, defects, errors.Join(unread...)
 }
 
-// isOther reports whether a file is the journal's and no reply.
+// isOther reports whether a file belongs to the journal and is not a reply.
 func isOther(name string) bool {
 	_, isMark := markOf(name)
 	_, isLock := lockOf(name)
@@ -174,8 +175,8 @@ func (j *Journal) Len() (int, error) {
 	return count, nil
 }
 
-// Remove ends an entry: its reply is in the cluster. It is no error where there is none. A file that cannot be removed because an
-// operation hangs is removed when the disk answers again.
+// Remove ends an entry whose reply is in the cluster. A missing entry is no error. If an operation hangs, the file is
+// removed when the disk answers again.
 func (j *Journal) Remove(claim string) error {
 	err := j.run(job{operation: Removing, work: func() error { return j.remove(claim) }})
 	if errors.Is(err, ErrHangs) {

@@ -10,18 +10,19 @@ import (
 	"strings"
 )
 
-// A lock proves that a process is gone. Each process holds the lock of a file with its name while it lives, and the operating system
-// releases it when the process ends, however it ends. The file holds the name of the machine's boot, and it is written after the lock was
-// taken: a lock that is free proves something only of a process of this boot, since a directory can be seen by two machines.
+// A lock proves that a process is gone. Each process holds the lock of a file with its name while it lives, and the
+// operating system releases it when the process ends, however it ends. The file holds the name of the machine's boot,
+// written after the lock was taken. A free lock proves something only about a process of this boot, since two machines
+// can see one directory.
 const lockExtension = ".lock"
 
-// locksKept bounds the locks of processes that are gone. A claim can refer to each of them.
+// locksKept bounds the number of locks of processes that are gone. A claim can refer to each of them.
 const locksKept = 16
 
 func (j *Journal) lockPath(process string) string { return filepath.Join(j.dir, process+lockExtension) }
 
-// Hold takes the lock of this process, until it ends or Release is called, and removes old locks of others. Without one, others wait until
-// what this process began must have ended.
+// Hold takes the lock of this process, until the process ends or Release is called, and removes old locks of others.
+// Without a lock, other processes wait until everything that this process began must have ended.
 func (j *Journal) Hold(process string) error {
 	boot := j.disk.BootID()
 	if !isName(process) || boot == "" {
@@ -53,7 +54,7 @@ func (j *Journal) Hold(process string) error {
 	return nil
 }
 
-// Release gives the lock of this process back: it does nothing more that a claim could protect.
+// Release releases the lock of this process, which does nothing more that a claim could protect.
 func (j *Journal) Release() error {
 	if j.lock == nil {
 		return nil
@@ -61,13 +62,15 @@ func (j *Journal) Release() error {
 	return j.lock.Close()
 }
 
-// IsGone reports whether a process is proven to have ended. False means that it may live.
+// IsGone reports whether a process is proven to have ended. False means that it may still be running.
 func (j *Journal) IsGone(process string) bool {
 	if !isName(process) {
 		return false
 	}
 	boot := j.disk.BootID()
-	content, isFile, err := j.content(j.lockPath(process), func(size int64) bool { return boot != "" && size == int64(len(boot)) })
+	content, isFile, err := j.content(j.lockPath(process), func(size int64) bool {
+		return boot != "" && size == int64(len(boot))
+	})
 	if err != nil || !isFile || string(content) != boot {
 		return false
 	}
@@ -87,7 +90,7 @@ func (j *Journal) isUnlocked(path string) (bool, error) {
 	return free, nil
 }
 
-// sweepLocks removes the oldest locks of processes that are gone, or whose machine was down since.
+// sweepLocks removes the oldest locks of processes that are gone, or whose machine was restarted since.
 func (j *Journal) sweepLocks(own string) error {
 	files, err := j.list()
 	if err != nil {
@@ -119,7 +122,7 @@ func (j *Journal) sweepLocks(own string) error {
 	return nil
 }
 
-// lockOf returns the process that a file's name speaks of.
+// lockOf returns the process whose lock has the file name.
 func lockOf(name string) (string, bool) {
 	process, ours := strings.CutSuffix(name, lockExtension)
 	return process, ours && isName(process)

@@ -10,8 +10,8 @@ import (
 	"sync"
 )
 
-// Room is how much of the disk a slot takes up before its request is sent: the largest reply that an exchange reads (256 KiB of body and
-// 64 KiB of header) and the frames around it, with some to spare.
+// Room is the disk space that a slot reserves before its request is sent: the largest reply that an exchange reads (256
+// KiB of body and 64 KiB of header) and the frames around it, with some to spare.
 const Room = 384 << 10
 
 // A file is a preamble and frames. The preamble is magic, key id and a random nonce prefix; a frame is its length (4 bytes, big
@@ -37,17 +37,17 @@ const (
 // must not serve twice.
 const sentFrame = math.MaxUint32
 
-// Slot is a file that waits for one reply. It is used by one goroutine.
+// Slot is a file that waits for one reply. One goroutine uses it.
 type Slot struct {
 	journal *Journal
 	claim   string
-	reply   []byte // what was read of it so far; on disk once it is sealed
-	broken  error  // the first error: what comes after it would be torn
+	reply   []byte // the part of the reply read so far; on disk once it is sealed
+	broken  error  // the first error: anything after it would be torn
 	file    *slotFile
 }
 
-// slotFile is the file of a slot. Operations that outlive their deadline go on working on it, so it is touched by one job at a time: after
-// one that outlived its deadline the slot is broken, and nothing follows but its end.
+// slotFile is the file of a slot. An operation that exceeds its deadline continues to use the file, so only one job at
+// a time touches it: after such an operation the slot is broken, and only its removal follows.
 type slotFile struct {
 	File
 	journal  *Journal
@@ -57,8 +57,8 @@ type slotFile struct {
 	mark     int64 // where kindUnsent is
 
 	mu      sync.Mutex
-	busy    bool   // an operation outlived its deadline
-	settled bool   // and has ended
+	busy    bool   // an operation exceeded its deadline
+	settled bool   // the operation has ended since
 	then    func() // what to do when it ends
 }
 
@@ -72,7 +72,7 @@ func (j *Journal) Reserve(head Head) (*Slot, error) {
 		operation: Reserving,
 		work:      func() (err error) { made, err = j.reserve(head); return err },
 		late: func(err error) {
-			if err == nil { // nobody waits for it any more
+			if err == nil { // no caller waits for it any more
 				_ = made.discard(head.ID)
 			}
 		},
@@ -97,7 +97,7 @@ func (j *Journal) reserve(head Head) (*slotFile, error) {
 }
 
 func (f *slotFile) begin(head Head) error {
-	if err := f.Allocate(Room); err != nil { // a disk that is full says so now
+	if err := f.Allocate(Room); err != nil { // a full disk fails here, before the request
 		return err
 	}
 	prefix := make([]byte, prefixSize)
@@ -138,8 +138,8 @@ func (s *Slot) Sending() error {
 	return s.Err()
 }
 
-// Write adds a part of the reply. It goes to the disk when the reply is sealed: only a sealed one is ever recovered, and a disk that is
-// slow must not slow the reading down.
+// Write adds a part of the reply. The reply is written to the disk when it is sealed: only a sealed reply is ever
+// recovered, and a slow disk must not slow down the reading.
 func (s *Slot) Write(part []byte) (int, error) {
 	if s.broken == nil {
 		s.reply = append(s.reply, part...)
@@ -147,8 +147,8 @@ func (s *Slot) Write(part []byte) (int, error) {
 	return len(part), nil
 }
 
-// Seal makes the reply durable: only a sealed entry is ever recovered. An error means that memory holds the only copy. It is tried
-// although another operation hangs.
+// Seal makes the reply durable: only a sealed entry is ever recovered. An error means that memory holds the only copy.
+// Seal tries even if another operation hangs.
 func (s *Slot) Seal() error {
 	if s.broken == nil {
 		reply := s.reply
@@ -168,7 +168,7 @@ func (s *Slot) Seal() error {
 	return s.Err()
 }
 
-// do performs an operation on the file, which ends before the file is touched again.
+// do performs an operation on the file. The operation ends before the file is touched again.
 func (s *Slot) do(operation Operation, regardless bool, work func(*slotFile) error) error {
 	file := s.file
 	err := s.journal.run(job{
@@ -190,8 +190,8 @@ func (s *Slot) Err() error {
 	return fmt.Errorf("journal: %w", s.broken)
 }
 
-// Discard removes the file: its reply is stored in the cluster, or nothing was sent. Where an operation on it hangs, the file is removed
-// when that one ends.
+// Discard removes the file when its reply is stored in the cluster or nothing was sent. If an operation on the file
+// hangs, the file is removed when that operation ends.
 func (s *Slot) Discard() error {
 	if s.file.postpone(func() { _ = s.file.discard(s.claim) }) {
 		return fmt.Errorf("journal: %w", ErrHangs)
@@ -211,17 +211,18 @@ func (s *Slot) Close() error {
 	return s.journal.run(job{operation: Writing, work: s.file.Close})
 }
 
-// busyUntilSettled records that an operation on the file outlived its deadline.
+// busyUntilSettled records that an operation on the file exceeded its deadline.
 func (f *slotFile) busyUntilSettled() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.busy = !f.settled
 }
 
-// settle does what was postponed.
+// settle does the postponed work.
 func (f *slotFile) settle() {
 	f.mu.Lock()
-	f.busy, f.settled = false, true
+	f.busy = false
+	f.settled = true
 	then := f.then
 	f.mu.Unlock()
 	if then != nil {
@@ -229,7 +230,7 @@ func (f *slotFile) settle() {
 	}
 }
 
-// postpone reports whether an operation on the file hangs; then the deed is done when it ends.
+// postpone reports whether an operation on the file hangs. If so, the function is called when the operation ends.
 func (f *slotFile) postpone(then func()) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -1,4 +1,4 @@
-// Package kubeerror classifies the answers of the Kubernetes API, and the failures to get one: what became of the
+// Package kubeerror classifies the answers of the Kubernetes API and the failures to get one: the outcome of the
 // request, and what has to change before it can work.
 package kubeerror
 
@@ -19,7 +19,7 @@ import (
 	"github.com/fluent-credential/operator/internal/failure"
 )
 
-// Verb is what was asked of the API.
+// Verb is the verb of a request to the API.
 type Verb string
 
 // The verbs.
@@ -38,48 +38,48 @@ func Verbs() []Verb { return []Verb{Get, List, Create, Update, Patch, Delete} }
 // isRead reports whether the verb changes nothing.
 func (v Verb) isRead() bool { return v == Get || v == List }
 
-// Sighting is what a live read after the request shows of the object.
+// Sighting is what a live read after the request shows about the object.
 type Sighting string
 
 // The sightings.
 const (
-	NotRead Sighting = "NotRead" // nothing was read since
+	NotRead Sighting = "NotRead" // no read was made since
 	Same    Sighting = "Same"    // the resourceVersion that the request was made from
 	Changed Sighting = "Changed" // another resourceVersion, and not what the request asked for
 	Ours    Sighting = "Ours"    // what the request asked for
-	Absent  Sighting = "Absent"  // there is no such object
+	Absent  Sighting = "Absent"  // the object does not exist
 )
 
 // Sightings returns all sightings in the order of their declaration.
 func Sightings() []Sighting { return []Sighting{NotRead, Same, Changed, Ours, Absent} }
 
-// Outcome is what became of a request.
+// Outcome is the outcome of a request.
 type Outcome string
 
 // The outcomes.
 const (
-	Stored    Outcome = "Stored"    // what was asked for is done
-	NotStored Outcome = "NotStored" // nothing was changed, and nobody else changed anything
+	Stored    Outcome = "Stored"    // the request was carried out
+	NotStored Outcome = "NotStored" // nothing was changed, by this request or by another writer
 	Conflict  Outcome = "Conflict"  // another writer was first
-	Gone      Outcome = "Gone"      // the object, or its namespace, is no more
-	Unknown   Outcome = "Unknown"   // it may be done: a live read tells
+	Gone      Outcome = "Gone"      // the object or its namespace does not exist any more
+	Unknown   Outcome = "Unknown"   // the request may have been carried out: a live read decides
 )
 
-// Judgment is what is known of a request.
+// Judgment is the classification of a request's result.
 type Judgment struct {
 	Outcome Outcome
 	Cause   failure.Cause
 }
 
-// Judge classifies the answer to a request. It is total: an error that it does not know may have been stored, and
-// passes.
+// Judge classifies the answer to a request. It is total: an unknown error may mean that the request was stored, and it
+// passes by itself.
 func Judge(err error, verb Verb, seen Sighting) Judgment {
 	answer := answerOf(err)
 	return Judgment{Outcome: outcomeOf(answer, verb, seen), Cause: answer.cause()}
 }
 
-// IsDenied reports whether the API server refused a request for a reason that does not pass by itself: a rule of
-// admission, a quota, a missing right, an object that is immutable.
+// IsDenied reports whether the API server refused a request for a reason that does not pass by itself: an admission
+// rule, a quota, a missing right, an immutable object.
 func IsDenied(err error) bool { return answerOf(err) == denied }
 
 // IsRefused reports whether the error proves that nothing was written.
@@ -91,20 +91,20 @@ func IsRefused(err error) bool {
 // IsTerminating reports whether the API refused a request because the namespace is being deleted, or is gone.
 func IsTerminating(err error) bool { return answerOf(err) == terminating }
 
-// answer is the kind of an answer, whatever was asked.
+// answer is the kind of an answer, independent of the verb.
 type answer string
 
 const (
 	fine        answer = "fine"
-	denied      answer = "denied"      // nothing was done, until somebody changes something
+	denied      answer = "denied"      // nothing was done, and a change is needed first
 	later       answer = "later"       // nothing was done, for now
 	unsent      answer = "unsent"      // the request never reached the server
-	untrusted   answer = "untrusted"   // likewise, because its certificate is not accepted
-	conflicting answer = "conflicting" // the version is another
-	existing    answer = "existing"    // there is an object of that name
-	missing     answer = "missing"     // there is none
+	untrusted   answer = "untrusted"   // likewise, because the server's certificate is not accepted
+	conflicting answer = "conflicting" // the resourceVersion differs
+	existing    answer = "existing"    // an object of that name exists
+	missing     answer = "missing"     // no object of that name exists
 	terminating answer = "terminating" // the namespace is being deleted, or is gone
-	unclear     answer = "unclear"     // it may be done
+	unclear     answer = "unclear"     // the request may have been carried out
 )
 
 func (a answer) cause() failure.Cause {
@@ -114,10 +114,10 @@ func (a answer) cause() failure.Cause {
 	return failure.Passing()
 }
 
-// reasons are all reasons that the API gives.
+// reasons maps every reason of the API to an answer.
 var reasons = map[metav1.StatusReason]answer{
 	metav1.StatusReasonUnknown:               unclear,
-	metav1.StatusReasonUnauthorized:          later, // the token of a service account is renewed by the kubelet
+	metav1.StatusReasonUnauthorized:          later, // the kubelet renews the service account's token
 	metav1.StatusReasonForbidden:             denied,
 	metav1.StatusReasonNotFound:              missing,
 	metav1.StatusReasonAlreadyExists:         existing,
@@ -170,7 +170,7 @@ func answerOfStatus(err error, status metav1.Status) answer {
 	return kind
 }
 
-// answerOfTransport classifies an error without an answer: what the network, TLS or the context said.
+// answerOfTransport classifies an error without an answer: an error of the network, of TLS or of the context.
 func answerOfTransport(err error) answer {
 	switch {
 	case isUntrusted(err):
@@ -192,7 +192,7 @@ func isUntrusted(err error) bool {
 		errors.As(err, &invalid) || errors.As(err, &hostname)
 }
 
-// isUnsent reports whether the request cannot have reached the server: no connection was made, or no TLS session.
+// isUnsent reports whether the request cannot have reached the server: there was no connection or no TLS session.
 func isUnsent(err error) bool {
 	var (
 		dns    *net.DNSError
@@ -206,10 +206,10 @@ func isUnsent(err error) bool {
 	case errors.As(err, &op) && op.Op == "dial":
 		return true
 	}
-	return strings.Contains(err.Error(), "TLS handshake timeout") // the type is not exported by net/http
+	return strings.Contains(err.Error(), "TLS handshake timeout") // net/http does not export the type
 }
 
-// isTransport reports whether an error without an answer is the network's.
+// isTransport reports whether an error without an answer comes from the network.
 func isTransport(err error) bool {
 	var network net.Error
 	return errors.As(err, &network) || isUntrusted(err) || isUnsent(err) || errors.Is(err, io.EOF) ||
@@ -234,7 +234,7 @@ func outcomeOf(answer answer, verb Verb, seen Sighting) Outcome {
 	return updated(answer, seen)
 }
 
-// updated is the outcome of an update or a patch that was made from a resourceVersion.
+// updated returns the outcome of an update or a patch made from a resourceVersion.
 func updated(answer answer, seen Sighting) Outcome {
 	switch {
 	case answer == terminating:
@@ -251,8 +251,8 @@ func updated(answer answer, seen Sighting) Outcome {
 	return Conflict
 }
 
-// created is the outcome of a create. An object that is there and is not what was asked for is another writer's. Of a
-// conflict, which no create has of itself, the reason is a quota that others count at the same time.
+// created returns the outcome of a create. An existing object that differs from the requested one is another writer's.
+// A create has no conflict of its own: the cause of a conflict is a quota that others use at the same time.
 func created(answer answer, seen Sighting) Outcome {
 	switch {
 	case answer == terminating, answer == missing:
@@ -267,7 +267,7 @@ func created(answer answer, seen Sighting) Outcome {
 	return Unknown
 }
 
-// deleted is the outcome of a delete: what is not there is deleted.
+// deleted returns the outcome of a delete. A missing object counts as deleted.
 func deleted(answer answer, seen Sighting) Outcome {
 	switch {
 	case seen == Absent, seen == NotRead && (answer == missing || answer == terminating):

@@ -15,10 +15,10 @@ import (
 	"github.com/fluent-credential/operator/internal/token"
 )
 
-// WriteError is a write that the API did not take, or whose answer was lost.
+// WriteError is a write that the API did not accept, or whose answer was lost.
 type WriteError struct {
-	Object  string          // what was to be written, in the words of a condition
-	Subject failure.Subject // whose Secret it is: the target's, or the state's
+	Object  string          // the object to be written, worded for a condition
+	Subject failure.Subject // the Secret's role: the target's, or the state's
 	Verb    Verb
 	Err     error
 	Secrets []token.Secret // of the object, which the API's message may repeat
@@ -27,10 +27,10 @@ type WriteError struct {
 // Error returns the API's words without the object's secrets.
 func (e *WriteError) Error() string { return Words(e, e.Secrets...) }
 
-// Unwrap returns what the API said.
+// Unwrap returns the API's error.
 func (e *WriteError) Unwrap() error { return e.Err }
 
-// SubjectOf returns whose write failed; NoSubject where the error is not that of a write of a Secret.
+// SubjectOf returns the subject of a failed write, or NoSubject if the error is not that of a write of a Secret.
 func SubjectOf(err error) failure.Subject {
 	var write *WriteError
 	if errors.As(err, &write) {
@@ -39,8 +39,8 @@ func SubjectOf(err error) failure.Subject {
 	return failure.NoSubject
 }
 
-// Words returns which object was refused and why, in the API's own words, without the secrets. It stays the same while
-// the cause does.
+// Words returns which object was refused and why, in the API's own words, without the secrets. The text is the same as
+// long as the cause is.
 func Words(err error, secrets ...token.Secret) string {
 	if err == nil {
 		return ""
@@ -65,19 +65,19 @@ func doneBy(verb Verb) string {
 	return "written"
 }
 
-// textOf is what the API said; where the caller names the object, without its name.
+// textOf returns the API's message, without the object's name if the caller names the object.
 func textOf(err error, isNamed bool) string {
 	if status, ok := statusOf(err); ok {
 		return textOfStatus(status, isNamed)
 	}
-	if isNamed || isTransport(err) { // what fails a write without an answer is the network, or our own patience
+	if isNamed || isTransport(err) { // a write without an answer failed because of the network or a timeout
 		return "the Kubernetes API did not answer: " + rootOf(err)
 	}
 	return err.Error()
 }
 
-// asides are what the API says besides the cause, and what to say for it. The text of a condition is short, and does
-// not change from one try to the next.
+// asides are the parts of an API message other than the cause, with their replacements. The text of a condition is
+// short, and does not change from one try to the next.
 var asides = []struct {
 	aside *regexp.Regexp
 	brief string
@@ -90,7 +90,7 @@ var asides = []struct {
 	{localPort, "$1 $2 "},
 }
 
-// localPort is another one at each try.
+// localPort differs at each try.
 var localPort = regexp.MustCompile(`(read|write) (tcp|udp) \S+->`)
 
 func brief(message string) string {
@@ -100,7 +100,7 @@ func brief(message string) string {
 	return message
 }
 
-// textOfStatus is the reason and the message, with the causes that the message leaves out, and with the object where
+// textOfStatus returns the reason and the message, with the causes that the message leaves out, and with the object if
 // the caller does not name it.
 func textOfStatus(status metav1.Status, isNamed bool) string {
 	message := brief(status.Message)
@@ -118,7 +118,7 @@ func textOfStatus(status metav1.Status, isNamed bool) string {
 	return strings.Join(parts, ": ") + strings.Join(causesBeside(message, status.Details), "")
 }
 
-// causesBeside are the causes that the message does not have.
+// causesBeside returns the causes that the message does not contain.
 func causesBeside(message string, details *metav1.StatusDetails) []string {
 	if details == nil {
 		return nil
@@ -138,7 +138,7 @@ func causesBeside(message string, details *metav1.StatusDetails) []string {
 	return texts
 }
 
-// rootOf is the network's own word, without the URL and the local port.
+// rootOf returns the network's own message, without the URL and the local port.
 func rootOf(err error) string {
 	var request *url.Error
 	if errors.As(err, &request) {

@@ -45,7 +45,7 @@ type Login struct {
 // stateKey is the entry of the guard's Secret.
 const stateKey = "guard.json"
 
-// requestTimeout is the time that a change has: an API that accepts a request and never answers must not hold a worker.
+// requestTimeout bounds each change: an API that accepts a request and never answers must not hold a worker.
 const requestTimeout = 10 * time.Second
 
 // tries bounds the races between replicas and FluentCredentials that share a login.
@@ -254,7 +254,7 @@ func (g *Guard) write(ctx context.Context, key types.NamespacedName, secret *cor
 	return refusedWrite(kubeerror.Create, key, g.Writer.Create(ctx, secret))
 }
 
-// refusedWrite says which Secret it was: a person who reads it looks in the namespace of the credential first.
+// refusedWrite names the refused Secret: otherwise a reader would look in the credential's namespace first.
 func refusedWrite(verb kubeerror.Verb, key types.NamespacedName, err error) error {
 	if err == nil {
 		return nil

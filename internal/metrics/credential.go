@@ -21,7 +21,7 @@ type Credential struct {
 	Expires     time.Time
 	NextRefresh time.Time
 	Failures    int
-	Class       string // of what is in the way; empty where nothing is
+	Class       string // the obstacle's class; empty if there is none
 	RetryAt     time.Time
 	BarredUntil time.Time // of its login
 	ReplyLost   time.Time // the last one, as far as it is known
@@ -91,7 +91,8 @@ func (c *credentials) Collect(into chan<- prometheus.Metric) {
 			into <- prometheus.MustNewConstMetric(reasonDesc, prometheus.GaugeValue, 1, object.Namespace, object.Name, seen.reason)
 		}
 		if seen.class != "" {
-			into <- prometheus.MustNewConstMetric(classDesc, prometheus.GaugeValue, 1, object.Namespace, object.Name, seen.class)
+			into <- prometheus.MustNewConstMetric(
+				classDesc, prometheus.GaugeValue, 1, object.Namespace, object.Name, seen.class)
 		}
 	}
 }

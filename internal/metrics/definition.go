@@ -47,7 +47,8 @@ var (
 		Meaning:  "Always 1; the reason of the condition Stalled or Reconciling where there is one, else the one that kubectl get shows.",
 		Question: "Why is it as it is?"}
 	class = Definition{Name: "failing", Kind: Gauge, Labels: []string{"namespace", "name", "class"},
-		Meaning: "Always 1; the class of the failure that a credential has now, no series where it has none. Time: it passes by itself; " +
+		Meaning: "Always 1; the class of the failure that a credential has now, no series where it has none. " +
+			"Time: it passes by itself; " +
 			"Input: an object or a flag has to change; Person: nothing is tried until a person acts.",
 		Question: "Does it pass by itself, or does it wait for somebody?"}
 	expiration = Definition{Name: "token_expiration_timestamp_seconds", Kind: Gauge, Labels: object,

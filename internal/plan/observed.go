@@ -15,11 +15,11 @@ type Observed struct {
 	Publication Publication // the workload Secret against the state Secret
 	Leftover    bool        // a workload Secret under a former name still exists
 
-	StateLeaving bool // somebody deleted the state Secret, and our finalizer holds it; or it was made immutable
+	StateLeaving bool // the state Secret is being deleted and our finalizer holds it, or it is immutable
 	Claim        *Claim
 	Journaled    bool      // the reply of the claim is in this replica's journal
-	Token        *Token    // nil: none was ever stored
-	ServedUntil  time.Time // when the token expires that workloads have although the state cannot be read; zero: none
+	Token        *Token    // nil: no token was ever stored
+	ServedUntil  time.Time // expiry of the token that workloads have although the state cannot be read; zero: none
 	Chain        Chain
 	// Revocable is true where the API can end the life of the stored refresh token and was not asked to.
 	Revocable   bool
@@ -27,7 +27,7 @@ type Observed struct {
 	Login       Login
 	OnLostReply Policy
 	Failure     *Failure
-	Mended      bool // the last exchange failed, and a person has changed the login or the spec since
+	Mended      bool // the last exchange failed, and the login or the spec has changed since
 	Writes      Writes
 	HostFree    time.Time // when the token host may be asked again (its rate is limited); zero: now
 }
@@ -95,10 +95,11 @@ const (
 
 // Failure is the last failed exchange, since which none succeeded.
 type Failure struct {
-	// RetryAt is when to try again. Zero means that nothing is tried until the login or the spec changes, or a person acts.
+	// RetryAt is when to try again. Zero means that there is no try until the login or the spec changes, or a person
+	// acts.
 	RetryAt time.Time
-	// Barred holds even against the rotate annotation: the login was refused, and trying it again could lock the user.
+	// Barred overrides even the rotate annotation: the login was rejected, and another try could lock the user.
 	Barred bool
-	// Stalled is true when a person can help. What is tried before that, at RetryAt, is a slow probe.
+	// Stalled is true when a person can help. A try before that, at RetryAt, is a slow probe.
 	Stalled bool
 }

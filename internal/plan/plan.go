@@ -7,11 +7,11 @@ type rule func(seen Observed, now time.Time) *Step
 
 // rules is the policy: the first that decides wins.
 var rules = []rule{
-	deliver,       // a result that this process holds is stored first
+	deliver,       // a result held by this process is stored first
 	release,       // whoever is going gets nothing new
 	notRegistered, // nothing is spent for an object that could vanish unseen
 	relocate,      // the chain is brought to safety before anything else
-	undelivered,   // until it is stored, nothing else is begun
+	undelivered,   // until it is stored, nothing else begins
 	restore,       // a reply that was paid for is stored, whatever else is wrong
 	conflict,      // nobody can use a token that cannot be published
 	unpublishable, // a target Secret that was refused a moment ago rests
@@ -127,7 +127,8 @@ func obstructed(seen Observed, now time.Time) *Step {
 	return wait(Obstructed, seen.expiryAfter(now))
 }
 
-// refused waits after a failure that does not pass by itself, and after one whose login must not be tried before its time.
+// refused waits after a failure that does not pass by itself, and after one whose login must not be tried before its
+// time.
 func refused(seen Observed, now time.Time) *Step {
 	failure := seen.Failure
 	if failure == nil || seen.Rotate && !failure.Barred || seen.hasLastTry(now) {

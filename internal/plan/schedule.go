@@ -12,8 +12,8 @@ const (
 	backoffMost  = 15 * time.Minute
 	backoffFloor = 500 * time.Millisecond // a draw near zero must not become a loop
 
-	// quickRetries is how long a run of failures may be retried at the pace that back-off and draw give. After it, a credential causes at
-	// most 4 requests a minute, and 12 in the last minute before its token expires.
+	// quickRetries is how long a run of failures may be retried at the pace of back-off and jitter. After it, a
+	// credential causes at most 4 requests a minute, and 12 in the last minute before its token expires.
 	quickRetries = time.Minute
 	steadyPace   = 15 * time.Second
 	urgentPace   = 5 * time.Second
@@ -114,15 +114,15 @@ func stagnantWait(idle int) time.Duration {
 	return doubled(time.Second, idle-1, stagnantMost)
 }
 
-// Run is a run of failures: those since the last success, or since the login or the spec changed.
+// Run is a run of failures: all since the last success, or since the login or the spec changed.
 type Run struct {
 	First time.Time // when the first of them failed
 	Count int       // of failures, this one included
 }
 
-// RetryAt returns when to try again after a failure that passes by itself: exponential back-off from 2 s to 15 min with full jitter, faster
-// while a token that still lives comes to its end. After the first minute of the run two tries are at least 15 s apart, in the last minute
-// before the expiry at least 5 s.
+// RetryAt returns when to try again after a failure that passes by itself: exponential back-off from 2 s to 15 min with
+// full jitter, faster as a valid token approaches its expiry. After the first minute of the run two tries are at least
+// 15 s apart, and in the last minute before the expiry at least 5 s.
 func RetryAt(now time.Time, run Run, draw float64, expires time.Time) time.Time {
 	most := doubled(backoffFirst, run.Count-1, backoffMost)
 	delay := max(time.Duration(float64(most)*draw), backoffFloor)
@@ -136,7 +136,8 @@ func RetryAt(now time.Time, run Run, draw float64, expires time.Time) time.Time 
 	return now.Add(max(delay, run.leastDelay(now, left)))
 }
 
-// leastDelay returns how far apart two tries have to be. A run that began later than now was stored by a clock that was ahead.
+// leastDelay returns the minimum time between two tries. A run that began later than now was stored by a clock that was
+// ahead.
 func (r Run) leastDelay(now time.Time, left time.Duration) time.Duration {
 	lasted := now.Sub(r.First)
 	switch {
@@ -148,23 +149,24 @@ func (r Run) leastDelay(now time.Time, left time.Duration) time.Duration {
 	return steadyPace
 }
 
-// Probes of an input that has to change are this far apart; the last value repeats.
+// The time between probes of an input that has to change; the last value repeats.
 var probes = []time.Duration{time.Minute, 5 * time.Minute, 15 * time.Minute, SlowestProbe}
 
-// SlowestProbe is how often an input is probed that has not changed for long.
+// SlowestProbe is the interval of probes of an input that has not changed for long.
 const SlowestProbe = time.Hour
 
-// stallingProbe is the failed probe from which on a person is asked.
+// stallingProbe is the number of failed probes after which a person is asked.
 const stallingProbe = 3
 
-// Refusal is a run of failures that last until an object or a flag changes.
+// Refusal is a run of failures that lasts until an object or a flag changes.
 type Refusal struct {
 	Run
-	Probes int // that were scheduled since the run began
+	Probes int // scheduled since the run began
 }
 
-// Probe returns when to try again after such a failure, and how many probes are scheduled by then. In the first minute of the run the
-// retries are those of any failure: what has just worked, or whose input has just changed, is not refused for good at the first refusal.
+// Probe returns when to try again after such a failure, and the number of probes scheduled by then. In the first minute
+// of the run the retries are those of any failure: a first refusal is not final for a login that has just worked, or
+// whose input has just changed.
 func (r Refusal) Probe(now time.Time, draw float64, expires time.Time) (at time.Time, scheduled int) {
 	if lasted := now.Sub(r.First); r.Probes == 0 && lasted >= 0 && lasted < quickRetries {
 		return RetryAt(now, r.Run, draw, expires), 0
@@ -173,13 +175,14 @@ func (r Refusal) Probe(now time.Time, draw float64, expires time.Time) (at time.
 	return now.Add(probes[min(scheduled, len(probes))-1]), scheduled
 }
 
-// IsStalled reports whether so many scheduled probes mean that a person is asked: all but the last of them have failed.
+// IsStalled reports whether that many scheduled probes mean that a person is asked: all but the last of them have
+// failed.
 func IsStalled(scheduled int) bool { return scheduled > stallingProbe }
 
-// loginProbes are the waits after a login that was refused without a word of why: as the login guard's after a rejected password.
+// loginProbes are the waits after a login was rejected without a reason, as after a rejected password.
 var loginProbes = []time.Duration{LoginBar, time.Hour, 4 * time.Hour, 24 * time.Hour}
 
-// ProbeLogin returns when to try a login again that was refused for a reason nobody knows. A probe counts as a failed login.
+// ProbeLogin returns when to retry a login that was rejected for an unknown reason. A probe counts as a failed login.
 func ProbeLogin(now time.Time, count int) time.Time {
 	return now.Add(loginProbes[max(0, min(count, len(loginProbes))-1)])
 }

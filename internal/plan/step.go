@@ -56,8 +56,8 @@ const (
 	Stopped      Why = "Stopped" // onLostReply: Stop
 
 	Undelivered   Why = "Undelivered"   // a result is held that cannot be stored yet
-	Unwritable    Why = "Unwritable"    // the state Secret or the login guard could not be written a moment ago
-	Unpublishable Why = "Unpublishable" // likewise, the target Secret
+	Unwritable    Why = "Unwritable"    // a write of the state Secret or the login guard failed a moment ago
+	Unpublishable Why = "Unpublishable" // likewise, of the target Secret
 
 	Due Why = "Due"
 )

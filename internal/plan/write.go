@@ -2,8 +2,8 @@ package plan
 
 import "time"
 
-// Writes is what is known of the writes to the Kubernetes API. A write that failed is repeated with back-off, and what
-// needs it waits.
+// Writes holds the facts about writes to the Kubernetes API. A failed write is repeated with back-off, and steps that
+// need it wait.
 type Writes struct {
 	// Held is true while this process holds the result of an exchange that could not be stored yet.
 	Held bool
@@ -13,8 +13,8 @@ type Writes struct {
 	TargetAt time.Time
 }
 
-// deliver stores a result that this process holds, before anything else that writes. A deletion waits for it: custody
-// gives it up where it can be stored no more.
+// deliver stores a result held by this process before any other write. A deletion waits for it; custody drops a result
+// that can no longer be stored.
 func deliver(seen Observed, now time.Time) *Step {
 	switch {
 	case !seen.Writes.Held:
@@ -27,8 +27,8 @@ func deliver(seen Observed, now time.Time) *Step {
 	return nil
 }
 
-// undelivered begins nothing while a result is held: its claim is not taken for abandoned, its reply in the journal is
-// not stored twice, and no other exchange is made. Workloads get what is stored all the same.
+// undelivered begins nothing while a result is held: its claim is not considered abandoned, its journaled reply is not
+// stored twice, and no other exchange is made. Stored tokens are still published to workloads.
 func undelivered(seen Observed, now time.Time) *Step {
 	switch {
 	case !seen.Writes.Held:
@@ -39,7 +39,7 @@ func undelivered(seen Observed, now time.Time) *Step {
 	return wait(Undelivered, earliest(seen.Writes.StateAt, seen.expiryAfter(now)))
 }
 
-// unpublishable lets the target Secret rest after a write that failed.
+// unpublishable delays the next write of the target Secret after a failed one.
 func unpublishable(seen Observed, now time.Time) *Step {
 	if !seen.isUnpublished(now) || !now.Before(seen.Writes.TargetAt) {
 		return nil
@@ -47,7 +47,7 @@ func unpublishable(seen Observed, now time.Time) *Step {
 	return wait(Unpublishable, earliest(seen.Writes.TargetAt, seen.expiryAfter(now)))
 }
 
-// unwritable comes before the host's turn: a connection to the token host is in vain while no claim can be written.
+// unwritable comes before the host limiter: a connection to the token host is useless while no claim can be written.
 func unwritable(seen Observed, now time.Time) *Step {
 	if !now.Before(seen.Writes.StateAt) {
 		return nil
@@ -55,16 +55,16 @@ func unwritable(seen Observed, now time.Time) *Step {
 	return wait(Unwritable, earliest(seen.Writes.StateAt, seen.expiryAfter(now)))
 }
 
-// isUnpublished reports whether workloads lack a token that is valid now.
+// isUnpublished reports whether workloads lack a valid token.
 func (o Observed) isUnpublished(now time.Time) bool { return o.Publication == Outdated && o.live(now) }
 
-// isPublishable reports whether such a token can be published now.
+// isPublishable reports whether a valid token can be published now.
 func (o Observed) isPublishable(now time.Time) bool {
 	return o.isUnpublished(now) && !now.Before(o.Writes.TargetAt)
 }
 
-// The back-off of writes: quick at first, because workloads wait and many an API recovers in a moment; after the first
-// minute, at most four tries a minute.
+// The back-off of writes: quick at first, because workloads wait and an API often recovers in a moment. After the first
+// minute there are at most four tries a minute.
 const (
 	writeFirst    = 50 * time.Millisecond
 	writeQuick    = time.Minute // for how long the back-off grows from writeFirst
@@ -72,8 +72,8 @@ const (
 	writePaceMost = time.Minute
 )
 
-// WriteRetryAt is when to write again after the count-th failure in a row, of which the first was at the time since. A
-// draw between 0 and 1 spreads credentials that failed together, and only makes the wait longer.
+// WriteRetryAt returns when to write again after the count-th failure in a row; the first was at the time since. A draw
+// between 0 and 1 spreads credentials that failed together, and only makes the wait longer.
 func WriteRetryAt(now, since time.Time, count int, draw float64) time.Time {
 	delay := doubled(writeFirst, count-1, writePace)
 	if now.Sub(since) >= writeQuick {
@@ -82,5 +82,5 @@ func WriteRetryAt(now, since time.Time, count int, draw float64) time.Time {
 	return now.Add(delay + time.Duration(draw*float64(delay)/4))
 }
 
-// WritesLastingly reports whether writes have failed for so long that it is more than a moment's matter.
+// WritesLastingly reports whether writes have failed for longer than a moment.
 func WritesLastingly(now, since time.Time) bool { return now.Sub(since) >= writeQuick }

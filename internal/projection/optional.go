@@ -7,14 +7,14 @@ import (
 	"text/template/parse"
 )
 
-// A member of Extra that the reply does not have is an error where it is printed, since an empty entry would look
-// like one. Where a template only asks for it, it is not there, and the template goes on: in the condition of an if
-// or a with, and as an argument of or, and and not.
+// A member of Extra that the reply does not have is an error if the template prints it, since an empty entry would look
+// like a value. If a template only tests it, the member counts as missing, and the template continues: in the condition
+// of an if or a with, and as an argument of or, and and not.
 //
-// The two cannot be told apart when the template runs. So what only asks is rewritten before: .Extra.name becomes
-// (index .Extra "name"), which is empty for a member that is missing.
+// A running template cannot distinguish the two. So tests are rewritten beforehand: .Extra.name becomes (index .Extra
+// "name"), which is empty for a missing member.
 
-// askSoftly rewrites the places of a template that only ask for a member.
+// askSoftly rewrites the places of a template that only test a member.
 func askSoftly(one *template.Template) {
 	for _, each := range one.Templates() {
 		if each.Tree != nil {
@@ -26,7 +26,7 @@ func askSoftly(one *template.Template) {
 func softenIn(node parse.Node) {
 	switch node := node.(type) {
 	case *parse.ListNode:
-		if node != nil { // as an ElseList that is not there
+		if node != nil { // for example a missing ElseList
 			for _, each := range node.Nodes {
 				softenIn(each)
 			}
@@ -52,9 +52,9 @@ func soften(branch *parse.BranchNode) {
 	softenIn(branch.ElseList)
 }
 
-// softenPipe rewrites a pipeline; asks is true if the whole of it is a condition.
+// softenPipe rewrites a pipeline. asks is true if the whole pipeline is a condition.
 func softenPipe(pipe *parse.PipeNode, asks bool) {
-	if pipe == nil { // as of a template that is called without one
+	if pipe == nil { // for example of a template called without one
 		return
 	}
 	for _, command := range pipe.Cmds {
@@ -74,7 +74,7 @@ func softenPipe(pipe *parse.PipeNode, asks bool) {
 	}
 }
 
-// unwrap makes (index .Extra "name") the command itself where it is all of it.
+// unwrap replaces a command that consists only of (index .Extra "name") with that expression.
 func unwrap(command *parse.CommandNode) {
 	inner, ok := command.Args[0].(*parse.PipeNode)
 	if ok && len(command.Args) == 1 && len(inner.Decl) == 0 && len(inner.Cmds) == 1 {
@@ -82,7 +82,7 @@ func unwrap(command *parse.CommandNode) {
 	}
 }
 
-// softened is an argument with a member of Extra asked for by index; any other argument stays.
+// softened returns an argument that is a member of Extra as an index expression, and any other argument unchanged.
 func softened(pipe *parse.PipeNode, arg parse.Node) parse.Node {
 	var extra parse.Node
 	var member string

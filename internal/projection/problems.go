@@ -14,9 +14,9 @@ import (
 	"github.com/fluent-credential/operator/api/v1alpha1"
 )
 
-// Problems returns what the API server would refuse of the Secret that a target asks for, in the words of Kubernetes,
-// and what the operator keeps for itself. Admission finds the same; an object that was stored before these rules can
-// still have a problem, and no login is spent for a Secret that cannot be written.
+// Problems returns why the API server would refuse the Secret that a target describes, in the words of Kubernetes, and
+// which values the operator reserves for itself. Admission finds the same problems. An object stored before these rules
+// can still have one, and no login is spent for a Secret that cannot be written.
 func Problems(object string, target v1alpha1.TargetSpec) []string {
 	var found []string
 	add := func(field string, problems ...string) {
@@ -51,7 +51,7 @@ func Problems(object string, target v1alpha1.TargetSpec) []string {
 // maxAnnotations leaves room for the annotations of the operator.
 const maxAnnotations = apivalidation.TotalAnnotationSizeLimitB - 2048
 
-// naming says which key the problems are of.
+// naming adds the key to its problems.
 func naming(key string, problems []string) []string {
 	if len(problems) == 0 {
 		return nil
@@ -74,7 +74,7 @@ func nameProblems(name string) []string {
 	return problems
 }
 
-// required are the entries without which Kubernetes refuses a Secret of a type: of each group at least one.
+// required are the entries without which Kubernetes refuses a Secret of a type: at least one of each group.
 var required = map[corev1.SecretType][][]string{
 	corev1.SecretTypeDockercfg:        {{corev1.DockerConfigKey}},
 	corev1.SecretTypeDockerConfigJson: {{corev1.DockerConfigJsonKey}},
@@ -95,20 +95,22 @@ func typeProblems(target v1alpha1.TargetSpec) []string {
 				target.Type, strings.Join(group, " or ")))
 		}
 	}
-	if key := objects[corev1.SecretType(target.Type)]; slices.Contains(keys, key) && !makesObject(key, target.Data[key]) {
-		problems = append(problems, fmt.Sprintf("a Secret of type %s needs a JSON object in the entry %s", target.Type, key))
+	key := objects[corev1.SecretType(target.Type)]
+	if slices.Contains(keys, key) && !makesObject(key, target.Data[key]) {
+		problems = append(problems,
+			fmt.Sprintf("a Secret of type %s needs a JSON object in the entry %s", target.Type, key))
 	}
 	return problems
 }
 
-// objects are the entries of which Kubernetes wants a JSON object, by the type of the Secret.
+// objects are the entries that Kubernetes requires to be JSON objects, by the type of the Secret.
 var objects = map[corev1.SecretType]string{
 	corev1.SecretTypeDockercfg:        corev1.DockerConfigKey,
 	corev1.SecretTypeDockerConfigJson: corev1.DockerConfigJsonKey,
 }
 
-// makesObject reports whether a template can make a JSON object. One that depends on what a reply has beside the token
-// may, and one that cannot be parsed has a problem of its own.
+// makesObject reports whether a template can produce a JSON object. A template that depends on the reply's extra
+// members counts as one that can, and a template that cannot be parsed has a problem of its own.
 func makesObject(key, text string) bool {
 	templates, err := Parse(map[string]string{key: text})
 	if err != nil || strings.Contains(text, "Extra") {
@@ -119,8 +121,8 @@ func makesObject(key, text string) bool {
 	return err != nil || json.Unmarshal(rendered[key], &object) == nil
 }
 
-// IsKeptType reports whether Secrets of a type hold what belongs to the operator or to Kubernetes: state, login guards,
-// and the tokens of service accounts. No target has such a type, and no credentials are read from such a Secret.
+// IsKeptType reports whether Secrets of a type belong to the operator or to Kubernetes: state, login guards, and the
+// tokens of service accounts. No target has such a type, and no credentials are read from such a Secret.
 func IsKeptType(of corev1.SecretType) bool {
 	return strings.HasPrefix(string(of), v1alpha1.GroupVersion.Group+"/") || of == corev1.SecretTypeServiceAccountToken
 }

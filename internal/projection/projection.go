@@ -32,7 +32,8 @@ type Values struct {
 	Extra         map[string]string
 }
 
-// NewValues makes the values of a token. The type is cleaned here too: a stored one may be older than the cleaning of replies.
+// NewValues returns the values of a token. It cleans the type too: a stored one may be older than the cleaning of
+// replies.
 func NewValues(access token.Secret, tokenType string, expires time.Time) Values {
 	scheme := token.Scheme(tokenType)
 	return Values{
@@ -82,8 +83,8 @@ func (o Owner) Label() string { return marks[o.Kind].label }
 // Annotation is the annotation of the owner's Secrets; its value is the owner's name.
 func (o Owner) Annotation() string { return marks[o.Kind].annotation }
 
-// IsFormer reports whether a reference is to a former object of the owner's kind and name, or to the owner itself. What
-// others refer to besides is theirs, also where it is an object of the same kind.
+// IsFormer reports whether a reference is to the owner or to a former object of the owner's kind and name. Other
+// references belong to others, even if they are to an object of the same kind.
 func (o Owner) IsFormer(reference metav1.OwnerReference) bool {
 	group, _, _ := strings.Cut(reference.APIVersion, "/")
 	return group == v1alpha1.GroupVersion.Group && reference.Kind == string(o.Kind) && reference.Name == o.Name

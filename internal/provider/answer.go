@@ -17,7 +17,7 @@ const (
 	Redirect = "redirect"
 )
 
-// answer reads a reply by RFC 6749; what an API does differently is in its dialect.
+// answer reads a reply by RFC 6749. The deviations of an API are in its dialect.
 func (d dialect) answer(grant token.Grant, reply Reply) Answer {
 	doc := read(reply)
 	status := statusOf(reply)
@@ -44,8 +44,8 @@ func (d dialect) answer(grant token.Grant, reply Reply) Answer {
 	return Answer{Verdict: means.verdict, Cause: means.cause, Problem: said, RetryAfter: retryAfter(reply.Header)}
 }
 
-// hasToken reports whether the reply has an access token of some kind, also in an object in it. Beside one that cannot
-// be read, an error proves nothing: a token was issued, and so the presented one may be spent.
+// hasToken reports whether the reply contains an access token of some kind, also in a nested object. Beside an
+// unreadable token an error proves nothing: a token was issued, so the presented one may be spent.
 func (d document) hasToken() bool {
 	if d.conflict != nil || d.fields.haveToken() || slices.ContainsFunc(d.list, fields.haveToken) {
 		return true
@@ -63,8 +63,8 @@ func (f fields) haveToken() bool {
 	return raw != "" && raw != "null" && raw != `""`
 }
 
-// withWords adds what a reply says in words to why it is no grant. Only what a member for words holds is shown:
-// another body of a 2xx could be a token.
+// withWords adds the reply's text to the reason why it is no grant. Only a member for text is shown: any other body of
+// a 2xx could be a token.
 func (d document) withWords(why string, said Problem) string {
 	words := said.Description
 	if d.saysError() && said.Code != "" {
@@ -76,7 +76,7 @@ func (d document) withWords(why string, said Problem) string {
 	return why + "; it says: " + words
 }
 
-// problem is what a reply says is wrong, in words that are not yet fit to be shown.
+// problem returns the reply's description of the error, not yet fit to be shown.
 func (d dialect) problem(grant token.Grant, doc document, reply Reply) Problem {
 	status := statusOf(reply)
 	switch {
@@ -94,7 +94,7 @@ func (d dialect) problem(grant token.Grant, doc document, reply Reply) Problem {
 	return Problem{Description: doc.unread()}
 }
 
-// unread describes a body that is no JSON.
+// unread describes a body that is not JSON.
 func (d document) unread() string {
 	switch {
 	case d.kind == htmlBody:
@@ -105,7 +105,7 @@ func (d document) unread() string {
 	return "no reply of the API"
 }
 
-// redirected repeats no more of a redirect than the host it names. A redirect is never followed.
+// redirected repeats only the host of a redirect. A redirect is never followed.
 func redirected(reply Reply) Problem {
 	where := "another place"
 	if location, err := url.Parse(reply.Header.Get("Location")); err == nil && location.Hostname() != "" {
@@ -118,7 +118,7 @@ func redirected(reply Reply) Problem {
 	return Problem{Status: reply.Status, Code: Redirect, Description: description}
 }
 
-// granted reads a 2xx reply. One without an access token may all the same have spent the refresh token.
+// granted reads a 2xx reply. A reply without an access token may still have spent the refresh token.
 func (d document) granted(header http.Header) (token.Set, error) {
 	switch {
 	case d.kind == htmlBody:

@@ -7,26 +7,26 @@ import (
 	"github.com/fluent-credential/operator/internal/token"
 )
 
-// reading is what a reply without an access token says, as far as its meaning depends on it.
+// reading is the content of a reply without an access token, as far as its meaning depends on it.
 type reading struct {
 	status statusClass
 	body   bodyClass
 	code   codeClass
 	words  wordClass
-	grant  token.Grant // and so what was presented: a refresh token, a code, a password, or nothing but the client
+	grant  token.Grant // determines what was presented: a refresh token, a code, a password, or only the client
 }
 
-// statusClass is what an HTTP status says about the request.
+// statusClass is what an HTTP status means for the request.
 type statusClass int
 
 const (
 	notFinal     statusClass = iota // no status of a final reply
 	succeeded                       // 2xx
 	carriedOut                      // 300 to 306: the request may have been carried out
-	elsewhere                       // 307, 308: the same request is to be made at another place
-	refused                         // a 4xx that says no more
+	elsewhere                       // 307, 308: the same request is to be made elsewhere
+	refused                         // a 4xx without a more specific meaning
 	unauthorized                    // 401
-	beforeAPI                       // 403, 404, 405, 407: also said by what stands before the API
+	beforeAPI                       // 403, 404, 405, 407: also sent by proxies in front of the API
 	formRefused                     // the form of the request is refused
 	timedOut                        // 408
 	notProcessed                    // 421, 425, 429, and a 503 that names a time
@@ -45,7 +45,7 @@ const (
 	bodyClasses
 )
 
-// codeClass is what an error code is about.
+// codeClass is the subject of an error code.
 type codeClass int
 
 const (
@@ -66,7 +66,7 @@ const (
 	codeClasses
 )
 
-// wordClass is what a code and a description say in words.
+// wordClass is the meaning of the text of a code and a description.
 type wordClass int
 
 const (
@@ -76,7 +76,7 @@ const (
 	wordClasses
 )
 
-// judgment is what follows from a reading: whether what was presented may be spent, and when to act again.
+// judgment is the conclusion from a reading: whether the presented token may be spent, and when to act again.
 type judgment struct {
 	verdict token.Verdict
 	cause   failure.Cause
@@ -85,7 +85,7 @@ type judgment struct {
 // byGrant is one judgment for each thing that can be presented.
 type byGrant struct{ refresh, code, password, client judgment }
 
-// of takes a grant that is not known for a refresh token: that is the careful reading.
+// of treats an unknown grant as a refresh token: that is the careful reading.
 func (b byGrant) of(grant token.Grant) judgment {
 	switch grant {
 	case token.Password:
@@ -99,7 +99,7 @@ func (b byGrant) of(grant token.Grant) judgment {
 	return b.refresh
 }
 
-// all is the same judgment whatever was presented.
+// all returns the same judgment for every grant.
 func all(same judgment) byGrant { return byGrant{same, same, same, same} }
 
 // The judgments.
@@ -107,33 +107,33 @@ var (
 	inDoubt     = judgment{token.Unknown, failure.Passing()}
 	tryLater    = judgment{token.TryLater, failure.Passing()}
 	intact      = judgment{token.RefusedIntact, failure.Passing()}
-	dead        = judgment{token.RefusedDead, failure.Passing()} // the next means is open at once
+	dead        = judgment{token.RefusedDead, failure.Passing()} // the next grant is tried at once
 	wrongLogin  = judgment{token.LoginRefused, failure.WaitsFor(failure.CredentialsSecret)}
 	wrongClient = judgment{token.RefusedIntact, failure.WaitsFor(failure.CredentialsSecret)}
 	wrongSpec   = judgment{token.RefusedIntact, failure.WaitsFor(failure.Spec)}
-	// A declined refresh token is not probed; the probes of a declined password are paced by the login guard.
+	// A declined refresh token is not probed. The login guard paces the probes of a declined password.
 	unclearToken = judgment{token.Declined, failure.WaitsForUnprobed(failure.CredentialsSecret)}
 	unclearLogin = judgment{token.Declined, failure.WaitsFor(failure.CredentialsSecret)}
 )
 
-// byStatusAlone are the statuses that settle the matter whatever comes with them. A status that says that the request
-// was not carried out is believed. 301 to 303 answer requests that were carried out (RFC 9110 section 15.4), and a
-// server may fail after the token was spent.
+// byStatusAlone are the statuses that decide independently of the rest of the reply. A status is believed if it means
+// that the request was not carried out. 301 to 303 answer requests that were carried out (RFC 9110 section 15.4), and a
+// server may fail after it spent the token.
 var byStatusAlone = map[statusClass]judgment{
 	notFinal: inDoubt, carriedOut: inDoubt, elsewhere: intact,
 	timedOut: inDoubt, notProcessed: tryLater, failed: inDoubt,
 }
 
-// byPage are the judgments on an HTML page, which is never the API's word. It proves nothing about a refresh token or
-// a code, not even with 403: a firewall that inspects replies puts its page in the place of one that was sent.
+// byPage are the judgments on an HTML page, which never comes from the API. It proves nothing about a refresh token or
+// a code, not even with 403: a firewall that inspects replies replaces a sent reply with its page.
 var byPage = map[statusClass]byGrant{
 	succeeded: all(inDoubt), refused: all(inDoubt), formRefused: all(intact),
 	beforeAPI:    {inDoubt, inDoubt, tryLater, tryLater},
-	unauthorized: {inDoubt, inDoubt, inDoubt, tryLater}, // a password may have been counted as refused
+	unauthorized: {inDoubt, inDoubt, inDoubt, tryLater}, // a password may have been counted as a failed login
 }
 
-// byCode are the judgments on the codes that win over words and over the status of a refusal. dex and fosite answer
-// reuse of a refresh token with invalid_request.
+// byCode are the judgments on the codes that take precedence over words and over the status of a refusal. dex and
+// fosite answer reuse of a refresh token with invalid_request.
 var byCode = map[codeClass]byGrant{
 	badLogin:        {unclearToken, unclearToken, wrongLogin, wrongClient},
 	badGrant:        {dead, dead, wrongLogin, wrongClient},
@@ -143,12 +143,12 @@ var byCode = map[codeClass]byGrant{
 	badClient:       all(wrongClient),
 	badSpec:         all(wrongSpec),
 	badRequest:      {inDoubt, inDoubt, wrongSpec, wrongSpec},
-	limitCode:       {tryLater, tryLater, inDoubt, tryLater}, // a locked user is told so too: the login guard counts it
+	limitCode:       {tryLater, tryLater, inDoubt, tryLater}, // locked users get it too: the login guard counts it
 	notNowCode:      {tryLater, tryLater, inDoubt, tryLater},
 	laterCode:       {inDoubt, inDoubt, inDoubt, tryLater},
 }
 
-// byStatus are the judgments on a refusal without a code, or with one that says no more than the status.
+// byStatus are the judgments on a refusal without a code, or with a code that means no more than the status.
 var byStatus = map[statusClass]byGrant{
 	succeeded:    {unclearToken, unclearToken, unclearLogin, wrongClient},
 	refused:      {unclearToken, unclearToken, unclearLogin, wrongClient},
@@ -157,9 +157,9 @@ var byStatus = map[statusClass]byGrant{
 	formRefused:  all(wrongSpec),
 }
 
-// classify says what a reply without an access token means. It is total: every reading has a judgment.
+// classify returns the meaning of a reply without an access token. It is total: every reading has a judgment.
 //
-// What the status alone settles comes first, then what is no word of the API, then the code, then the words, then the
+// A status that decides alone comes first, then bodies that are not the API's, then the code, then the words, then the
 // rest of the status.
 func classify(r reading) judgment {
 	settled, isSettled := byStatusAlone[r.status]
@@ -171,7 +171,7 @@ func classify(r reading) judgment {
 	case r.body == htmlBody:
 		return byPage[r.status].of(r.grant)
 	case r.status == succeeded && r.code == noCode:
-		return inDoubt // the server was content, and the token is not here
+		return inDoubt // the server succeeded, and the token is not here
 	}
 	if coded, known := byCode[r.code]; known {
 		return afterWords(r, coded.of(r.grant))
@@ -180,7 +180,7 @@ func classify(r reading) judgment {
 		return byCode[limitCode].of(r.grant)
 	}
 	if r.status == beforeAPI && r.code == noCode {
-		return tryLater // the API itself would have said why
+		return tryLater // the API itself would have given a reason
 	}
 	if r.code == denied {
 		return byStatus[unauthorized].of(r.grant)
@@ -188,7 +188,7 @@ func classify(r reading) judgment {
 	return afterWords(r, byStatus[r.status].of(r.grant))
 }
 
-// orElse is the judgment on a password, and another one on anything else.
+// orElse returns one judgment for a password, and another one for anything else.
 func (b byGrant) orElse(grant token.Grant, other judgment) judgment {
 	if grant == token.Password {
 		return b.password
@@ -196,8 +196,8 @@ func (b byGrant) orElse(grant token.Grant, other judgment) judgment {
 	return other
 }
 
-// afterWords changes a judgment that a code or a status gave by what the words say. What is dead stays dead, and a
-// login that was refused stays refused, since a locked user is told to come back later too.
+// afterWords changes the judgment on a code or a status according to the words. A dead grant stays dead. A rejected
+// login stays rejected, since a locked user is also asked to come back later.
 func afterWords(r reading, given judgment) judgment {
 	switch {
 	case given.verdict == token.RefusedIntact && r.words == limitWords:
@@ -214,7 +214,7 @@ func afterWords(r reading, given judgment) judgment {
 	return inDoubt
 }
 
-// statusOf classifies a status. A 503 that names a time has refused; any other may have happened after the token was
+// statusOf classifies a status. A 503 with a Retry-After time is a refusal; any other may come after the token was
 // spent.
 func statusOf(reply Reply) statusClass {
 	if known, ok := statuses[reply.Status]; ok {
@@ -236,13 +236,13 @@ func statusOf(reply Reply) statusClass {
 	return notFinal
 }
 
-// IsUnprocessed reports whether the status says by itself that the request was not carried out.
+// IsUnprocessed reports whether the status alone means that the request was not carried out.
 func (r Reply) IsUnprocessed() bool {
 	status := statusOf(r)
 	return status == elsewhere || status == notProcessed
 }
 
-// statuses are those with a class of their own (RFC 9110 sections 15.4 and 15.5, RFC 6585).
+// statuses are the statuses with a class of their own (RFC 9110 sections 15.4 and 15.5, RFC 6585).
 var statuses = map[int]statusClass{
 	http.StatusTemporaryRedirect:           elsewhere,
 	http.StatusPermanentRedirect:           elsewhere,

@@ -10,11 +10,12 @@ import (
 	"github.com/fluent-credential/operator/internal/token"
 )
 
-// codesOf are the error codes that are known, spelled as spelling does: those of RFC 6749 section 5.2 and of the RFCs
-// that extend it, and what vendors have in their place. A vendor's code is here only if its name alone says what is
-// wrong.
+// codesOf are the known error codes, spelled as spelling does: those of RFC 6749 section 5.2 and of the RFCs that
+// extend it, and the codes that vendors use instead. A vendor's code is listed only if its name alone identifies the
+// error.
 //
-//   - GitHub: docs.github.com, "Troubleshooting OAuth app access token request errors" and "Refreshing user access tokens"
+//   - GitHub: docs.github.com, "Troubleshooting OAuth app access token request errors" and
+//     "Refreshing user access tokens"
 //   - Slack: docs.slack.dev/reference/methods/oauth.v2.access
 //   - HubSpot: its replies have them under "status", github.com/airbytehq/airbyte/issues/79592
 //   - Google and other gRPC gateways: the names of google.rpc.Code
@@ -49,7 +50,7 @@ var codesOf = map[codeClass][]string{
 	},
 }
 
-// codes are the classes by code.
+// codes maps each code to its class.
 var codes = byCodes(codesOf)
 
 func byCodes(lists map[codeClass][]string) map[string]codeClass {
@@ -62,22 +63,23 @@ func byCodes(lists map[codeClass][]string) map[string]codeClass {
 	return all
 }
 
-// decisiveness orders the classes of codes: of several errors the one with the highest counts.
+// decisiveness orders the classes of codes. Of several errors, the one with the highest value counts.
 var decisiveness = map[codeClass]int{
 	badGrant: 8, badToken: 8, badRefreshToken: 8, badCode: 8, badLogin: 8,
-	badClient: 7, badSpec: 6, denied: 5, limitCode: 4, notNowCode: 3, laterCode: 3, badRequest: 2, unknownCode: 1, noCode: 0,
+	badClient: 7, badSpec: 6, denied: 5, limitCode: 4, notNowCode: 3, laterCode: 3, badRequest: 2,
+	unknownCode: 1, noCode: 0,
 }
 
-// dialect is what an API does differently from RFC 6749.
+// dialect is an API's deviation from RFC 6749.
 type dialect struct {
 	// problems finds the errors of a reply; nil means problemsOf.
 	problems func(document) []Problem
-	// code classifies an API's own error codes; nil, or noCode, means that they are those of everybody.
+	// code classifies an API's own error codes; nil, or noCode, means that the common codes apply.
 	code func(grant token.Grant, status int, code string) codeClass
 }
 
-// classOf classifies an error code. One that only repeats the status says nothing: frameworks and gateways put it in
-// every error.
+// classOf classifies an error code. A code that only repeats the status means nothing: frameworks and gateways put it
+// in every error.
 func (d dialect) classOf(grant token.Grant, status int, code string) codeClass {
 	if d.code != nil {
 		if own := d.code(grant, status, code); own != noCode {
@@ -93,8 +95,8 @@ func (d dialect) classOf(grant token.Grant, status int, code string) codeClass {
 	return unknownCode
 }
 
-// spelling writes a code in small letters with underscores: "Access Denied", "BAD_CLIENT_ID" and "TooManyRequests"
-// are one code each.
+// spelling returns a code in small letters with underscores, so that "Access Denied", "BAD_CLIENT_ID" and
+// "TooManyRequests" are one code each.
 func spelling(code string) string {
 	var out strings.Builder
 	var before rune
@@ -126,7 +128,7 @@ var (
 		`(currently|service|server) (is )?unavailable`, `transient`, `maintenance`, `overloaded`,
 		`(server|system) (is )?(too )?busy`, `internal (server )?error`, `upstream (connect|request|server|service)`,
 	)
-	// finals are words by which a request to try again means another request, as after a new login.
+	// finals are words that turn a request to try again into a request for something else, such as a new login.
 	finals = anyOf(
 		`expired`, `invalid`, `revoked`, `already`, `\blog ?in\b`, `sign ?in\b`, `re-?auth`, `authori[sz]e`, `denied`,
 		`disabled`, `suspended`, `locked`, `incorrect`, `wrong`,
@@ -135,7 +137,7 @@ var (
 
 func anyOf(patterns ...string) *regexp.Regexp { return regexp.MustCompile(strings.Join(patterns, "|")) }
 
-// wordsIn classifies what a code and a description say. A header Retry-After says it without words.
+// wordsIn classifies the text of a code and a description. A Retry-After header has the same meaning without words.
 func wordsIn(said Problem, header http.Header) wordClass {
 	text := strings.ToLower(strings.ReplaceAll(spelling(said.Code), "_", " ") + " " + said.Description)
 	switch {

@@ -91,8 +91,8 @@ func (f *Fluent) RenewalWindow(token.Grant) time.Duration { return 0 }
 // RequestsPerMinute is not documented by the API.
 func (f *Fluent) RequestsPerMinute() int { return 0 }
 
-// Read knows the API's two shapes of an error, and the code by which it refuses what was presented. A life of zero seconds is what it says:
-// expires_in is what remains.
+// Read knows the API's two shapes of an error, and the code with which it refuses the presented grant. A life of zero
+// seconds is meant literally: expires_in is the remaining time.
 func (f *Fluent) Read(grant token.Grant, reply Reply) Answer {
 	answer := dialect{problems: fluentProblems, code: fluentCode}.answer(grant, reply)
 	if answer.Verdict == token.Granted {
@@ -101,15 +101,16 @@ func (f *Fluent) Read(grant token.Grant, reply Reply) Answer {
 	return answer
 }
 
-// fluentCode knows that 400 to a password refuses the login: the next try would lock the user. A locked single-sign-on user is told 400
-// too, but with HTTP 500.
+// fluentCode knows that 400 to a password rejects the login: the next try would lock the user. A locked single-sign-on
+// user gets code 400 too, but with HTTP 500.
 func fluentCode(grant token.Grant, status int, code string) codeClass {
 	isRefusal := code == "400" || spelling(code) == "invalid_grant"
-	if grant == token.Password && isRefusal && (status == http.StatusBadRequest || status == http.StatusInternalServerError) {
+	if grant == token.Password && isRefusal &&
+		(status == http.StatusBadRequest || status == http.StatusInternalServerError) {
 		return badLogin
 	}
 	if code != "" && repeatsStatus(code, status) {
-		return unknownCode // the API itself says so, not the CDN before it
+		return unknownCode // the API itself sent this, not the CDN in front of it
 	}
 	return noCode
 }
@@ -121,7 +122,8 @@ func fluentIdentity(object fields) token.Identity {
 	}
 }
 
-// fluentProblems reads {"errors":[{"code":"400","message":…}]}, whose message is a string or an error of RFC 6749, or an error alone.
+// fluentProblems reads {"errors":[{"code":"400","message":…}]}, whose message is a string or an error of RFC 6749, or
+// an error alone.
 func fluentProblems(doc document) []Problem {
 	var list []fields
 	if json.Unmarshal(doc.fields["errors"], &list) != nil || len(list) == 0 {

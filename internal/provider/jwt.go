@@ -9,11 +9,11 @@ import (
 	"github.com/fluent-credential/operator/internal/token"
 )
 
-// jwtLife is the life that an access token says of itself if it is a JWT (RFC 7519 section 4.1): exp − iat, else exp
-// − the reply's Date; zero if it is no JWT, or says nothing that makes sense. The signature is not checked, and the
-// life is a hint, never a proof of anything.
+// jwtLife returns the lifetime that an access token states if it is a JWT (RFC 7519 section 4.1): exp − iat, else exp −
+// the reply's Date; zero if it is no JWT, or has no plausible claims. The signature is not checked, and the lifetime is
+// a hint, never a proof.
 //
-// The age is the reply's Date − iat: how old the token was when the API answered, by clocks of its own.
+// The age is the reply's Date − iat: how old the token was when the API answered, by the API's own clocks.
 func jwtLife(access token.Secret, header http.Header) (life, age time.Duration) {
 	parts := strings.Split(access.Reveal(), ".")
 	if len(parts) != 3 {
@@ -27,7 +27,8 @@ func jwtLife(access token.Secret, header http.Header) (life, age time.Duration) 
 	if err != nil {
 		return 0, 0
 	}
-	expires, issued := claims.numericDate("exp"), claims.numericDate("iat")
+	expires := claims.numericDate("exp")
+	issued := claims.numericDate("iat")
 	answered, err := http.ParseTime(header.Get("Date"))
 	hasDate := err == nil
 	switch {
@@ -44,5 +45,5 @@ func jwtLife(access token.Secret, header http.Header) (life, age time.Duration) 
 	return within(expires.Sub(issued)), age
 }
 
-// within drops a time that is negative, and cuts one that is longer than any token lives.
+// within drops a negative time, and limits one that is longer than any token lives.
 func within(span time.Duration) time.Duration { return max(0, min(span, maxLife)) }

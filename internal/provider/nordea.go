@@ -119,8 +119,8 @@ func nordeaCode(_ token.Grant, _ int, code string) codeClass {
 	return noCode
 }
 
-// nordeaProblems reads {"error":{"failures":[{"code":…,"description":…,"path":…}]}}, the three fields of the gateway before the API
-// ({"httpCode":…,"httpMessage":…,"moreInformation":…}), or an error of RFC 6749.
+// nordeaProblems reads {"error":{"failures":[{"code":…,"description":…,"path":…}]}}, the three fields of the gateway in
+// front of the API ({"httpCode":…,"httpMessage":…,"moreInformation":…}), or an error of RFC 6749.
 func nordeaProblems(doc document) []Problem {
 	object := doc.fields
 	inner, _ := parseFields(object["error"])

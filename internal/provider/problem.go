@@ -8,24 +8,24 @@ import (
 	"strings"
 )
 
-// The members in which errors are written, in the order in which they are believed. Their names are compared without
-// case.
+// The members that contain errors, in the order of their precedence. Their names are compared case-insensitively.
 var (
 	codeMembers = []string{
-		"error", "code", "error_code", "errorcode", "errcode", "error_type", "errortype", "status", "__type", "httpmessage",
+		"error", "code", "error_code", "errorcode", "errcode", "error_type", "errortype", "status", "__type",
+		"httpmessage",
 	}
 	wordMembers = []string{
 		"error_description", "message", "title", "description", "detail", "error_message", "errormessage",
 		"errorsummary", "faultstring", "moreinformation", "reason", "msg", "errmsg", "error_msg", "details", "info",
 	}
-	// errorMembers are those by which a 2xx says that it is an error.
+	// errorMembers are the members that make a 2xx an error.
 	errorMembers = []string{
 		"error", "errors", "error_code", "errorcode", "errcode", "error_type", "errortype", "fault",
 	}
 )
 
-// problemsOf finds the errors of a JSON reply: in its own members, and in those of the objects and lists in it, one
-// level deep. What one does not say is taken from the other.
+// problemsOf finds the errors of a JSON reply: in its own members, and in the members of nested objects and lists, one
+// level deep. Fields missing in one are taken from the other.
 func problemsOf(doc document) []Problem {
 	if doc.list != nil {
 		return problemsIn(doc.list, doc.status)
@@ -54,7 +54,7 @@ func problemsOf(doc document) []Problem {
 	return append([]Problem{outer}, found...)
 }
 
-// errorFirst are the names of members, those of errors first.
+// errorFirst returns the names of the members, those of errors first.
 func errorFirst(object fields) []string {
 	names := slices.Sorted(maps.Keys(object))
 	slices.SortStableFunc(names, func(a, b string) int {
@@ -74,7 +74,7 @@ func isAny(name string, names ...string) bool {
 	return slices.ContainsFunc(names, func(one string) bool { return strings.EqualFold(name, one) })
 }
 
-// innerProblems are those in a member: an object, or a list of objects or, in a member for errors, of texts.
+// innerProblems returns the problems in a member: an object, or a list of objects or, in a member for errors, of texts.
 func innerProblems(raw json.RawMessage, status int, forErrors bool) []Problem {
 	if object, err := parseFields(raw); err == nil {
 		return problemsIn([]fields{object}, status)
@@ -97,7 +97,7 @@ func innerProblems(raw json.RawMessage, status int, forErrors bool) []Problem {
 	return found
 }
 
-// maxErrors bounds how many errors of one list are read.
+// maxErrors bounds the number of errors read from one list.
 const maxErrors = 32
 
 func problemsIn(list []fields, status int) []Problem {
@@ -110,7 +110,7 @@ func problemsIn(list []fields, status int) []Problem {
 	return found
 }
 
-// problemOfText takes one word for a code, and more for a description.
+// problemOfText treats a single word as a code, and a longer text as a description.
 func problemOfText(text string) Problem {
 	if strings.ContainsAny(text, " \t\r\n") {
 		return Problem{Description: text}
@@ -118,8 +118,8 @@ func problemOfText(text string) Problem {
 	return Problem{Code: text}
 }
 
-// problemIn reads the members of one object. A number that repeats the status is no code, and a word is preferred to
-// a number.
+// problemIn reads the members of one object. A number that repeats the status is no code, and a word takes precedence
+// over a number.
 func problemIn(object fields, status int) Problem {
 	var said Problem
 	for _, name := range codeMembers {
@@ -147,8 +147,8 @@ func isNumber(text string) bool {
 	return err == nil
 }
 
-// says is the value of an error member that says something: "error": false and its kin say that there is none, and
-// true no more than that there is one.
+// says returns the value of an error member if it has a meaning: "error": false and similar values mean that there is
+// no error, and true means only that there is one.
 func says(value string) string {
 	if isAny(value, "false", "0", "none", "null", "true", "error", "failure", "fail", "failed", "ok", "success") {
 		return ""
@@ -156,7 +156,7 @@ func says(value string) string {
 	return value
 }
 
-// saysError reports whether the reply calls itself an error, as some do with a 2xx.
+// saysError reports whether the reply declares an error, as some do with a 2xx.
 func (d document) saysError() bool {
 	objects := append([]fields{d.fields}, d.list...)
 	return slices.ContainsFunc(objects, func(object fields) bool { return object.sayError(d.status) })
@@ -177,7 +177,7 @@ func (f fields) sayError(status int) bool {
 			if says(value) != "" || isAny(value, "true", "error", "failure", "fail", "failed") {
 				return true
 			}
-		case notObject == nil: // {"error":{"code":0}} says that there is none
+		case notObject == nil: // {"error":{"code":0}} means that there is none
 			if code := object.scalarNamed("code"); len(object) > 0 && (code == "" || says(code) != "") {
 				return true
 			}
@@ -188,7 +188,7 @@ func (f fields) sayError(status int) bool {
 	return false
 }
 
-// mostDecisive is the error that decides most about what was presented; of several alike the first.
+// mostDecisive returns the error that decides most about the presented grant; of equal errors, the first.
 func mostDecisive(found []Problem, class func(string) codeClass) Problem {
 	var best Problem
 	for i, each := range found {

@@ -59,7 +59,8 @@ type Answer struct {
 	Verdict token.Verdict
 	Set     token.Set // of a Granted answer
 	Problem Problem   // of any other
-	// Cause says when to act again after any other answer than a Granted one. The verdict does not follow from it, nor it from the verdict.
+	// Cause is what to wait for after any answer other than Granted. The verdict and the Cause are independent of each
+	// other.
 	Cause failure.Cause
 	// RetryAfter is how long the API asks to wait; zero where it does not.
 	RetryAfter time.Duration

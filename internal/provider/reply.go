@@ -24,13 +24,13 @@ const maxLife = 365 * 24 * time.Hour
 // fields is a JSON object of a reply, its members not yet looked at.
 type fields map[string]json.RawMessage
 
-// plainName is a name of a member that is shown: a longer or stranger one could be a secret.
+// plainName matches the names of members that are shown: a longer or unusual name could be a secret.
 var plainName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.-]{0,31}$`)
 
-// maxNames bounds how many names of members are shown.
+// maxNames bounds the number of names that are shown.
 const maxNames = 10
 
-// names says which members there are, without a value.
+// names lists the members without their values.
 func (f fields) names() string {
 	if len(f) == 0 {
 		return "it has no members"
@@ -47,7 +47,7 @@ func (f fields) names() string {
 	return "its members are " + strings.Join(plain, ", ")
 }
 
-// Why a 2xx is no grant.
+// The reasons why a 2xx is no grant.
 var (
 	errNotObject = errors.New("the reply is not a JSON object")
 	errPage      = errors.New("an HTML page, not a reply of the API")
@@ -56,25 +56,27 @@ var (
 // byteOrderMark may come before a JSON text, against the rule; ignoring it is allowed (RFC 8259 section 8.1).
 var byteOrderMark = []byte("\xef\xbb\xbf")
 
-// document is a reply, as far as it can be understood.
+// document is a reply, as far as it could be parsed.
 type document struct {
 	status int
 	kind   bodyClass
 	fields fields   // of an object
 	list   []fields // of a list of objects
 	text   string   // of a plain text, or of XML without its markup
-	// conflict is why the fields are no grant: of two different tokens by the same name, a guess could publish the
-	// wrong one.
+	// conflict is the reason why the fields are no grant: if two different tokens have the same name, a guess could
+	// publish the wrong one.
 	conflict error
 }
 
-// read finds out what a body is by looking at it: a content type is often wrong.
+// read determines the kind of a body from its content: a content type is often wrong.
 func read(reply Reply) document {
 	doc := document{status: reply.Status, kind: otherBody}
 	kind, _, _ := mime.ParseMediaType(reply.Header.Get("Content-Type"))
 	body := bytes.TrimSpace(bytes.TrimPrefix(reply.Body, byteOrderMark))
 	if object, conflict, err := parse(body); err == nil {
-		doc.kind, doc.fields, doc.conflict = jsonBody, object, conflict
+		doc.kind = jsonBody
+		doc.fields = object
+		doc.conflict = conflict
 		return doc
 	}
 	list, isList := parseList(body)
@@ -84,9 +86,12 @@ func read(reply Reply) document {
 	case len(body) == 0:
 		doc.kind = emptyBody
 	case isList:
-		doc.kind, doc.list = jsonBody, list
+		doc.kind = jsonBody
+		doc.list = list
 	case isForm:
-		doc.kind, doc.fields, doc.conflict = jsonBody, form, conflict
+		doc.kind = jsonBody
+		doc.fields = form
+		doc.conflict = conflict
 	case strings.Contains(kind, "html") || beginsAsPage(body):
 		doc.kind = htmlBody
 	case json.Unmarshal(body, &text) == nil: // a JSON string
@@ -99,15 +104,15 @@ func read(reply Reply) document {
 	return doc
 }
 
-// markup is a tag, a declaration or a comment of XML.
+// markup matches a tag, a declaration or a comment of XML.
 var markup = regexp.MustCompile(`<[^>]*>`)
 
-// pageStart is how an HTML page begins, after comments and the declarations of XML.
+// pageStart matches the beginning of an HTML page, after comments and the declarations of XML.
 var pageStart = regexp.MustCompile(`(?is)^(\s|<!--.*?-->|<\?xml[^>]*>)*<(!doctype\s+html|html|head|body|title)\b`)
 
 func beginsAsPage(body []byte) bool { return pageStart.Match(body[:min(len(body), maxPageStart)]) }
 
-// maxPageStart bounds how much of a body is looked at to see that it is a page.
+// maxPageStart bounds the part of a body that is searched for the beginning of a page.
 const maxPageStart = 4096
 
 // parseFields reads a JSON object, with nothing after it.
@@ -116,8 +121,8 @@ func parseFields(body []byte) (fields, error) {
 	return object, err
 }
 
-// parse reads a JSON object, with nothing after it. Of two members by the same name the last one counts, as in most
-// parsers; conflict says that they are two tokens.
+// parse reads a JSON object with nothing after it. If two members have the same name, the last one counts, as in most
+// parsers; conflict reports that the two are different tokens.
 func parse(body []byte) (object fields, conflict, err error) {
 	body = bytes.TrimPrefix(body, byteOrderMark)
 	decoder := json.NewDecoder(bytes.NewReader(body))
@@ -150,7 +155,7 @@ func (f fields) readMember(decoder *json.Decoder) (conflict, err error) {
 	return f.set(name, value), nil
 }
 
-// set adds a member, and says whether it is another token by the same name.
+// set adds a member, and reports whether it is a different token with the same name.
 func (f fields) set(name string, value json.RawMessage) (conflict error) {
 	if before, twice := f[name]; twice && tokens[name] && !bytes.Equal(before, value) {
 		conflict = fmt.Errorf("the reply has two different members %s", name)
@@ -171,8 +176,8 @@ func parseList(body []byte) ([]fields, bool) {
 	return list, true
 }
 
-// parseForm reads application/x-www-form-urlencoded, which some servers answer with although they are asked for JSON.
-// A plain text is taken for it if it has one of the members that a reply must have.
+// parseForm reads application/x-www-form-urlencoded, which some servers send although JSON was requested. A plain text
+// counts as a form if it has one of the members that a reply must have.
 func parseForm(kind string, body []byte) (object fields, ok bool, conflict error) {
 	if kind != "application/x-www-form-urlencoded" && kind != "text/plain" {
 		return nil, false, nil
@@ -205,7 +210,7 @@ func (f fields) text(name string) (value string, ok bool) {
 	return value, json.Unmarshal(raw, &value) == nil
 }
 
-// scalarNamed reads a member whose name may be written in any case. The exact name comes first.
+// scalarNamed reads a member whose name may have any case. The exact name comes first.
 func (f fields) scalarNamed(name string) string {
 	if value := f.scalar(name); value != "" {
 		return value
@@ -248,9 +253,9 @@ func (f fields) scopes() string {
 	return f.scalar("scope")
 }
 
-// life reads expires_in: a number or a string of seconds. What is missing, negative or no number counts as missing: a
-// token that was granted must not be lost over it (RFC 6749 section 5.1 only recommends the field). Too large for a
-// float64 is large.
+// life reads expires_in: a number or a string of seconds. A negative value, or one that is no number, counts as
+// missing: it must not cause the loss of a granted token (RFC 6749 section 5.1 only recommends the field). A value too
+// large for a float64 counts as large.
 func (f fields) life() (time.Duration, bool) {
 	seconds, err := strconv.ParseFloat(strings.TrimSpace(f.scalar("expires_in")), 64)
 	if err != nil && !errors.Is(err, strconv.ErrRange) || !(seconds >= 0) {
@@ -262,7 +267,7 @@ func (f fields) life() (time.Duration, bool) {
 // latestDate bounds a NumericDate: the end of the year 9999.
 const latestDate = 253402300799
 
-// numericDate reads a member that is a NumericDate (RFC 7519 section 2), whose fraction is cut off; zero if it is none.
+// numericDate reads a member that is a NumericDate (RFC 7519 section 2), without its fraction; zero if it is none.
 func (f fields) numericDate(name string) time.Time {
 	seconds, err := strconv.ParseFloat(f.scalar(name), 64)
 	if err != nil || !(seconds > 0) || seconds > latestDate {
@@ -271,8 +276,8 @@ func (f fields) numericDate(name string) time.Time {
 	return time.Unix(int64(seconds), 0)
 }
 
-// age is created_at against the reply's Date: both are of the server's clock, so that one which differs from ours
-// does no harm. Without either, or where they do not fit together, nothing is known.
+// age returns the difference between the reply's Date and created_at. Both come from the server's clock, so a
+// difference to the local clock does no harm. If either is missing, or they contradict each other, the age is unknown.
 func (f fields) age(header http.Header) time.Duration {
 	created, err := strconv.ParseInt(f.scalar("created_at"), 10, 64)
 	if err != nil {
@@ -289,19 +294,19 @@ func (f fields) age(header http.Header) time.Duration {
 	return time.Duration(age) * time.Second
 }
 
-// known are the members of a reply that have a place of their own.
+// known are the members of a reply that have fields of their own.
 var known = map[string]bool{
 	"access_token": true, "refresh_token": true, "token_type": true, "expires_in": true, "scope": true,
 }
 
-// credential matches the names of members that are credentials, however they are spelled: they never reach a template.
+// credential matches the names of members that are credentials, in any spelling: they never reach a template.
 var credential = regexp.MustCompile(`(?i)` + strings.Join([]string{
 	`tokens?$`, `secret`, `assertion`, `password`, `passwd`, `passphrase`, `credential`, `(private|api)[_-]?key`,
 	`(access|session|signing|encryption)[_-]?key$`, `^(x[_-])?key$`, `^code$`, `(auth|authorization|device)[_-]?code$`,
 	`(^|[_-])jwt$`, `cookie`, `^ticket$`, `^(refresh|bearer|otp|pin)$`,
 }, "|"))
 
-// extra are the members beyond RFC 6749 that are scalars and no credentials.
+// extra returns the members beyond RFC 6749 that are scalars and no credentials.
 func (f fields) extra() map[string]string {
 	extra := map[string]string{}
 	for name := range f {
@@ -330,15 +335,15 @@ func (d document) grantedSet() (token.Set, error) {
 		return token.Set{}, err
 	}
 	life, told := f.life()
-	tokenType, _ := f.text("token_type") // no number is one
+	tokenType, _ := f.text("token_type") // a number is no token type
 	return token.Set{
 		Access: access, Refresh: refresh, Type: token.CleanType(tokenType), Scope: f.scopes(),
 		Life: life, LifeUnknown: !told, Extra: f.extra(),
 	}, nil
 }
 
-// token reads a token; zero where there is none. A character outside of RFC 6749 appendices A.12 and A.17 means that
-// the reply was mangled on its way, or would end a header where the token is used.
+// token reads a token; zero if there is none. A character outside RFC 6749 appendices A.12 and A.17 means that the
+// reply was damaged on its way, or would end a header that the token is used in.
 func (f fields) token(name string) (token.Secret, error) {
 	value, ok := f.text(name)
 	if !ok {
@@ -374,11 +379,12 @@ func retryAfter(header http.Header) time.Duration {
 // maxRetryAfter bounds what an API may ask for.
 const maxRetryAfter = time.Hour
 
-// assumeLife takes a life of zero seconds for none that is told: a server does not issue a token that has expired,
-// and some write 0 for a token without an end.
+// assumeLife treats a life of zero seconds as missing: a server does not issue an expired token, and some write 0 for a
+// token without an end.
 func assumeLife(answer Answer) Answer {
 	if answer.Verdict == token.Granted && !answer.Set.LifeUnknown && answer.Set.Life == 0 {
-		answer.Set.LifeUnknown, answer.Set.LifeZero = true, true
+		answer.Set.LifeUnknown = true
+		answer.Set.LifeZero = true
 	}
 	return answer
 }

@@ -83,7 +83,7 @@ func newRequest(endpoint *url.URL, options Options, login token.Login) Request {
 	return request
 }
 
-// publicHeaders are headers whose values are no secret of anyone, and may be words of an API's reply.
+// publicHeaders are headers whose values are never secret, and may be words of an API's reply.
 var publicHeaders = map[string]bool{
 	"Accept":           true,
 	"Accept-Charset":   true,
@@ -99,12 +99,12 @@ var publicHeaders = map[string]bool{
 	"User-Agent":       true,
 }
 
-// leastSecretHeader is the length from which on the value of a header is taken for a secret. A shorter one is a
-// version or a tenant, and a text that has it would be withheld.
+// leastSecretHeader is the minimum length of a header value that counts as a secret. A shorter value is a version or a
+// tenant, and treating it as a secret would withhold every text that contains it.
 const leastSecretHeader = 8
 
-// SecretHeaders returns the values of the user's headers that must not be shown, as a whole and without the name of an
-// authentication scheme.
+// SecretHeaders returns the values of the user's headers that must not be shown: the whole value, and the value without
+// the name of an authentication scheme.
 func SecretHeaders(headers map[string]string) []token.Secret {
 	var secrets []token.Secret
 	for name, value := range headers {

@@ -1,11 +1,11 @@
 package redact
 
-// leastRun is how long a run of characters must be in order to stand for leastSecret bytes in base64.
+// leastRun is the minimum length of a run of characters that can represent leastSecret bytes in base64.
 const leastRun = leastSecret * 4 / 3
 
-// binaries are what a view may stand for in base64 and in hexadecimal, also if that was percent-encoded before, as
-// the parts of HTTP Basic are (RFC 6749 section 2.3.1). Where an encoded secret begins within a run of characters is
-// not known, so each place is tried.
+// binaries returns the texts that a view may represent in base64 and in hexadecimal, also if they were percent-encoded
+// before, as the parts of HTTP Basic are (RFC 6749 section 2.3.1). It is unknown where in a run of characters an
+// encoded secret begins, so each place is tried.
 func binaries(v *view) []*view {
 	var found []*view
 	for shift := range 4 {
@@ -17,7 +17,7 @@ func binaries(v *view) []*view {
 	return found
 }
 
-// decodedRuns decodes each run of digits that have so many bits. Between two runs there is a space.
+// decodedRuns decodes each run of digits that have that many bits each. A space separates two runs.
 func decodedRuns(v *view, shift int, digit func(byte) (uint32, bool), bits int) []*view {
 	decoded := newView(len(v.text))
 	for start := 0; start < len(v.text); {
@@ -66,7 +66,7 @@ func (v *view) run(source *view, start, end int, digit func(byte) (uint32, bool)
 	v.put(" ", source, end-1, end-1)
 }
 
-// sixBits is a digit of either alphabet of base64 (RFC 4648 sections 4 and 5).
+// sixBits returns the value of a digit of either base64 alphabet (RFC 4648 sections 4 and 5).
 func sixBits(char byte) (uint32, bool) {
 	switch {
 	case 'A' <= char && char <= 'Z':

@@ -40,14 +40,14 @@ func (x *index) add(secret string) {
 	}
 }
 
-// findings are what a text holds of the secrets.
+// findings are the secrets found in a text.
 type findings struct {
 	part  []bool // by byte of the text
 	any   bool
 	short bool // a secret that suppresses it
 }
 
-// find looks for the secrets in everything that the text may stand for.
+// find searches for the secrets in every text that the given text may represent.
 func (x *index) find(text string) findings {
 	found := findings{part: make([]bool, len(text))}
 	if len(x.parts) == 0 && len(x.short) == 0 {
@@ -65,7 +65,7 @@ func (x *index) find(text string) findings {
 	return found
 }
 
-// mark marks what the parts of secrets in a view were made of.
+// mark marks the bytes of the text that the parts of secrets in a view were decoded from.
 func (x *index) mark(v *view, found *findings) {
 	for size, parts := range x.parts {
 		for i := range len(v.text) - size + 1 {
@@ -93,14 +93,15 @@ func (x *index) suppresses(v *view, least int) bool {
 	})
 }
 
-// hasWord reports whether a text has a word with no letter or digit on either side.
+// hasWord reports whether a text contains a word with no letter or digit on either side.
 func hasWord(text, word string) bool {
 	for from := 0; ; {
 		at := strings.Index(text[from:], word)
 		if at < 0 {
 			return false
 		}
-		start, end := from+at, from+at+len(word)
+		start := from + at
+		end := start + len(word)
 		before, _ := utf8.DecodeLastRuneInString(text[:start])
 		after, _ := utf8.DecodeRuneInString(text[end:])
 		if (start == 0 || !isWordly(before)) && (end == len(text) || !isWordly(after)) {

@@ -1,9 +1,9 @@
-// Package redact makes the words of others fit to be shown: what an API, an admission policy, a quota, a certificate
-// check or a disk says reaches conditions, events and logs only through it.
+// Package redact makes text from other systems fit to be shown. The messages of an API, an admission policy, a quota, a
+// certificate check or a disk reach conditions, events and logs only through it.
 //
 // It does not list the spellings of a secret. It decodes the text in every way in which a request or an echo of it is
-// encoded, looks for parts of the secrets in each result, and replaces the characters of the text that they came
-// from.
+// encoded, searches each result for parts of the secrets, and replaces the characters of the text that they were
+// decoded from.
 package redact
 
 import (
@@ -15,27 +15,28 @@ import (
 )
 
 const (
-	// leastSecret is the length from which on a secret is cut out of a text. A shorter one would tear holes into
-	// ordinary words, and the holes would give it away, so that it suppresses the text.
+	// leastSecret is the minimum length of a secret that is cut out of a text. Cutting out a shorter one would damage
+	// ordinary words, and the gaps would reveal it, so a shorter secret suppresses the text.
 	leastSecret = 8
-	// leastWord is the length from which on a short secret suppresses a text that has it anywhere; a shorter one has to
-	// be a word of it.
+	// leastWord is the minimum length of a short secret that suppresses a text that contains it anywhere. A shorter
+	// secret suppresses a text only as a whole word.
 	leastWord = 4
-	// leastPart is how much of a longer secret is taken for the secret: some servers cut short what they repeat.
+	// leastPart is the length of a part of a longer secret that counts as the secret: some servers truncate what they
+	// repeat.
 	leastPart = 12
 )
 
 const (
-	// MaxText is how much of another's words is kept, in runes.
+	// MaxText is the length in runes to which a text is cut.
 	MaxText = 400
-	// maxRead bounds how much of a text is looked at, in bytes.
+	// maxRead bounds the part of a text that is examined, in bytes.
 	maxRead = 4 << 10
-	// overlap is looked at beyond maxRead, so that a part of a secret that lies across the bound is found.
+	// overlap is examined beyond maxRead, to find a part of a secret that lies across the bound.
 	overlap = 1 << 10
 )
 
-// Withheld stands for a text that has a short secret in it. It is always the same, so that it shows nothing of a
-// secret that is a part of it.
+// Withheld replaces a text that contains a short secret. It is always the same, so it reveals nothing of a secret that
+// is a part of it.
 const Withheld = "[withheld: it may repeat a short secret]"
 
 // Words returns the text in one printable line of at most MaxText runes and an ellipsis, without the secrets.
@@ -62,12 +63,12 @@ func Words(text string, secrets ...token.Secret) string {
 	return Withheld
 }
 
-// maxPasses bounds the repetition: what a replacement leaves behind is looked at like any other text, because the
-// characters on both sides of it, or the replacement itself, can spell a secret.
+// maxPasses bounds the repetition. The result of a replacement is examined like any other text, because the characters
+// on both sides of it, or the replacement itself, can spell a secret.
 const maxPasses = 3
 
-// printable returns the beginning of a text in one line, and how much of it is shown. What cannot be printed is
-// dropped first: it could keep two parts of a secret apart.
+// printable returns the beginning of a text in one line, and how much of it is shown. Unprintable characters are
+// dropped first: one could keep two parts of a secret apart.
 func printable(text string) (line string, limit int) {
 	if len(text) <= maxRead+overlap {
 		line = strings.Map(printed, text)
@@ -81,7 +82,7 @@ func printable(text string) (line string, limit int) {
 	return line, limit
 }
 
-// printed is how a character is shown; -1 if it is not.
+// printed returns how a character is shown, or -1 if it is not.
 func printed(r rune) rune {
 	switch {
 	case unicode.IsSpace(r):
@@ -92,8 +93,7 @@ func printed(r rune) rune {
 	return -1
 }
 
-// replace puts a mark into the place of each part that is marked and begins before the limit, and drops the text from
-// there on.
+// replace replaces each marked part that begins before the limit with a mark, and drops the text after the limit.
 func replace(text string, part []bool, limit int) string {
 	var out strings.Builder
 	for i := range limit {
@@ -110,7 +110,8 @@ func replace(text string, part []bool, limit int) string {
 func cut(text string, more bool) string {
 	runes := []rune(text)
 	if len(runes) > MaxText {
-		runes, more = runes[:MaxText], true
+		runes = runes[:MaxText]
+		more = true
 	}
 	if more {
 		return string(runes) + "…"

@@ -8,7 +8,7 @@ import (
 	"unicode/utf8"
 )
 
-// view is a text after some decoding. Byte i of it was made of the bytes from[i] to to[i] of the text that is shown.
+// view is a text after some decoding. Its byte i was decoded from the bytes from[i] to to[i] of the text that is shown.
 type view struct {
 	text     []byte
 	from, to []int
@@ -28,7 +28,7 @@ func newView(size int) *view {
 	return &view{text: make([]byte, 0, size), from: make([]int, 0, size), to: make([]int, 0, size)}
 }
 
-// put adds what the bytes first to last of another view stand for.
+// put adds a text decoded from the bytes first to last of another view.
 func (v *view) put(decoded string, source *view, first, last int) {
 	for i := range len(decoded) {
 		v.text = append(v.text, decoded[i])
@@ -37,8 +37,8 @@ func (v *view) put(decoded string, source *view, first, last int) {
 	}
 }
 
-// fold is a view as it is compared: what cannot be printed is left out, as it is in the text that is shown, and a
-// plus sign counts as a space, which it stands for in a form.
+// fold returns a view in the form in which it is compared. Unprintable characters are left out, as in the text that is
+// shown, and a plus sign counts as the space that it represents in a form.
 func fold(v *view) *view {
 	folded := newView(len(v.text))
 	for i := 0; i < len(v.text); {
@@ -54,13 +54,12 @@ func fold(v *view) *view {
 	return folded
 }
 
-// An escape decodes what a text begins with, and returns how much of it that was; zero if it is no escape.
+// An escape decodes the beginning of a text, and returns the decoded length; zero if the text begins with no escape.
 type escape func(text []byte) (decoded string, size int)
 
 var escapes = []escape{percent, backslash, entity}
 
-// readings are a text and what it may stand for as one that is escaped: in each way, and in each way of what that
-// brings.
+// readings returns a text and its decodings: each escape applied to it, and each escape applied to the results.
 func readings(plain *view) []*view {
 	found := []*view{plain}
 	last := found
@@ -78,7 +77,7 @@ func readings(plain *view) []*view {
 	return found
 }
 
-// maxNesting is how many encodings one in the other are looked through.
+// maxNesting is the maximum number of nested encodings that are decoded.
 const maxNesting = 2
 
 func unescaped(v *view, decode escape) (decoded *view, changed bool) {
@@ -97,7 +96,7 @@ func unescaped(v *view, decode escape) (decoded *view, changed bool) {
 	return decoded, changed
 }
 
-// percent is the encoding of URLs and forms (RFC 3986 section 2.1).
+// percent decodes the encoding of URLs and forms (RFC 3986 section 2.1).
 func percent(text []byte) (string, int) {
 	if len(text) < 3 || text[0] != '%' {
 		return "", 0
@@ -109,7 +108,7 @@ func percent(text []byte) (string, int) {
 	return string([]byte{byte(value)}), 3
 }
 
-// backslash is the escape of JSON (RFC 8259 section 7), and those of JavaScript and of many logs.
+// backslash decodes the escapes of JSON (RFC 8259 section 7), and those of JavaScript and of many logs.
 func backslash(text []byte) (string, int) {
 	if len(text) < 2 || text[0] != '\\' {
 		return "", 0
@@ -132,7 +131,7 @@ func backslash(text []byte) (string, int) {
 	return "", 0
 }
 
-// codeUnits decodes \uXXXX, or two of them that are one character.
+// codeUnits decodes \uXXXX, or two of them that form one character.
 func codeUnits(text []byte) (string, int) {
 	first, ok := codeUnit(text)
 	if !ok {
@@ -157,7 +156,7 @@ func codeUnit(text []byte) (rune, bool) {
 // longestEntity is CounterClockwiseContourIntegral with its ampersand and its semicolon.
 const longestEntity = 33
 
-// entity is a character reference of HTML: named, decimal or hexadecimal.
+// entity decodes a character reference of HTML: named, decimal or hexadecimal.
 func entity(text []byte) (string, int) {
 	if len(text) == 0 || text[0] != '&' {
 		return "", 0

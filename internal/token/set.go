@@ -23,16 +23,16 @@ func Grants() []Grant { return []Grant{Password, RefreshToken, AuthorizationCode
 type Set struct {
 	Access  Secret
 	Refresh Secret // zero where the reply has none
-	Type    string // as the API writes it, without what no type has
+	Type    string // as the API writes it, without characters that no type has
 	Scope   string // empty where the reply has none
 	// Life is the life of the access token, counted from the moment before the request was sent.
 	Life time.Duration
 	// LifeUnknown is true where the reply does not say how long the token lives.
 	LifeUnknown bool
-	// LifeZero is true if the reply says that the token has no life left, and the API documents no such reply.
+	// LifeZero is true if the reply states that the token has no life left, and the API documents no such reply.
 	// LifeUnknown is true then, too.
 	LifeZero bool
-	// JWTLife and JWTAge are what the access token says of its own life and age if it is a JWT; zero if it is none.
+	// JWTLife and JWTAge are the life and age that the access token itself states if it is a JWT; zero if it is none.
 	JWTLife time.Duration
 	JWTAge  time.Duration
 	// Age is how old the token was when the API answered, by the API's own clock; zero where it does not tell.
@@ -41,15 +41,15 @@ type Set struct {
 	Extra    map[string]string // the reply's other fields that are scalars
 }
 
-// LongLife is the life beyond which an access token is more likely a mistake, such as a life in milliseconds, than
-// meant.
+// LongLife is the life beyond which an access token's life is more likely a mistake, such as milliseconds, than
+// intended.
 const LongLife = 30 * 24 * time.Hour
 
 // maxType bounds a token type.
 const maxType = 64
 
-// CleanType is a token type as far as it is a token of HTTP (RFC 9110 section 5.6.2): it begins a header, so nothing
-// that could end the header, or be taken for a part of the credentials, is kept.
+// CleanType returns the part of a token type that is a token of HTTP (RFC 9110 section 5.6.2). It begins a header, so
+// nothing is kept that could end the header or be read as a part of the credentials.
 func CleanType(tokenType string) string {
 	tokenType = strings.TrimSpace(tokenType)
 	if end := strings.IndexFunc(tokenType, func(r rune) bool { return !isTokenChar(r) }); end >= 0 {
@@ -63,8 +63,8 @@ func isTokenChar(r rune) bool {
 	return isAlphanumeric || strings.ContainsRune("!#$%&'*+-.^_`|~", r)
 }
 
-// Scheme is a token type as it begins the header Authorization. Every spelling of bearer, and no type at all, is
-// Bearer (RFC 6750 section 2.1); another type is kept as it is.
+// Scheme returns a token type in the form that begins the header Authorization. Every spelling of bearer, and no type
+// at all, becomes Bearer (RFC 6750 section 2.1); another type stays as it is.
 func Scheme(tokenType string) string {
 	clean := CleanType(tokenType)
 	switch strings.NewReplacer("-", "", "_", "").Replace(strings.ToLower(clean)) {
