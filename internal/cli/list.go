@@ -200,7 +200,7 @@ func nextRefresh(cred *v1alpha1.FluentCredential, now time.Time) string {
 
 // isWaiting reports whether the next refresh waits for an object to change.
 func isWaiting(cred *v1alpha1.FluentCredential, now time.Time) bool {
-	seen := outlookOf(cred, causeOf(cred, now), now)
+	seen := outlookOf(cred, causeOf(cred, now))
 	return seen.Class == failures.Input && seen.NextTry == nil
 }
 

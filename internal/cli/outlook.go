@@ -3,7 +3,6 @@ package cli
 import (
 	"slices"
 	"strings"
-	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -25,7 +24,7 @@ var noExchange = []string{v1alpha1.ReasonPublishFailed, v1alpha1.ReasonStateUnwr
 
 // outlookOf returns the outlook of the cause. It is total: a reason unknown to this version has the class in the
 // status.
-func outlookOf(cred *v1alpha1.FluentCredential, why cause, now time.Time) outlook {
+func outlookOf(cred *v1alpha1.FluentCredential, why cause) outlook {
 	classes, known := conditions.Classes(why.Reason)
 	failed := cred.Status.Failures
 	if failed == nil || slices.Contains(noExchange, why.Reason) {
@@ -50,7 +49,7 @@ func outlookOf(cred *v1alpha1.FluentCredential, why cause, now time.Time) outloo
 	if seen.Class == failures.Person {
 		seen.NextTry = nil // this is the time of the next check for the obstacle, not of an exchange
 	}
-	seen.Text = placeholders(cred).Replace(seen.words(why.Reason, now))
+	seen.Text = placeholders(cred).Replace(seen.words(why.Reason))
 	return seen
 }
 
@@ -72,32 +71,29 @@ func narrow(classes []failures.Class, stated failures.Class, stalled bool) []fai
 }
 
 // words describes the meaning of the class for a reason.
-func (o outlook) words(reason string, now time.Time) string {
+func (o outlook) words(reason string) string {
 	begin := "Class " + string(o.Class) + ": "
 	switch o.Class {
 	case failures.Time:
-		return begin + "it passes by itself, and is retried with back-off." + o.next(" The next try is ", now)
+		return begin + "it passes by itself, and is retried with back-off." + o.next(" The next try is at ")
 	case failures.Input:
 		text := begin + "it lasts until " + inputOf(reason) + " changes. A changed Secret or spec is acted on at once."
 		if o.NextTry == nil {
 			return text + " Nothing is tried until then."
 		}
-		return text + o.next(" Otherwise the next try is ", now)
+		return text + o.next(" Otherwise the next try is at ")
 	case failures.Person:
 		return begin + "nothing is tried until a person acts. A changed Secret or spec is noticed at once."
 	}
 	return begin + "this kubectl fluent does not know it: it is older than the operator."
 }
 
-// next describes when the next try is.
-func (o outlook) next(begin string, now time.Time) string {
-	switch {
-	case o.NextTry == nil:
+// next describes when the next try is. A time that has just passed is printed as well: the operator is on its way.
+func (o outlook) next(begin string) string {
+	if o.NextTry == nil {
 		return ""
-	case o.NextTry.After(now):
-		return begin + "at " + stamp(*o.NextTry) + " (" + fromNow(o.NextTry.Time, now, "in ", "") + ")."
 	}
-	return begin + "now."
+	return begin + stamp(*o.NextTry) + "."
 }
 
 // undecided lists the possible classes.
@@ -154,7 +150,7 @@ func tokenOutlook(token *v1alpha1.FluentToken, why cause) outlook {
 		return outlook{}
 	case 1:
 		seen := outlook{Class: classes[0]}
-		seen.Text = names.Replace(seen.words(why.Reason, time.Time{}))
+		seen.Text = names.Replace(seen.words(why.Reason))
 		return seen
 	}
 	return outlook{Text: undecided(classes)}

@@ -51,12 +51,12 @@ func TestOutlook(t *testing.T) {
 		"unreachable": {
 			why: "it comes back", cred: failing(failures.Time, 5*time.Minute),
 			reason: v1alpha1.ReasonProviderUnavailable, class: failures.Time,
-			says: []string{"passes by itself", "at 2026-01-05T12:05:00Z (in 5m)"},
+			says: []string{"passes by itself", "The next try is at 2026-01-05T12:05:00Z."},
 		},
 		"due": {
 			why: "the time has come", cred: failing(failures.Time, -time.Second),
 			reason: v1alpha1.ReasonProviderUnavailable, class: failures.Time,
-			says: []string{"The next try is now."},
+			says: []string{"The next try is at 2026-01-05T11:59:59Z."},
 		},
 		"rejected": {
 			why: "it is probed", cred: failing(failures.Input, time.Hour),
@@ -126,7 +126,7 @@ func TestOutlook(t *testing.T) {
 		},
 	}
 	for name, test := range tests {
-		got := outlookOf(test.cred, cause{Reason: test.reason}, noon)
+		got := outlookOf(test.cred, cause{Reason: test.reason})
 		if got.Class != test.class {
 			t.Errorf("%s: class %q, want %q: %s", name, got.Class, test.class, test.why)
 		}
@@ -147,7 +147,7 @@ func TestOutlookIsTotal(t *testing.T) {
 		classes, _ := conditions.Classes(reason)
 		for _, class := range classes {
 			seen := outlook{Class: class}
-			text := placeholders(failing("", 0)).Replace(seen.words(reason, noon))
+			text := placeholders(failing("", 0)).Replace(seen.words(reason))
 			if !strings.HasPrefix(text, "Class "+string(class)+": ") || strings.ContainsAny(text, "{}") {
 				t.Errorf("%s, class %s: %q", reason, class, text)
 			}
@@ -156,7 +156,7 @@ func TestOutlookIsTotal(t *testing.T) {
 			}
 		}
 		for _, class := range append(failures.Classes(), "") {
-			got := outlookOf(failing(class, 0), cause{Reason: reason}, noon)
+			got := outlookOf(failing(class, 0), cause{Reason: reason})
 			if (got.Text == "") != (len(classes) == 0) || got.Class != "" && !slices.Contains(classes, got.Class) {
 				t.Errorf("%s with class %q in the status: %+v", reason, class, got)
 			}
@@ -168,7 +168,7 @@ func TestOutlookIsTotal(t *testing.T) {
 		}
 	}
 	for _, class := range failures.Classes() {
-		if text := (outlook{Class: class}).words("", noon); strings.Contains(text, "older than the operator") {
+		if text := (outlook{Class: class}).words(""); strings.Contains(text, "older than the operator") {
 			t.Errorf("class %s has no words", class)
 		}
 	}

@@ -112,7 +112,7 @@ func storyOf(ctx context.Context, from client.Reader, cred *v1alpha1.FluentCrede
 		Namespace: cred.Namespace, Name: cred.Name, Provider: providerName(cred), Target: cred.TargetName(),
 		Valid: hasValidToken(cred, now), NeedsPerson: how.needsPerson(), Token: cred.Status.Token,
 		NextRefresh: cred.Status.NextRefreshTime, Failures: cred.Status.Failures, Conditions: cred.Status.Conditions,
-		Timeline: timelineOf(cred, events, now), Cause: why, outlook: outlookOf(cred, why, now),
+		Timeline: timelineOf(cred, events, now), Cause: why, outlook: outlookOf(cred, why),
 		Advice: adviceFor(why.Reason, cred),
 		cred:   cred, urgency: how,
 	}
