@@ -72,17 +72,31 @@ func (osDisk) Open(path string) (File, error) {
 	return osFile{file}, nil
 }
 
+// Lock keeps no file open for writing: a file system with one cannot be made read-only.
 func (d osDisk) Lock(path string) (File, error) {
-	file, err := d.Create(path)
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_RDONLY, 0o600)
 	if err != nil {
 		return nil, err
 	}
-	if err := lock(file.(osFile).File); err != nil {
+	if err := lock(file); err != nil {
 		_ = file.Close()
 		_ = d.Remove(path)
 		return nil, err
 	}
-	return file, nil
+	return lockedFile{osFile{file}}, nil
+}
+
+// lockedFile is open for reading as long as its lock is held.
+type lockedFile struct{ osFile }
+
+// WriteAt opens the file for writing for this one write.
+func (f lockedFile) WriteAt(content []byte, at int64) (int, error) {
+	file, err := os.OpenFile(f.Name(), os.O_WRONLY, 0)
+	if err != nil {
+		return 0, err
+	}
+	n, err := file.WriteAt(content, at)
+	return n, errors.Join(err, file.Close())
 }
 
 func (osDisk) IsUnlocked(path string) (bool, error) {
