@@ -129,13 +129,36 @@ func (r *Reconciler) apply(ctx context.Context, seen *observation, status v1alph
 	if seen.memory.status == digest {
 		return nil
 	}
+	if seen.failed != nil && r.isOvertaken(ctx, seen) {
+		return nil
+	}
 	version, err := r.writeStatus(ctx, seen.cred, encoded)
+	if isObjectGone(err) {
+		return nil
+	}
 	if err != nil {
-		return client.IgnoreNotFound(err)
+		return err
 	}
 	r.announce(seen, status)
 	seen.memory.status, seen.memory.told, seen.memory.history = digest, version, nil
 	return nil
+}
+
+// isOvertaken reports whether the FluentCredential was written since a pass that failed has looked at it. A process that was frozen in the
+// pass may lead no more, and what it has to report would replace the status of the present leader, which would not notice.
+func (r *Reconciler) isOvertaken(ctx context.Context, seen *observation) bool {
+	live := &v1alpha1.FluentCredential{}
+	if err := r.Live.Get(ctx, client.ObjectKeyFromObject(seen.cred), live); err != nil {
+		return false // the write fails likewise, or finds that the object is gone
+	}
+	known := seen.cred.ResourceVersion
+	return live.ResourceVersion != known && live.ResourceVersion != seen.memory.told && isNewer(live.ResourceVersion, known)
+}
+
+// isObjectGone reports whether the object does not exist any more. An API server that has just started does not serve the kind yet, and
+// answers with another 404.
+func isObjectGone(err error) bool {
+	return apierrors.IsNotFound(err) && !apierrors.IsUnexpectedServerError(err)
 }
 
 // operation of a JSON patch (RFC 6902).

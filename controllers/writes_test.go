@@ -761,3 +761,29 @@ func mustForbid(t *testing.T, namespace string) {
 		return err != nil, err
 	})
 }
+
+// TestAPassThatFailedReplacesNoNewerStatus: a process that was frozen between the claim and the commit wakes when another one leads, and
+// finds that its result cannot be stored yet. The status is the other one's.
+func TestAPassThatFailedReplacesNoNewerStatus(t *testing.T) {
+	t.Parallel()
+	g := newGated(t, newDriven(t, longLived))
+	g.sleep(g.settle())
+	const others = "handled by another replica"
+	g.afterTheClaim(func() {
+		g.gate.refuses = denies(errors.New("not now"), func(_ string, o client.Object) bool { return isStateSecret(o) })
+		cred := reread(t, g.cred)
+		cred.Status.LastHandledRotateAt = others
+		if err := live.Status().Update(t.Context(), cred); err != nil {
+			t.Fatal(err)
+		}
+	})
+	g.pass()
+	if got := g.status(); got.LastHandledRotateAt != others {
+		t.Errorf("the status of the other replica was replaced: %+v", got)
+	}
+	g.gate.refuses = nil
+	g.live(2 * time.Minute)
+	if got := g.status(); got.Token.Serial != 2 || got.Summary.Reason != v1alpha1.ReasonTokenPublished {
+		t.Errorf("serial %d, %s: the result is stored all the same", got.Token.Serial, got.Summary.Reason)
+	}
+}
