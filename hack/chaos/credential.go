@@ -144,20 +144,6 @@ func (c *credential) settledIn(ctx context.Context, most time.Duration) error {
 	return until(ctx, most, c.name+" has come to rest", func(ctx context.Context) (string, error) { return c.unrest(ctx) })
 }
 
-// reaches waits until a condition has a reason.
-func (c *credential) reaches(ctx context.Context, most time.Duration, kind, reason string) error {
-	return until(ctx, most, c.name+" says "+reason, func(ctx context.Context) (string, error) {
-		cred, err := c.get(ctx)
-		if err != nil {
-			return "", err
-		}
-		if found := conditionOf(cred, kind); found.Reason != reason {
-			return fmt.Sprintf("%s is %s: %s: %s", kind, found.Status, found.Reason, found.Message), nil
-		}
-		return "", nil
-	})
-}
-
 // says waits until a condition, or the line that kubectl prints, has a reason.
 func (c *credential) says(ctx context.Context, reason string) error {
 	return until(ctx, time.Minute, c.name+" says "+reason, func(ctx context.Context) (string, error) {
