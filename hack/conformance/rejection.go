@@ -13,10 +13,26 @@ import (
 	"github.com/fluent-credential/operator/api/v1alpha1"
 )
 
+// wrongClient logs in with a wrong client secret. The server may learn of a new one a moment later than the operator, so the operator
+// tries again by itself for a while; the right secret is tried at once.
 func (s *subject) wrongClient(ctx context.Context) (permitted, error) {
 	login := s.passwordLogin("wrong-client")
 	login[v1alpha1.ClientSecretKey] = "not-" + s.clientSecret
-	return s.corrected(ctx, "wrong-client", login, tally{unknownClients: 1}, map[string]string{v1alpha1.ClientSecretKey: s.clientSecret})
+	cred, err := s.create(ctx, "wrong-client", s.server.right(), login)
+	if err != nil {
+		return permitted{}, err
+	}
+	if err := cred.clientRefused(ctx); err != nil {
+		return permitted{}, err
+	}
+	if err := cred.changeLogin(ctx, map[string]string{v1alpha1.ClientSecretKey: s.clientSecret}); err != nil {
+		return permitted{}, err
+	}
+	if err := cred.obtained(ctx, 1, passwordGrant); err != nil {
+		return permitted{}, err
+	}
+	refusals, err := cred.refusals()
+	return permitted{asked: tally{logins: 1, unknownClients: refusals}}, err
 }
 
 func (s *subject) wrongPassword(ctx context.Context) (permitted, error) {
@@ -62,17 +78,37 @@ func (s *subject) wrongClientLater(ctx context.Context) (permitted, error) {
 	if err := cred.ask(ctx); err != nil {
 		return permitted{}, err
 	}
-	if err := cred.refused(ctx, v1alpha1.ConditionRenewable); err != nil {
-		return permitted{}, err
-	}
-	wrong := tally{logins: 1, unknownClients: 1, most: 1}
-	if err := cred.stands(ctx, wrong); err != nil {
+	if err := cred.clientRefused(ctx); err != nil {
 		return permitted{}, err
 	}
 	if err := cred.changeLogin(ctx, map[string]string{v1alpha1.ClientSecretKey: s.clientSecret}); err != nil {
 		return permitted{}, err
 	}
-	return permitted{asked: wrong.plus(tally{refreshes: 1, most: 2})}, cred.obtained(ctx, 2, refreshGrant)
+	if err := cred.obtained(ctx, 2, refreshGrant); err != nil {
+		return permitted{}, err
+	}
+	refusals, err := cred.refusals()
+	return permitted{asked: tally{logins: 1, refreshes: 1, unknownClients: refusals, most: refusals + 1}}, err
+}
+
+// clientRefused waits until the status says that the client was refused and is tried again.
+func (c *credential) clientRefused(ctx context.Context) error {
+	_, err := c.await(ctx, "the client is refused", func(now seen) bool {
+		return now.reason(v1alpha1.ConditionReconciling) == v1alpha1.ReasonCredentialsRejected
+	})
+	return err
+}
+
+// mostRefusals bounds how often a refused client is tried within a minute.
+const mostRefusals = 12
+
+// refusals returns how often the client was refused.
+func (c *credential) refusals() (int, error) {
+	refusals := c.requests().unknownClients
+	if refusals < 1 || refusals > mostRefusals {
+		return refusals, fmt.Errorf("the client was tried %d times, want 1 to %d", refusals, mostRefusals)
+	}
+	return refusals, nil
 }
 
 // refused waits until a condition says that the login, or the client, was refused.

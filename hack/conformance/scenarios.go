@@ -37,7 +37,7 @@ var scenarios = []scenario{
 	{"seed", "a refresh token as a seed, applied again, then replaced", (*subject).seed},
 	{"code", "an authorization code as a seed, applied again, then replaced", (*subject).codeSeed},
 	{"revocation", "the refresh token is revoked when the FluentCredential goes", (*subject).revocation},
-	{"wrong-client", "a wrong client secret is tried once, the right one at once", (*subject).wrongClient},
+	{"wrong-client", "a wrong client secret is retried for a while, the right one at once", (*subject).wrongClient},
 	{"wrong-client-later", "the same at a refresh, whose token it does not cost", (*subject).wrongClientLater},
 	{"wrong-password", "a wrong password is tried once, the right one at once", (*subject).wrongPassword},
 	{"afterwards", "every family lives; a restart with nothing due asks nobody; no secret leaks; everything can be deleted", (*subject).afterwards},
