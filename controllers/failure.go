@@ -1,6 +1,7 @@
 package controllers
 
 import (
+	"strconv"
 	"time"
 
 	"github.com/fluent-credential/operator/api/v1alpha1"
@@ -27,9 +28,7 @@ func (r *Reconciler) failure(seen *observation, try *attempt) custody.Failure {
 	if failed.Subject == failure.CredentialsSecret && seen.hints != "" {
 		failed.Message += "; " + seen.hints
 	}
-	run := seen.runOf(failed)
-	failed.First = run.First
-	failed.Tries = run.Count
+	run := seen.joinRun(&failed)
 	if answer.Problem.Code == exchange.NotAllowed {
 		failed.Policy = policyHash(r.Dialer.Policy)
 	}
@@ -51,7 +50,7 @@ func (r *Reconciler) schedule(seen *observation, try *attempt, run plan.Run, fai
 	answer := try.answer
 	switch {
 	case answer.Verdict == token.LoginRefused:
-		// A token presented twice is another's, and no login failed.
+		// The guard refuses a second presentation because the token is another credential's. No login failed then.
 		failed.Barred = try.claim.Attempt == 1
 		failed.Stalled = failed.Class != failure.Time
 		failed.RetryAt = try.retryAt
@@ -81,6 +80,14 @@ func (r *Reconciler) schedule(seen *observation, try *attempt, run plan.Run, fai
 func (o *observation) isRetriedAtOnce(claim custody.Claim) bool {
 	return o.cred.Spec.Refresh.OnLostReply == v1alpha1.LostReplyRetry &&
 		claim.Grant == token.RefreshToken && claim.Attempt == 1
+}
+
+// joinRun stores the failure's place in its run, and returns the run.
+func (o *observation) joinRun(failed *custody.Failure) plan.Run {
+	run := o.runOf(*failed)
+	failed.First = run.First
+	failed.Tries = run.Count
+	return run
 }
 
 // runOf returns the run of failures that this failure belongs to: those with the same login and spec since the last
@@ -132,7 +139,7 @@ func (o *observation) failureFact() *plan.Failure {
 	if failed.Last.After(o.now) && !fact.RetryAt.IsZero() {
 		fact.RetryAt = o.memory.firstAhead(failed.Last, o.now).Add(fact.RetryAt.Sub(failed.Last))
 	}
-	if failed.Policy != "" && failed.Policy != o.policy {
+	if failed.Policy != "" && failed.Policy != policyHash(o.policy) {
 		fact.RetryAt = o.now // the flags that refused the address have changed
 		fact.Stalled = false
 	}
@@ -161,14 +168,7 @@ func isFormerRefusal(failed *custody.Failure) bool {
 
 // policyHash returns a hash of the endpoint policy. A change of the flags causes a try at once.
 func policyHash(policy exchange.Policy) string {
-	return hashOf("", append([]string{boolText(policy.InsecureHTTP)}, policy.AllowedHosts...)...)
-}
-
-func boolText(is bool) string {
-	if is {
-		return "true"
-	}
-	return "false"
+	return hashOf("", append([]string{strconv.FormatBool(policy.InsecureHTTP)}, policy.AllowedHosts...)...)
 }
 
 func wasLost(failed *custody.Failure) bool {

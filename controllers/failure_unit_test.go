@@ -223,7 +223,7 @@ func TestUnitLongLifeIsWarnedOf(t *testing.T) {
 // TestUnitChangedPolicyIsTriedAtOnce: a look-up that led to a refused address is made again when --allowed-hosts has changed.
 func TestUnitChangedPolicyIsTriedAtOnce(t *testing.T) {
 	s := newScene(t)
-	s.policy = policyHash(exchange.Policy{})
+	s.policy = exchange.Policy{}
 	forbidden := refused(token.Unsent, 0, exchange.NotAllowed, "acme.example has a private address")
 	for range 8 {
 		s.answered(token.RefreshToken, forbidden)
@@ -234,7 +234,7 @@ func TestUnitChangedPolicyIsTriedAtOnce(t *testing.T) {
 	if next := s.next(); next.Do != plan.Wait || next.Why != plan.BackingOff {
 		t.Errorf("%+v: an address that is refused backs off", next)
 	}
-	s.policy = policyHash(exchange.Policy{AllowedHosts: []string{"acme.example"}})
+	s.policy = exchange.Policy{AllowedHosts: []string{"acme.example"}}
 	if next := s.next(); next.Do != plan.Exchange {
 		t.Errorf("%+v: the flags have changed", next)
 	}

@@ -35,7 +35,7 @@ type observation struct {
 	unheard    bool            // the disk would not say whether there is one
 	unreadable bool            // the state is there and is not ours to read
 	hostFails  bool            // the token host does not answer
-	policy     string          // identifies the endpoint policy of this process
+	policy     exchange.Policy // of this process
 	failed     error           // what the Kubernetes API said to a publication, or to what an exchange has to write
 	denied     bool            // it says so for good: no exchange can be made
 
@@ -57,7 +57,7 @@ func (o *observation) owner() custody.Owner {
 // spec or the login is an obstacle. The clock is read last: of a process that is frozen between the two, what it has seen must not
 // seem to be older than it is, or it would take a claim that was made meanwhile for one that it has known for long.
 func (r *Reconciler) observe(ctx context.Context, cred *v1alpha1.FluentCredential, memory *remembered) (*observation, error) {
-	seen := &observation{cred: cred, memory: memory, policy: policyHash(r.Dialer.Policy)}
+	seen := &observation{cred: cred, memory: memory, policy: r.Dialer.Policy}
 	r.recallMark(seen)
 	if err := r.observeState(ctx, seen); err != nil {
 		return nil, err

@@ -101,10 +101,7 @@ func (r *Reconciler) orphaned(seen *observation, claim custody.Claim) custody.Fa
 		Last: seen.now, Verdict: token.Unknown, Reason: v1alpha1.ReasonReplyLost, Login: seen.attempted(),
 		Message: "the operator was stopped while a reply was on its way", Class: failure.Time,
 	}
-	run := seen.runOf(failed)
-	failed.First = run.First
-	failed.Tries = run.Count
-	failed.RetryAt = r.backoff(seen, run, seen.now)
+	failed.RetryAt = r.backoff(seen, seen.joinRun(&failed), seen.now)
 	if seen.isUnsent(claim) {
 		failed.Verdict = token.Unsent
 		failed.Reason = v1alpha1.ReasonProviderUnavailable

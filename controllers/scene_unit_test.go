@@ -52,7 +52,7 @@ func newScene(t *testing.T) *scene {
 		},
 	}
 	s := &scene{r: r, t: t, observation: &observation{
-		now: start, policy: policyHash(exchange.Policy{}), cred: cred, memory: &remembered{uid: "uid", registered: "1"},
+		now: start, policy: exchange.Policy{}, cred: cred, memory: &remembered{uid: "uid", registered: "1"},
 		login: token.Login{
 			Username: "fluent-api", Password: token.NewSecret(scenePassword),
 			ClientID: "client", ClientSecret: token.NewSecret(sceneSecret), Scope: "api",

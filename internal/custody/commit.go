@@ -17,7 +17,7 @@ import (
 // ErrGone is returned when there is nothing left to write to: the namespace or the FluentCredential is being deleted.
 var ErrGone = errors.New("the namespace or the FluentCredential is being deleted")
 
-// ErrSuperseded is returned by Commit when the state has moved on without this claim. The result is not stored.
+// ErrSuperseded is returned by Deliver when the state has moved on without this claim. The result is not stored.
 var ErrSuperseded = errors.New("the state has moved on")
 
 // Claim writes a claim and makes sure that it is stored. If the answer to the write is lost, a live read decides; the
@@ -93,7 +93,7 @@ func (r Result) wantedAfter(state State) bool {
 	return underWay && r.Wanted(state, r.Claim)
 }
 
-// ErrHeld is returned by Commit and Deliver when the result could not be stored yet and is still only where it was.
+// ErrHeld is returned by Deliver when the result could not be stored yet and is still only where it was.
 // Unwrapping it returns the obstacle.
 var ErrHeld = errors.New("the result of an exchange could not be stored yet")
 
@@ -129,11 +129,6 @@ func (p *Pending) Claim() Claim { return p.result.Claim }
 func (p *Pending) Waited(passed time.Duration) {
 	p.other.passed += passed
 	p.denied.wait(passed)
-}
-
-// Commit makes the first round of storing a result.
-func (s *Store) Commit(ctx context.Context, owner Owner, from *Record, result Result, tried func(error)) (*Record, error) {
-	return s.Deliver(ctx, NewPending(owner, from, result), CommitTries, tried)
 }
 
 // Deliver makes one round of storing a result. A conflict is merged by the claim's id; the result is never dropped.
@@ -226,7 +221,7 @@ func (w *waiting) outlasts(claim Claim, patience time.Duration) bool {
 	return patience > 0 && w.passed > patience
 }
 
-// errStored ends a Commit whose write had happened although its answer was lost.
+// errStored ends a Deliver whose write had happened although its answer was lost.
 var errStored = errors.New("stored already")
 
 func orNil(done error) error {

@@ -559,3 +559,8 @@ func TestCommitHurriesAtFirst(t *testing.T) {
 		}
 	})
 }
+
+// Commit makes the first round of storing a result.
+func (s *Store) Commit(ctx context.Context, owner Owner, from *Record, result Result, tried func(error)) (*Record, error) {
+	return s.Deliver(ctx, NewPending(owner, from, result), CommitTries, tried)
+}
