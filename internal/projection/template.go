@@ -16,15 +16,23 @@ type Templates map[string]*template.Template
 
 // Parse reads the templates. An error names the key and the place.
 func Parse(data map[string]string) (Templates, error) {
+	size := 0
+	for key, text := range data {
+		size += len(key) + len(text)
+	}
+	if size > maxSource {
+		return nil, errSource
+	}
 	parsed := make(Templates, len(data))
+	trial := &budget{}
 	for _, key := range slices.Sorted(maps.Keys(data)) {
-		one, err := template.New(key).Funcs((&bounded{}).functions()).Parse(data[key])
+		one, err := template.New(key).Funcs(newBounded(&budget{}).functions()).Parse(data[key])
 		if err != nil {
 			return nil, fmt.Errorf("target.data: %w", err)
 		}
 		askSoftly(one)
-		countTurns(one)
-		if err := check(one); err != nil {
+		countWork(one)
+		if err := check(one, trial); err != nil {
 			return nil, fmt.Errorf("target.data: %w", err)
 		}
 		parsed[key] = one
@@ -40,8 +48,8 @@ var sample = Values{
 
 // check finds what no token can mend: a field that does not exist, a loop without an end. What depends on the reply is left to
 // Render, so a member of Extra counts as there.
-func check(one *template.Template) error {
-	_, err := execute(one, "missingkey=zero", sample)
+func check(one *template.Template, within *budget) error {
+	_, err := execute(one, within, "missingkey=zero", sample)
 	switch limit := limitOf(err); {
 	case err == nil:
 		return nil
@@ -53,14 +61,14 @@ func check(one *template.Template) error {
 	return nil
 }
 
-// execute renders to bounds of its own.
-func execute(one *template.Template, option string, values Values) ([]byte, error) {
-	out := &bounded{}
+// execute renders an entry within the budget of its target.
+func execute(one *template.Template, within *budget, option string, values Values) ([]byte, error) {
+	out := newBounded(within)
 	clone, err := one.Clone()
 	if err != nil {
 		return nil, err
 	}
-	err = clone.Funcs(out.functions()).Option(option).Execute(out, values)
+	err = clone.Funcs(out.functions()).Funcs(out.counter()).Option(option).Execute(out, values)
 	return out.Bytes(), err
 }
 
@@ -70,9 +78,11 @@ func (t Templates) Render(values Values) (map[string][]byte, error) {
 	if len(t) == 0 {
 		return defaults(values), nil
 	}
-	data, size := make(map[string][]byte, len(t)), 0
+	data := make(map[string][]byte, len(t))
+	size := 0
+	within := &budget{}
 	for _, key := range slices.Sorted(maps.Keys(t)) {
-		rendered, err := execute(t[key], "missingkey=error", values)
+		rendered, err := execute(t[key], within, "missingkey=error", values)
 		if err != nil {
 			return nil, fmt.Errorf("target.data[%s] cannot be rendered: %w", key, withoutValues(err))
 		}

@@ -1,6 +1,9 @@
 package projection
 
 import (
+	"errors"
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -143,6 +146,13 @@ func TestParseRefuses(t *testing.T) {
 		"doubled by escapes":   {`{{$a := "\\"}}` + strings.Repeat(`{{$a = js $a}}`, 60), errTooLarge.Error(), "it would fill the memory"},
 		"doubled by JSON":      {`{{$a := "\\"}}` + strings.Repeat(`{{$a = toJson $a}}`, 60), errTooLarge.Error(), "it would fill the memory"},
 		"grown by base64":      {`{{$a := "xxxxxxxx"}}` + strings.Repeat(`{{$a = b64enc $a}}`, 100), errTooLarge.Error(), "it would fill the memory"},
+		"comparisons":          {twoTexts + "{{range 9000}}" + strings.Repeat("{{$z = eq $x $y}}", 200) + "{{end}}", errTooLong.Error(), "nothing is printed"},
+		"one long comparison":  {twoTexts + "{{range 9000}}{{$z = eq $x" + strings.Repeat(" $y", 1000) + "}}{{end}}", errTooLong.Error(), "one action can do all the work"},
+		"conditions":           {twoTexts + "{{range 9000}}" + strings.Repeat("{{if eq $x $y}}{{end}}", 200) + "{{end}}", errTooLong.Error(), "their bodies are empty"},
+		"conditions in else":   {"{{range 9000}}{{if 0}}{{else}}" + strings.Repeat("{{if 0}}{{end}}", 200) + "{{end}}{{end}}", errTooLong.Error(), "likewise"},
+		"assignments":          {"{{$z := 0}}{{range 9000}}" + strings.Repeat("{{$z = 1}}", 1000) + "{{end}}", errTooLong.Error(), "nothing is printed"},
+		"parentheses":          {"{{range 9000}}{{$z := " + strings.Repeat("(", 500) + "1" + strings.Repeat(")", 500) + "}}{{end}}", errTooLong.Error(), "each is evaluated"},
+		"refilled":             {"{{fluentWork -100000}}", "not defined", "a template must not enlarge its budget"},
 		"wide":                 {`{{printf "%99999d" 1}}`, errTooWide.Error(), "a few of them would fill the memory"},
 		"wide by argument":     {`{{printf "%*d" 99999 1}}`, errTooWide.Error(), "a few of them would fill the memory"},
 		"precise":              {`{{printf "%.99999f" 1.0}}`, errTooWide.Error(), "a few of them would fill the memory"},
@@ -158,6 +168,57 @@ func TestParseRefuses(t *testing.T) {
 				t.Errorf("%q does not name the entry", err)
 			}
 		})
+	}
+}
+
+// twoTexts are two equal texts of 256 KiB, made by doubling.
+const twoTexts = `{{$x := "aaaaaaaa"}}{{$y := "aaaaaaaa"}}{{$z := false}}` +
+	`{{range 15}}{{$x = printf "%s%s" $x $x}}{{$y = printf "%s%s" $y $y}}{{end}}`
+
+// TestEntriesShareTheBudget: many small entries must not do what one large entry must not.
+func TestEntriesShareTheBudget(t *testing.T) {
+	data := map[string]string{}
+	for n := range 64 {
+		data[fmt.Sprint("k", n)] = "{{range 900}}{{end}}"
+	}
+	if _, err := Parse(data); !errors.Is(err, errTooLong) {
+		t.Errorf("64 entries of 900 turns each: %v, want %v", err, errTooLong)
+	}
+	const byReply = "{{range len .AccessToken}}{{end}}"
+	many, err := Parse(map[string]string{"a": byReply, "b": byReply, "c": byReply})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := many.Render(Values{AccessToken: strings.Repeat("x", 2*maxWork/5)}); !errors.Is(err, errTooLong) {
+		t.Errorf("a long token in three entries: %v, want %v", err, errTooLong)
+	}
+}
+
+// TestOrdinaryTemplatesFitTheBudget: the limit is far beyond what a configuration file needs.
+func TestOrdinaryTemplatesFitTheBudget(t *testing.T) {
+	const entry = `{{range .Roles}}{{if eq . "ADMIN"}}admin = true{{else}}role = {{.}}{{end}}
+{{end}}{{with .Scope}}scope = {{.}}{{end}}
+authorization = {{printf "Bearer %s" .AccessToken | b64enc}}`
+	data := map[string]string{}
+	for n := range 20 {
+		data[fmt.Sprint("file", n)] = entry
+	}
+	parsed, err := Parse(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	values := sample
+	values.Roles = slices.Repeat([]string{"RETAILER"}, 40)
+	values.AccessToken = strings.Repeat("x", 4<<10)
+	if _, err := parsed.Render(values); err != nil {
+		t.Errorf("20 files with 40 roles each: %v", err)
+	}
+}
+
+func TestParseRefusesMuchSource(t *testing.T) {
+	deep := strings.Repeat("{{if 1}}", 90_000) + strings.Repeat("{{end}}", 90_000)
+	if _, err := Parse(map[string]string{"k": deep}); !errors.Is(err, errSource) {
+		t.Errorf("1.3 MB of nested conditions: %v, want %v", err, errSource)
 	}
 }
 
