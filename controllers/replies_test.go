@@ -167,10 +167,12 @@ func TestLifetimesAreCheckedAtAdmission(t *testing.T) {
 		refresh v1alpha1.RefreshSpec
 		says    string
 	}{
-		"no life":       {v1alpha1.RefreshSpec{MaximumLifetime: &metav1.Duration{}}, "maximumLifetime must be more than zero"},
-		"negative life": {v1alpha1.RefreshSpec{MaximumLifetime: &metav1.Duration{Duration: -time.Hour}}, "maximumLifetime must be more than zero"},
-		"other source":  {v1alpha1.RefreshSpec{LifetimeFrom: "Header"}, "lifetimeFrom"},
-		"both":          {v1alpha1.RefreshSpec{MaximumLifetime: &metav1.Duration{Duration: time.Hour}, LifetimeFrom: v1alpha1.LifetimeFromJWT}, ""},
+		"no life":        {v1alpha1.RefreshSpec{MaximumLifetime: &metav1.Duration{}}, "maximumLifetime must be 30s at least"},
+		"a moment":       {v1alpha1.RefreshSpec{MaximumLifetime: &metav1.Duration{Duration: time.Nanosecond}}, "maximumLifetime must be 30s at least"},
+		"short, assumed": {v1alpha1.RefreshSpec{AssumedLifetime: &metav1.Duration{Duration: time.Second}}, "assumedLifetime must be 30s at least"},
+		"negative life":  {v1alpha1.RefreshSpec{MaximumLifetime: &metav1.Duration{Duration: -time.Hour}}, "maximumLifetime must be 30s at least"},
+		"other source":   {v1alpha1.RefreshSpec{LifetimeFrom: "Header"}, "lifetimeFrom"},
+		"both":           {v1alpha1.RefreshSpec{MaximumLifetime: &metav1.Duration{Duration: time.Hour}, LifetimeFrom: v1alpha1.LifetimeFromJWT}, ""},
 	}
 	for name, test := range tests {
 		cred := credential(namespace, "orders", sim)

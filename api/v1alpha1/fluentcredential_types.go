@@ -115,16 +115,16 @@ type RefreshSpec struct {
 	// +kubebuilder:validation:Maximum=50
 	// +optional
 	BeforePercentage *int32 `json:"beforePercentage,omitempty"`
-	// assumedLifetime is the life of a token whose reply has no expires_in. Default 1h.
+	// assumedLifetime is the life of a token whose reply has no expires_in, 30s at least. Default 1h.
 	// +kubebuilder:validation:Type=string
 	// +kubebuilder:validation:Format=duration
-	// +kubebuilder:validation:XValidation:rule="self > duration('0s')",message="assumedLifetime must be more than zero"
+	// +kubebuilder:validation:XValidation:rule="self >= duration('30s')",message="assumedLifetime must be 30s at least"
 	// +optional
 	AssumedLifetime *metav1.Duration `json:"assumedLifetime,omitempty"`
-	// maximumLifetime caps the life of a token, whatever the reply says: for servers that give it in milliseconds, or too long. None by default.
+	// maximumLifetime caps the life of a token, whatever the reply says: for servers that give it in milliseconds, or too long. It is 30s at least. None by default.
 	// +kubebuilder:validation:Type=string
 	// +kubebuilder:validation:Format=duration
-	// +kubebuilder:validation:XValidation:rule="self > duration('0s')",message="maximumLifetime must be more than zero"
+	// +kubebuilder:validation:XValidation:rule="self >= duration('30s')",message="maximumLifetime must be 30s at least"
 	// +optional
 	MaximumLifetime *metav1.Duration `json:"maximumLifetime,omitempty"`
 	// lifetimeFrom says where the life of a token is taken from: the reply's expires_in, or the claims of an access token that is a JWT. A token

@@ -20,9 +20,9 @@ type RefreshSpecApplyConfiguration struct {
 	// beforePercentage is the lead as a percentage of the token's life. Where neither is set, it is 33, and 90 s at least; it is
 	// at most half of the token's life.
 	BeforePercentage *int32 `json:"beforePercentage,omitempty"`
-	// assumedLifetime is the life of a token whose reply has no expires_in. Default 1h.
+	// assumedLifetime is the life of a token whose reply has no expires_in, 30s at least. Default 1h.
 	AssumedLifetime *v1.Duration `json:"assumedLifetime,omitempty"`
-	// maximumLifetime caps the life of a token, whatever the reply says: for servers that give it in milliseconds, or too long. None by default.
+	// maximumLifetime caps the life of a token, whatever the reply says: for servers that give it in milliseconds, or too long. It is 30s at least. None by default.
 	MaximumLifetime *v1.Duration `json:"maximumLifetime,omitempty"`
 	// lifetimeFrom says where the life of a token is taken from: the reply's expires_in, or the claims of an access token that is a JWT. A token
 	// that is no JWT, or that does not say when it ends, has the life that the reply says. Default Reply.
