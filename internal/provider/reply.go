@@ -215,11 +215,16 @@ func (f fields) scalarNamed(name string) string {
 	if value := f.scalar(name); value != "" {
 		return value
 	}
-	for _, other := range slices.Sorted(maps.Keys(f)) {
+	var spellings []string // a reply can have thousands of members, so only these are sorted
+	for other := range f {
 		if strings.EqualFold(other, name) {
-			if value := f.scalar(other); value != "" {
-				return value
-			}
+			spellings = append(spellings, other)
+		}
+	}
+	slices.Sort(spellings)
+	for _, other := range spellings {
+		if value := f.scalar(other); value != "" {
+			return value
 		}
 	}
 	return ""
