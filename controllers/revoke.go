@@ -119,7 +119,7 @@ const revocation token.Grant = "revocation"
 // keeps says why the refresh token is not to be revoked; empty where it is. A suspended credential does nothing at the API, which
 // is how a chain is moved to another cluster.
 func (o *observation) keeps() string {
-	switch stored := o.record.Token; {
+	switch {
 	case o.cred.Spec.Suspend:
 		return "spec.suspend is true"
 	case o.cred.Spec.Target.DeletionPolicy == v1alpha1.DeletionRetain:
@@ -128,10 +128,8 @@ func (o *observation) keeps() string {
 		return "it may be spent already, and its successor may be somebody else's"
 	case o.login.ClientID == "":
 		return "the client is not known any more: Secret " + o.cred.Spec.CredentialsSecretRef.Name + " is gone or has no client id"
-	case stored == nil, stored.Inputs != o.inputs():
-		return "it was obtained from another endpoint, or by another client"
 	}
-	return ""
+	return o.revocationOrigin()
 }
 
 // isShared looks for another FluentCredential that lives on the same refresh token, or that took the chain over. Who spent it as a
