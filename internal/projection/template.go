@@ -1,6 +1,7 @@
 package projection
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -54,7 +55,7 @@ func check(one *template.Template) error {
 }
 
 // execute renders to bounds of its own.
-func execute(one *template.Template, option string, values Values) ([]byte, error) {
+func execute(one *template.Template, option string, values any) ([]byte, error) {
 	out := &bounded{}
 	clone, err := one.Clone()
 	if err != nil {
@@ -70,11 +71,26 @@ func (t Templates) Render(values Values) (map[string][]byte, error) {
 	if len(t) == 0 {
 		return defaults(values), nil
 	}
+	return t.render(values, func(error) error { return nil })
+}
+
+// RenderForConsumer makes the data of a FluentToken's Secret. Of the API's reply it shows what describes the token, and
+// what the owner of the FluentCredential lists.
+func (t Templates) RenderForConsumer(values Values, listed []string) (map[string][]byte, error) {
+	if len(t) == 0 {
+		return defaults(values), nil
+	}
+	limited := forConsumer(values, listed)
+	return t.render(limited, limited.unlistedIn)
+}
+
+// render renders all entries. explain returns an error that may be shown as it is, or nil.
+func (t Templates) render(values any, explain func(error) error) (map[string][]byte, error) {
 	data, size := make(map[string][]byte, len(t)), 0
 	for _, key := range slices.Sorted(maps.Keys(t)) {
 		rendered, err := execute(t[key], "missingkey=error", values)
 		if err != nil {
-			return nil, fmt.Errorf("target.data[%s] cannot be rendered: %w", key, withoutValues(err))
+			return nil, fmt.Errorf("target.data[%s] cannot be rendered: %w", key, cmp.Or(explain(err), withoutValues(err)))
 		}
 		data[key] = rendered
 		if size += len(rendered); size > maxData {
