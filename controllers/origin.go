@@ -111,17 +111,22 @@ func (o *observation) isUnmarked() bool {
 	return o.canCompare() && o.record.LacksOrigin() && len(o.changesSince(nil)) == 0
 }
 
-// markOrigin records the present spec and login as the origin of a token that a former operator stored. The revocation
-// endpoint stays unknown if the spec names it: that one could be changed unnoticed, and is asked nothing.
-func (r *Reconciler) markOrigin(ctx context.Context, seen *observation) error {
-	origin := seen.originNow(seen.record.Salt)
-	if stored := seen.record.Token; stored != nil {
+// adopted returns the present spec and login as the origin of what a former operator stored. The revocation endpoint is
+// unknown if the spec names it: that one could be changed unnoticed, and is never asked.
+func (o *observation) adopted() custody.Origin {
+	origin := o.originNow(o.record.Salt)
+	if stored := o.record.Token; stored != nil {
 		origin.User = stored.User
 	}
-	if seen.api.Identity().NamesRevocation {
+	if o.api.Identity().NamesRevocation {
 		origin.Revocation = ""
 	}
-	record, err := r.Custody.Put(ctx, seen.owner(), seen.record, seen.record.Adopted(origin))
+	return origin
+}
+
+// markOrigin records the origin of a token that a former operator stored.
+func (r *Reconciler) markOrigin(ctx context.Context, seen *observation) error {
+	record, err := r.Custody.Put(ctx, seen.owner(), seen.record, seen.record.Adopted(seen.adopted()))
 	if err != nil {
 		return err
 	}
@@ -134,10 +139,13 @@ func (r *Reconciler) markOrigin(ctx context.Context, seen *observation) error {
 // origin by being refreshed.
 func (o *observation) originFor(means plan.Means) *custody.Origin {
 	now := o.originNow(o.record.Salt)
-	if means != plan.ByRefresh || o.record.Chain.Origin == nil {
+	if means != plan.ByRefresh {
 		return &now
 	}
-	family := *o.record.Chain.Origin
+	family := o.adopted()
+	if known := o.record.Chain.Origin; known != nil {
+		family = *known
+	}
 	if family.User == "" {
 		family.User = o.originNow(family.Salt).User
 	}

@@ -121,3 +121,16 @@ func TestNoTemplateShowsWhatIsNotListed(t *testing.T) {
 		}
 	}
 }
+
+// TestUnlisted is for who checks a manifest before there is a token.
+func TestUnlisted(t *testing.T) {
+	templates, err := Parse(map[string]string{"k": "{{ .Extra.tenant }}{{ .Roles }}"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for list, unlisted := range map[string]bool{"": true, "tenant": true, "Roles": true, "tenant Roles": false} {
+		if err := templates.Unlisted(strings.Fields(list)); (err != nil) != unlisted {
+			t.Errorf("%q: %v", list, err)
+		}
+	}
+}

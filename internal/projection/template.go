@@ -84,6 +84,14 @@ func (t Templates) RenderForConsumer(values Values, listed []string) (map[string
 	return t.render(limited, limited.unlistedIn)
 }
 
+// Unlisted returns an error if a template certainly uses what the owner of the FluentCredential does not list.
+func (t Templates) Unlisted(listed []string) error {
+	if _, err := t.RenderForConsumer(sample, listed); IsUnlisted(err) {
+		return err
+	}
+	return nil
+}
+
 // render renders all entries. explain returns an error that may be shown as it is, or nil.
 func (t Templates) render(values any, explain func(error) error) (map[string][]byte, error) {
 	data, size := make(map[string][]byte, len(t)), 0
