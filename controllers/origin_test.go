@@ -305,7 +305,7 @@ func TestMovedRefreshTokenIsPresentedTwiceAtMost(t *testing.T) {
 }
 
 // TestOriginOutlastsACrash: a reply that was journaled before a crash belongs to the spec that it was asked for with, and
-// not to what somebody made of the spec meanwhile.
+// not to what the spec was changed to meanwhile.
 func TestOriginOutlastsACrash(t *testing.T) {
 	t.Parallel()
 	const commit = 2
@@ -392,6 +392,7 @@ func TestUpgradeKeepsFamilies(t *testing.T) {
 	t.Parallel()
 	style := func(o *v1alpha1.OAuth2Provider) { o.ParameterStyle = v1alpha1.ParametersQuery }
 	none := func(*v1alpha1.OAuth2Provider) {}
+	moved := func(o *v1alpha1.OAuth2Provider) { o.TokenURL += "/of/mine" }
 	tests := map[string]struct {
 		why           string
 		before, after func(*v1alpha1.OAuth2Provider) // of the first pass
@@ -399,10 +400,13 @@ func TestUpgradeKeepsFamilies(t *testing.T) {
 	}{
 		"unchanged":          {"an upgrade costs no family", none, none, 1},
 		"changed afterwards": {"the first pass has marked it", none, style, 0},
-		"a changed endpoint": {"a former version refused that too", func(o *v1alpha1.OAuth2Provider) { o.TokenURL += "/of/mine" }, none, 0},
-		"changed and restored": {"the family waits for its endpoint", func(o *v1alpha1.OAuth2Provider) { o.TokenURL += "/of/mine" }, func(o *v1alpha1.OAuth2Provider) {
-			o.TokenURL = v1alpha1.TokenURL(strings.TrimSuffix(string(o.TokenURL), "/of/mine"))
-		}, 1},
+		"a changed endpoint": {"a former version refused that too", moved, none, 0},
+		"changed and restored": {
+			"the family waits for its endpoint", moved,
+			func(o *v1alpha1.OAuth2Provider) {
+				o.TokenURL = v1alpha1.TokenURL(strings.TrimSuffix(string(o.TokenURL), "/of/mine"))
+			}, 1,
+		},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

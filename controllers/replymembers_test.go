@@ -46,7 +46,9 @@ func TestReplyMembersFollowTheList(t *testing.T) {
 	s := newShared(t)
 	s.allow(t, names(s.web))
 	s.token.Spec.Target.Data = map[string]string{
-		"all": "{{ toJson .Extra }}", "token": "{{ .AccessToken }}", "name": "{{ if .Extra.LastName }}{{ .Extra.LastName }}{{ else }}none{{ end }}",
+		"all":   "{{ toJson .Extra }}",
+		"token": "{{ .AccessToken }}",
+		"name":  "{{ if .Extra.LastName }}{{ .Extra.LastName }}{{ else }}none{{ end }}",
 	}
 	create(t, s.token)
 	s.eventuallyHolds(t, "all", "{}")
@@ -94,7 +96,7 @@ func TestUnlistedMemberIsWithdrawn(t *testing.T) {
 				"it uses "+member+" of the API's reply, which the FluentCredential does not list in spec.allowedNamespaces.replyMembers")
 			s.listing(t, member)
 			if member != "never" {
-				eventually(t, "published anew", func() (bool, any) { now, err := s.published(t); return err == nil && len(now.Data["k"]) > 0, err })
+				eventually(t, "published again", func() (bool, any) { now, err := s.published(t); return err == nil && len(now.Data["k"]) > 0, err })
 			}
 		})
 	}

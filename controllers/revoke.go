@@ -155,7 +155,8 @@ func (r *Reconciler) isShared(ctx context.Context, seen *observation) string {
 // maxHeirs bounds how many other FluentCredentials are looked at, each by two or three live reads.
 const maxHeirs = 100
 
-var errTooManyHeirs = fmt.Errorf("more than %d FluentCredentials of the namespace have no token yet or share the credentials Secret", maxHeirs)
+var errTooManyHeirs = fmt.Errorf(
+	"more than %d FluentCredentials of the namespace have no token yet or share the credentials Secret", maxHeirs)
 
 // heir returns another FluentCredential that uses the refresh token or is about to, or nil if there is none.
 func (r *Reconciler) heir(ctx context.Context, seen *observation) (*types.NamespacedName, error) {

@@ -54,7 +54,7 @@ func TestChangesOfAnOrigin(t *testing.T) {
 		"less trust":          {"what is trusted was trusted", func(o *Origin) { o.Trust = nil }, nil},
 		"the revocation":      {"it is compared on its own", func(o *Origin) { o.Revocation = "x" }, nil},
 		"two at a time":       {"all are named", func(o *Origin) { o.Client, o.Scope = "x", "x" }, []string{"client", "scope"}},
-		"another salt, alone": {"the hashes are compared, and whoever compares uses the salt", func(o *Origin) { o.Salt = "x" }, nil},
+		"another salt, alone": {"the hashes are compared, and a comparison uses the stored salt", func(o *Origin) { o.Salt = "x" }, nil},
 	}
 	for name, test := range tests {
 		now := *fullOrigin()

@@ -76,7 +76,7 @@ var rules = []rule{
 	released,     // whoever is going gets nothing new
 	consented,    // without consent nothing is looked at that belongs to the credential
 	replaced,     // the token of another credential is nobody's business any more
-	unlisted,     // what the owner does not list goes, as if the namespace was not allowed
+	unlisted,     // a Secret that needs what the owner does not list is withdrawn
 	obstructed,   // what cannot be made is not tried
 	supplied,     // there is a token that is valid now
 	registered,   // nothing is published for an object that could vanish unseen
