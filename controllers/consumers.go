@@ -32,6 +32,7 @@ type consumer struct {
 	copies     copies      // Secrets with our marks that were examined
 	source     types.UID   // whose token is in it
 	account    string      // that it was rendered with
+	members    string      // of the reply that the owner listed for it
 	generation int64       // of the spec that it was rendered for
 	expires    time.Time
 	status     string // digest of the status that was written last

@@ -155,6 +155,7 @@ func (r *Reconciler) prepare(seen *observation, means plan.Means) (*attempt, err
 		try.claim.Attempt = seen.facts.Chain.Presented + 1
 	case plan.BySeed:
 		try.claim.Grant, try.spends, try.claim.Seed = seen.seed().grant, seen.seed().secret, true
+		try.claim.Attempt = seen.presentedSeed(try.spends) + 1
 	case plan.ByPassword:
 		try.claim.Grant = token.Password
 	case plan.ByClient:
@@ -163,6 +164,7 @@ func (r *Reconciler) prepare(seen *observation, means plan.Means) (*attempt, err
 	if !try.spends.IsZero() {
 		try.claim.Spends = try.spends.Hash(seen.record.Salt)
 	}
+	try.claim.Inputs, try.claim.Origin = seen.inputs(), seen.originFor(means)
 	request, err := seen.api.Request(try.claim.Grant, login)
 	request.Secrets = append(request.Secrets, seen.secrets()...)
 	try.request = request

@@ -201,6 +201,8 @@ func (r *Reconciler) perform(ctx context.Context, seen *observation, step plan.S
 		return r.storeHeld(ctx, seen)
 	case plan.Restore:
 		return r.restore(ctx, seen)
+	case plan.Mark:
+		return r.markOrigin(ctx, seen)
 	case plan.Settle:
 		return r.settle(ctx, seen)
 	case plan.Publish:

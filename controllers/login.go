@@ -77,10 +77,16 @@ func (o *observation) loginFact() plan.Login {
 	}
 	seed := o.seed()
 	return plan.Login{
-		Seed:     !seed.secret.IsZero() && !o.record.Forgotten && !o.record.Spent(seed.secret),
+		Seed:     o.isUsable(seed),
 		Password: o.login.Username != "" && !o.login.Password.IsZero() && o.api.Supports(token.Password),
 		Client:   o.isClientAlone() && o.api.Supports(token.ClientCredentials),
 	}
+}
+
+// isUsable reports whether a seed was not spent, as far as is known.
+func (o *observation) isUsable(seed seed) bool {
+	return !seed.secret.IsZero() && !o.record.Forgotten && !o.record.Spent(seed.secret) &&
+		o.presentedSeed(seed.secret) < maxPresentations
 }
 
 // isClientAlone tells whether the login is a client and nobody else: a client's own token in the place of a user's would be a
@@ -129,14 +135,6 @@ func (o *observation) missing() string {
 func (o *observation) keyName(key string) string {
 	return binding.KeyName(o.cred.Spec.CredentialsSecretRef.Keys, key)
 }
-
-// inputs names the chain that a token belongs to: another endpoint, client or scope is another chain.
-func (o *observation) inputs() string {
-	return hashOf("", o.api.Name(), o.api.Endpoint().String(), o.login.ClientID, o.login.Scope)
-}
-
-// user names the user of a chain. It is kept apart: a login without a user name continues any chain.
-func (o *observation) user() string { return hashOf(o.record.Salt, o.login.Username) }
 
 // attempted names everything that an exchange depends on and that a person can change: a failure counts until it changes.
 func (o *observation) attempted() string {

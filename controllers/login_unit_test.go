@@ -149,13 +149,30 @@ var changes = map[string]struct {
 		"the host is the same, so the chain is", func(s *scene) { s.cred.Spec.Provider.Fluent.Account = "acme"; s.useSpec() }, true, false,
 	},
 	"the headers": {
-		"one of them may have been what was missing",
+		"one of them may be what was missing; it may select another tenant as well",
 		func(s *scene) {
 			s.cred.Spec.Provider.Fluent.Headers = map[string]v1alpha1.HeaderValue{"fluent.account": "ACME"}
 			s.useSpec()
+		}, true, true,
+	},
+	"a neutral header": {
+		"it selects no recipient",
+		func(s *scene) {
+			s.cred.Spec.Provider.Fluent.Headers = map[string]v1alpha1.HeaderValue{"user-agent": "shop/1"}
+			s.useSpec()
 		}, true, false,
 	},
-	"the style": {"it may be what the API understands", func(s *scene) { s.cred.Spec.Provider.Fluent.ParameterStyle = "Query"; s.useSpec() }, true, false},
+	"the style": {
+		"it may be what the API understands; it may put the refresh token into URLs as well",
+		func(s *scene) { s.cred.Spec.Provider.Fluent.ParameterStyle = "Query"; s.useSpec() }, true, true,
+	},
+	"the trust": {
+		"who holds the key of the new certificate can read what is sent",
+		func(s *scene) { s.cred.Spec.Provider.Fluent.CABundle = certificate(s.t); s.useSpec() }, true, true,
+	},
+	"a bundle without a certificate": {
+		"nothing more is trusted", func(s *scene) { s.cred.Spec.Provider.Fluent.CABundle = "none"; s.useSpec() }, true, false,
+	},
 	"the target": {
 		"it has nothing to do with the API", func(s *scene) { s.cred.Spec.Target.Name = "other"; s.cred.Spec.Refresh.OnLostReply = "Retry" }, false, false,
 	},

@@ -204,6 +204,7 @@ func (r *Reconciler) refresh(seen *observation) {
 		OnLostReply:  plan.Policy(cred.Spec.Refresh.OnLostReply),
 		Failure:      failure,
 		Mended:       state.Failure != nil && failure == nil,
+		Unmarked:     seen.isUnmarked(),
 		Revocable:    seen.isRevocable(),
 		Writes:       r.writesFact(seen),
 	}
@@ -257,9 +258,9 @@ func (o *observation) tokenFact() *plan.Token {
 	if stored == nil {
 		return nil
 	}
-	stale := o.api != nil && o.obstacle.reason == "" &&
-		(stored.Inputs != o.inputs() || stored.User != "" && o.login.Username != "" && stored.User != o.user())
-	return &plan.Token{Obtained: stored.Obtained, Expires: stored.Expires, Refresh: o.refreshAt(), Stale: stale}
+	return &plan.Token{
+		Obtained: stored.Obtained, Expires: stored.Expires, Refresh: o.refreshAt(), Stale: o.isStale(),
+	}
 }
 
 // chainFact doubts a refresh token that the workload Secret, the status or the mark shows to be an old one: it is likely spent.
@@ -272,7 +273,7 @@ func (o *observation) chainFact() plan.Chain {
 	if o.isRolledBack() {
 		presented = max(presented, 1)
 	}
-	return plan.Chain{Stored: true, Presented: presented, Declined: chain.Declined}
+	return plan.Chain{Stored: true, Presented: presented, Declined: chain.Declined, Foreign: o.isForeign()}
 }
 
 // isRolledBack: others have seen a higher serial than the state's.

@@ -23,6 +23,7 @@ func (r *Reconciler) granted(seen *observation, try *attempt) func(custody.State
 	floor := max(seen.workload.serial, seen.workload.floor, seen.witnessed())
 	return func(state custody.State) custody.State {
 		got := seen.tokenOf(try, state.Token)
+		got.Inputs, got.Origin = state.InputsOf(try.claim, got.Inputs), state.OriginOf(try.claim)
 		life := got.Expires.Sub(got.Obtained)
 		idle := life <= 0 || state.Token != nil && state.Token.Access.Equal(got.Access)
 		chained := !try.answer.Set.Refresh.IsZero() || try.claim.Grant == token.RefreshToken

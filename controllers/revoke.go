@@ -2,6 +2,7 @@ package controllers
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -119,7 +120,7 @@ const revocation token.Grant = "revocation"
 // keeps says why the refresh token is not to be revoked; empty where it is. A suspended credential does nothing at the API, which
 // is how a chain is moved to another cluster.
 func (o *observation) keeps() string {
-	switch stored := o.record.Token; {
+	switch {
 	case o.cred.Spec.Suspend:
 		return "spec.suspend is true"
 	case o.cred.Spec.Target.DeletionPolicy == v1alpha1.DeletionRetain:
@@ -128,30 +129,36 @@ func (o *observation) keeps() string {
 		return "it may be spent already, and its successor may be somebody else's"
 	case o.login.ClientID == "":
 		return "the client is not known any more: Secret " + o.cred.Spec.CredentialsSecretRef.Name + " is gone or has no client id"
-	case stored == nil, stored.Inputs != o.inputs():
-		return "it was obtained from another endpoint, or by another client"
 	}
-	return ""
+	return o.revocationOrigin()
 }
 
-// isShared looks for another FluentCredential that lives on the same refresh token, or that took the chain over. Who spent it as a
-// seed is known to the login guard. To look at all others would cost a large cluster seconds: only those count that share the
-// credentials Secret, or have no token yet and may be about to take it.
+// isShared looks for another FluentCredential that uses the refresh token, or that took the family over. The login guard
+// knows who spent it as a seed, in whichever namespace. Beside it only the credential's own namespace is searched: what
+// others keep in theirs must not decide what is revoked here.
 func (r *Reconciler) isShared(ctx context.Context, seen *observation) string {
 	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
 	heir, err := r.heir(ctx, seen)
 	switch {
 	case err != nil:
-		ctrl.LoggerFrom(ctx).Info("Who else uses the refresh token cannot be found out", "because", err.Error())
+		ctrl.LoggerFrom(ctx).Info("Whether another FluentCredential uses the refresh token is not known", "because", err.Error())
 		return "whether another FluentCredential uses it could not be found out"
-	case heir != nil:
-		return fmt.Sprintf("FluentCredential %s in namespace %s uses it", heir.Name, heir.Namespace)
+	case heir == nil:
+		return ""
+	case heir.Namespace != seen.cred.Namespace:
+		return "a FluentCredential in another namespace uses it"
 	}
-	return ""
+	return fmt.Sprintf("FluentCredential %s in namespace %s uses it", heir.Name, heir.Namespace)
 }
 
-// heir is another FluentCredential that uses the refresh token or is going to; nil where there is none.
+// maxHeirs bounds how many other FluentCredentials are looked at, each by two or three live reads.
+const maxHeirs = 100
+
+var errTooManyHeirs = fmt.Errorf(
+	"more than %d FluentCredentials of the namespace have no token yet or share the credentials Secret", maxHeirs)
+
+// heir returns another FluentCredential that uses the refresh token or is about to, or nil if there is none.
 func (r *Reconciler) heir(ctx context.Context, seen *observation) (*types.NamespacedName, error) {
 	if r.Guard != nil {
 		login := seen.guarded()
@@ -161,14 +168,18 @@ func (r *Reconciler) heir(ctx context.Context, seen *observation) (*types.Namesp
 			return named(owner), err
 		}
 	}
-	var all v1alpha1.FluentCredentialList
-	if err := r.Client.List(ctx, &all); err != nil {
+	var beside v1alpha1.FluentCredentialList
+	if err := r.Client.List(ctx, &beside, client.InNamespace(seen.cred.Namespace)); err != nil {
 		return nil, err
 	}
-	for i := range all.Items {
-		other := &all.Items[i]
+	looked := 0
+	for i := range beside.Items {
+		other := &beside.Items[i]
 		if !mayInherit(other, seen.cred) {
 			continue
+		}
+		if looked++; looked > maxHeirs {
+			return nil, errTooManyHeirs
 		}
 		if uses, err := r.uses(ctx, other, seen); uses || err != nil {
 			key := client.ObjectKeyFromObject(other)
@@ -185,11 +196,14 @@ func named(owner *loginguard.Owner) *types.NamespacedName {
 	return &types.NamespacedName{Namespace: owner.Namespace, Name: owner.Name}
 }
 
+// mayInherit reports whether another FluentCredential of the namespace can have the refresh token of one that is being
+// deleted: it shares the credentials Secret, or has no token yet and may be about to take it. To look at all would take
+// seconds in a large namespace.
 func mayInherit(other, gone *v1alpha1.FluentCredential) bool {
 	if other.UID == gone.UID || !other.DeletionTimestamp.IsZero() {
 		return false
 	}
-	shares := other.Namespace == gone.Namespace && other.Spec.CredentialsSecretRef.Name == gone.Spec.CredentialsSecretRef.Name
+	shares := other.Spec.CredentialsSecretRef.Name == gone.Spec.CredentialsSecretRef.Name
 	return shares || other.Status.Token == nil
 }
 
@@ -201,6 +215,9 @@ func (r *Reconciler) uses(ctx context.Context, other *v1alpha1.FluentCredential,
 	}
 	refresh := seen.record.Chain.Refresh
 	record, err := r.Custody.Open(ctx, custody.Owner{Namespace: other.Namespace, Name: other.Name, UID: other.UID})
+	if errors.Is(err, custody.ErrForeign) {
+		record, err = &custody.Record{}, nil // it has no family: the operator stores nothing there
+	}
 	if err != nil {
 		return false, err
 	}

@@ -177,12 +177,12 @@ func farewells() map[string]farewell {
 		"wrong client": {before: func(d *driven) { d.setSeed("client_secret", "another-secret") },
 			result: "failed", event: "RevocationFailed", says: "HTTP 401: invalid_client", why: "the API's own words"},
 		"another client": {before: func(d *driven) { d.setSeed("client_id", "another") },
-			result: "kept", event: "RefreshTokenKept", says: "by another client", why: "whose token it is not does not get to see it"},
+			result: "kept", event: "RefreshTokenKept", says: "another client", why: "whose token it is not does not get to see it"},
 		"another endpoint": {before: func(d *driven) {
 			d.change(func(c *v1alpha1.FluentCredential) {
 				c.Spec.Provider.CommerceLayer.BaseURL = v1alpha1.BaseURL(strings.Replace(d.server.URL, "127.0.0.1", "localhost", 1))
 			})
-		}, result: "kept", event: "RefreshTokenKept", says: "from another endpoint", why: "who can edit the spec does not get the refresh token"},
+		}, result: "kept", event: "RefreshTokenKept", says: "another token endpoint", why: "who can edit the spec does not get the refresh token"},
 		"taken over": {before: func(d *driven) { d.another(false) }, result: "kept", event: "RefreshTokenKept",
 			says: "FluentCredential stock in namespace", why: "the chain lives on there"},
 		"about to be taken over": {before: func(d *driven) { d.another(true) }, result: "kept", event: "RefreshTokenKept",

@@ -66,6 +66,7 @@ func newScene(t *testing.T) *scene {
 		Access: token.NewSecret(sceneAccess), Type: "bearer", Grant: token.RefreshToken, Inputs: s.inputs(), User: s.user(),
 		Obtained: start.Add(-10 * time.Minute), Expires: start.Add(20 * time.Minute), Refresh: start.Add(9 * time.Minute),
 	}
+	s.record.State = s.record.Adopted(s.originNow(s.record.Salt))
 	s.workload = workload{wanted: &projection.Workload{Name: "orders-token", Serial: 17}, found: true, ours: true, serial: 17, current: true}
 	return s
 }
@@ -92,6 +93,7 @@ func (s *scene) seeded() {
 	s.record.Seeds = []string{s.login.Refresh.Hash("salt")}
 	if s.record.Token != nil {
 		s.record.Token.User = ""
+		s.record.Token.Origin.User = ""
 	}
 }
 

@@ -224,7 +224,10 @@ func causeOf(seen *observation, next plan.Step) cause {
 func noMeansMessage(seen *observation) string {
 	message := noMeans
 	stored := seen.record.Failure
-	if seen.record.Chain != nil {
+	switch {
+	case seen.facts.Chain.Foreign:
+		return seen.foreignMessage()
+	case seen.record.Chain != nil:
 		message = spent
 	}
 	if stored != nil && (stored.Verdict == token.RefusedDead || seen.record.Chain != nil) {

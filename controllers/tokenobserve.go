@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -30,6 +31,7 @@ type tokenObservation struct {
 	record   *custody.Record            // of cred; as much as is remembered where nothing is new
 	held     []string                   // the Secrets of this FluentToken
 	obstacle obstacle                   // why the Secret cannot be made
+	unlisted bool                       // because it asks for what the owner does not list
 	workload workload
 	failed   error // what the Kubernetes API said to an action
 
@@ -145,6 +147,7 @@ func (t *TokenReconciler) observeToken(ctx context.Context, seen *tokenObservati
 func (o *tokenObservation) isKnown() bool {
 	newest := o.cred.Status.Token
 	return o.known.source == o.cred.UID && o.known.generation == o.token.Generation && o.known.account == accountOf(o.cred) &&
+		o.known.members == membersOf(o.cred) &&
 		newest != nil && o.known.published.serial >= newest.Serial
 }
 
@@ -156,6 +159,17 @@ func (o *tokenObservation) recallToken() {
 		found: true, ours: true, current: true, serial: known.published.serial, source: known.source, version: known.published.resourceVersion,
 	}
 }
+
+// listedMembers are the members of a reply that the owner shows to consumers.
+func listedMembers(cred *v1alpha1.FluentCredential) []string {
+	if cred.Spec.AllowedNamespaces == nil {
+		return nil
+	}
+	return cred.Spec.AllowedNamespaces.ReplyMembers
+}
+
+// membersOf names the list: the same name, the same list.
+func membersOf(cred *v1alpha1.FluentCredential) string { return strings.Join(listedMembers(cred), " ") }
 
 func accountOf(cred *v1alpha1.FluentCredential) string { return binding.AccountOf(cred.Spec.Provider) }
 
@@ -177,12 +191,13 @@ func (o *tokenObservation) render() {
 	templates, err := projection.Parse(target.Data)
 	if err == nil && stored != nil {
 		var data map[string][]byte
-		if data, err = templates.Render(valuesOf(stored, accountOf(o.cred))); err == nil {
+		if data, err = templates.RenderForConsumer(valuesOf(stored, accountOf(o.cred)), listedMembers(o.cred)); err == nil {
 			o.workload.wanted = workloadOf(target, o.targetKey(), o.record.Serial, data)
 			o.workload.wanted.Owner, o.workload.wanted.Source = o.owner(), o.cred.UID
 		}
 	}
 	o.obstacle = obstacle{}
+	o.unlisted = projection.IsUnlisted(err)
 	problems := targetProblems(o.token.Name, target)
 	switch {
 	case projection.IsStateName(o.token.TargetName()):
@@ -276,6 +291,8 @@ func (t *TokenReconciler) refresh(seen *tokenObservation) {
 		return
 	}
 	seen.facts.Obstructed = seen.obstacle != obstacle{}
+	seen.facts.Unlisted = seen.unlisted
+	seen.facts.Same = seen.workload.ours && seen.workload.serial > 0 && seen.workload.serial == seen.record.Serial
 	published := seen.workload.against(seen.record.Serial)
 	seen.facts.Taken, seen.facts.Outdated, seen.facts.Current = published == plan.Taken, published == plan.Outdated, published == plan.Current
 	seen.facts.Former = seen.workload.ours && seen.workload.source != seen.cred.UID
@@ -301,6 +318,7 @@ func (o *tokenObservation) leftovers() []string {
 // remember keeps what the workload Secret holds, to spare the next pass the reading.
 func (o *tokenObservation) remember(held publication) {
 	o.known.published, o.known.generation, o.known.account = held, o.token.Generation, accountOf(o.cred)
+	o.known.members = membersOf(o.cred)
 	o.known.source, o.known.expires = o.cred.UID, o.record.Token.Expires
 	o.known.holds.Store(&holding{source: o.cred.UID, serial: cmp.Or(held.serial, o.record.Serial)})
 	if !slices.Contains(o.held, held.name) {

@@ -186,6 +186,16 @@ type AllowedNamespaces struct {
 	// +kubebuilder:validation:XValidation:rule="!has(self.matchLabels) || self.matchLabels.all(k, !format.qualifiedName().validate(k).hasValue() && size(self.matchLabels[k]) <= 63)",message="matchLabels has a key or a value that no label can have"
 	// +optional
 	Selector *metav1.LabelSelector `json:"selector,omitempty"`
+	// replyMembers are the members of the API's reply that templates of FluentTokens may use, beside the access token, its type,
+	// expiry and scope, and the account: as .Extra members, and RetailerID and Roles. None by default. The credential's own target
+	// sees all of them.
+	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:items:MinLength=1
+	// +kubebuilder:validation:items:MaxLength=128
+	// +kubebuilder:validation:items:Pattern=`^[\x21\x23-\x5B\x5D-\x7E]+$`
+	// +listType=set
+	// +optional
+	ReplyMembers []string `json:"replyMembers,omitempty"`
 }
 
 // LabelValue is the value of a label, as Kubernetes permits it.

@@ -120,6 +120,37 @@ func TestCheckOfAFluentTokenWithoutACluster(t *testing.T) {
 	finds(t, found, "cluster", warning, "the cluster is not reachable")
 }
 
+// TestCheckOfAFluentTokenNamesUnlistedMembers: with both objects in one file, it is known what the owner lists.
+func TestCheckOfAFluentTokenNamesUnlistedMembers(t *testing.T) {
+	t.Parallel()
+	sim := newServer(t, nil)
+	cred := credential("shop", "orders", sim.URL)
+	cred.Spec.AllowedNamespaces = &v1alpha1.AllowedNamespaces{Names: []string{"web"}, ReplyMembers: []string{"tenant"}}
+	for template, says := range map[string]string{
+		"{{ .Extra.tenant }}":                        "",
+		"{{ if .Extra.region }}region{{ end }}":      "",
+		"{{ .Extra.region }}":                        "it uses region of the API's reply, which the FluentCredential does not list",
+		"{{ .RetailerID }}":                          "it uses RetailerID of the API's reply, which the FluentCredential does not list",
+		`{{ or .Extra.region "none" }} {{ .Scope }}`: "",
+	} {
+		token := map[string]any{
+			"apiVersion": v1alpha1.GroupVersion.String(), "kind": "FluentToken",
+			"metadata": map[string]any{"name": "orders", "namespace": "web"},
+			"spec": map[string]any{
+				"credentialRef": map[string]any{"namespace": "shop", "name": "orders"},
+				"target":        map[string]any{"data": map[string]any{"k": template}},
+			},
+		}
+		exit, level := 0, okay
+		if says != "" {
+			exit, level = exitAttention, failure
+		}
+		file := manifest(t, written(cred), writtenLogin("shop", "orders-login", fullLogin()), token)
+		found := levels(t, must(t, exit, "", "check", file, "--insecure-http", "-o", "json", "--server", closedPort(t)))
+		finds(t, found, "ftok/orders: templates", level, says)
+	}
+}
+
 // TestCheckAsAStranger: a user without rights cannot have the manifest judged, and one that the API server does not
 // know neither.
 func TestCheckAsAStranger(t *testing.T) {

@@ -35,9 +35,25 @@ func (i *tokenInspection) run(ctx context.Context, fresh bool) {
 	i.about(prefix + "target")
 	i.checkTarget(ctx)
 	i.about(prefix + "templates")
-	if _, err := projection.Parse(i.token.Spec.Target.Data); err != nil {
+	i.checkTemplates(ctx)
+}
+
+// checkTemplates renders the templates with what the owner lists, where this person may look at the credential.
+func (i *tokenInspection) checkTemplates(ctx context.Context) {
+	templates, err := projection.Parse(i.token.Spec.Target.Data)
+	if err != nil {
 		i.fail("Correct the entry: docs/templates.md tells the values and functions.", "%s", err)
 		return
+	}
+	if cred, err := i.credential(ctx); err == nil {
+		var listed []string
+		if allowed := cred.Spec.AllowedNamespaces; allowed != nil {
+			listed = allowed.ReplyMembers
+		}
+		if err := templates.Unlisted(listed); err != nil {
+			i.fail("Ask the owner of the FluentCredential to list it, or change the template.", "%s", err)
+			return
+		}
 	}
 	i.ok("the templates can be read")
 }

@@ -33,19 +33,20 @@ func fullState() State {
 			Access: token.NewSecret("access-17"), Type: "bearer", Scope: "api", Grant: token.RefreshToken,
 			Obtained: noon, Expires: noon.Add(30 * time.Minute), Latest: noon.Add(31 * time.Minute), Refresh: noon.Add(19*time.Minute + 500*time.Millisecond),
 			Schedule: &Schedule{Before: 10 * time.Minute, Percent: 33, Draw: 0.25},
-			Inputs:   "hash-of-inputs", User: "hash-of-user",
+			Inputs:   "hash-of-inputs", User: "hash-of-user", Origin: fullOrigin(),
 			Identity: token.Identity{
 				RetailerID: "5", Roles: []string{"RETAILER", "STORE"}, FirstName: "Fluent", LastName: "Commerce",
 				OwnerID: "owner", OwnerType: "Customer",
 			},
 			Extra: map[string]string{"Retailer_id": "5", "tenant": "ACME"},
 		},
-		Chain: &Chain{Refresh: token.NewSecret("refresh-17"), Presented: 1, Declined: true},
+		Chain: &Chain{Refresh: token.NewSecret("refresh-17"), Presented: 1, Declined: true, Origin: fullOrigin()},
 		Seeds: []string{"hash-of-seed-1", "hash-of-seed-2"},
 		Claim: &Claim{
 			ID: "claim-2", Grant: token.RefreshToken, Spends: "hash-of-refresh-17", Seed: true, Attempt: 2,
 			Holder: Holder{Pod: "pod", Start: "start"}, Started: noon.Add(20 * time.Minute), SpendBefore: noon.Add(20*time.Minute + 5*time.Second),
 			DoneBefore: noon.Add(20*time.Minute + 40*time.Second),
+			Inputs:     "hash-of-inputs", Origin: fullOrigin(),
 		},
 		LastClaim: "claim-1", Lost: []string{"claim-0", "claim-1"}, Sent: []string{"hash-4"}, Unconfirmed: true,
 		Failure: &Failure{
@@ -55,6 +56,15 @@ func fullState() State {
 			Policy: "hash-of-policy",
 		},
 		Rotate: "2026-01-05", Repeats: true, Stagnant: 2, MovedTo: "orders-fluent-state-2", MovedFrom: "orders-fluent-state",
+	}
+}
+
+// fullOrigin has a value in every field.
+func fullOrigin() *Origin {
+	return &Origin{
+		Salt: "0123456789abcdef", Endpoint: "hash-of-endpoint", Client: "hash-of-client", Scope: "hash-of-scope",
+		User: "hash-of-user", ParameterStyle: "hash-of-style", ClientAuthentication: "hash-of-authentication",
+		Headers: "hash-of-headers", Trust: []string{"hash-of-certificate"}, Revocation: "hash-of-revocation-endpoint",
 	}
 }
 

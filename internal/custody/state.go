@@ -47,8 +47,9 @@ type Token struct {
 	Latest   time.Time         `json:"latest,omitzero"` // the latest end that the replies allow; zero: Expires
 	Refresh  time.Time         `json:"refresh"`         // when the next one is due
 	Schedule *Schedule         `json:"schedule,omitempty"`
-	Inputs   string            `json:"inputs"`         // hash of the endpoint, client and scope it was obtained with
-	User     string            `json:"user,omitempty"` // hash of the user name, if there was one
+	Inputs   string            `json:"inputs"`         // hash of endpoint, client and scope: for a former operator, and of one
+	User     string            `json:"user,omitempty"` // hash of the user name, if there was one: likewise
+	Origin   *Origin           `json:"origin,omitempty"`
 	Identity token.Identity    `json:"identity,omitzero"`
 	Extra    map[string]string `json:"extra,omitempty"`
 }
@@ -69,6 +70,8 @@ type Chain struct {
 	// Declined: the last answer to it was a refusal that says nothing of it. Only what a person changes makes another one worth while,
 	// whatever became of other exchanges since.
 	Declined bool `json:"declined,omitempty"`
+	// Origin is nil if an operator stored the refresh token that recorded no origins.
+	Origin *Origin `json:"origin,omitempty"`
 }
 
 // Claim is written before a request is sent: whoever finds it knows that a token may be spent.
@@ -82,6 +85,8 @@ type Claim struct {
 	Started     time.Time   `json:"started"`
 	SpendBefore time.Time   `json:"spendBefore"`
 	DoneBefore  time.Time   `json:"doneBefore,omitzero"` // end of the holder's work; zero: an older version's
+	Inputs      string      `json:"inputs,omitempty"`    // of the token that the claim obtains; empty: an older version's
+	Origin      *Origin     `json:"origin,omitempty"`    // likewise; nil: an older version's
 }
 
 // Holder is the process that made a claim.

@@ -36,11 +36,11 @@ func (s State) Granted(claim Claim, got Obtained) State {
 	s.Token = &got.Token
 	switch {
 	case !got.Refresh.IsZero():
-		s.Chain = &Chain{Refresh: got.Refresh}
+		s.Chain = &Chain{Refresh: got.Refresh, Origin: got.Token.Origin}
 	case claim.Grant == token.RefreshToken && claim.Seed:
-		s.Chain = chainOf(got.Sent) // RFC 6749 section 6: no new one, so the old one goes on
+		s.Chain = chainOf(got.Sent, got.Token.Origin) // RFC 6749 section 6: no new one, so the old one goes on
 	case claim.Grant == token.RefreshToken && s.Chain != nil:
-		s.Chain = chainOf(s.Chain.Refresh) // likewise
+		s.Chain = chainOf(s.Chain.Refresh, got.Token.Origin) // likewise
 	default:
 		s.Chain = nil // a new family, and it has none
 	}
@@ -60,11 +60,11 @@ func (s State) lostSince(claim Claim) []string {
 	return slices.Clone(s.Lost[at+1:])
 }
 
-func chainOf(refresh token.Secret) *Chain {
+func chainOf(refresh token.Secret, origin *Origin) *Chain {
 	if refresh.IsZero() {
 		return nil
 	}
-	return &Chain{Refresh: refresh}
+	return &Chain{Refresh: refresh, Origin: origin}
 }
 
 // Repeated records whether a reply was idle: the same token again, or one without life.
@@ -111,7 +111,7 @@ func (s *State) doubt(claim Claim, sent token.Secret, declined bool) {
 	if claim.Seed && s.Chain != nil && s.Chain.Presented == 0 {
 		return
 	}
-	s.Chain = &Chain{Refresh: sent, Presented: claim.Attempt, Declined: declined}
+	s.Chain = &Chain{Refresh: sent, Presented: claim.Attempt, Declined: declined, Origin: s.OriginOf(claim)}
 }
 
 // lose remembers a claim whose reply may still come.
@@ -131,7 +131,9 @@ func (s State) Abandoned() State {
 // stays when the Secret is written.
 func (s State) Doubted() State {
 	if s.Chain != nil {
-		s.Chain = &Chain{Refresh: s.Chain.Refresh, Presented: max(1, s.Chain.Presented), Declined: s.Chain.Declined}
+		doubted := *s.Chain
+		doubted.Presented = max(1, doubted.Presented)
+		s.Chain = &doubted
 	}
 	return s
 }

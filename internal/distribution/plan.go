@@ -9,11 +9,14 @@ type Observed struct {
 	Allowed    bool // the FluentCredential exists and permits this namespace
 	Holding    bool // a Secret of this FluentToken exists, under whatever name
 
+	Unlisted   bool      // the target asks for what the owner does not list of the API's reply
 	Obstructed bool      // the target asks for what cannot be made
 	Expires    time.Time // of the credential's newest token; zero: there is none
 	// The workload Secret against that token: somebody else's, missing or older or edited, or the same. None of them: it has a newer
 	// one, or there is no token.
 	Taken, Outdated, Current bool
+	// Same is true if the workload Secret has the credential's newest token, in whatever form.
+	Same bool
 	// Former is true where the workload Secret holds the token of another FluentCredential, be it one of the same name that is gone.
 	Former bool
 	// Shared is true if others put something of theirs into the workload Secret: it is overwritten, and never deleted
@@ -44,6 +47,7 @@ const (
 	Deleted      Why = "Deleted"
 	NotAllowed   Why = "NotAllowed"
 	Replaced     Why = "Replaced" // another FluentCredential is meant now
+	Unlisted     Why = "Unlisted"
 	Obstructed   Why = "Obstructed"
 	NoToken      Why = "NoToken"
 	Expired      Why = "Expired"
@@ -72,6 +76,7 @@ var rules = []rule{
 	released,     // whoever is going gets nothing new
 	consented,    // without consent nothing is looked at that belongs to the credential
 	replaced,     // the token of another credential is nobody's business any more
+	unlisted,     // a Secret that needs what the owner does not list is withdrawn
 	obstructed,   // what cannot be made is not tried
 	supplied,     // there is a token that is valid now
 	registered,   // nothing is published for an object that could vanish unseen
@@ -118,6 +123,13 @@ func replaced(seen Observed, _ time.Time) *Step {
 	return do(Withdraw, Replaced)
 }
 
+func unlisted(seen Observed, _ time.Time) *Step {
+	if !seen.Unlisted || !seen.Holding {
+		return nil
+	}
+	return do(Withdraw, Unlisted)
+}
+
 func obstructed(seen Observed, _ time.Time) *Step {
 	if !seen.Obstructed {
 		return nil
@@ -129,8 +141,8 @@ func supplied(seen Observed, now time.Time) *Step {
 	switch {
 	case seen.Expires.IsZero():
 		return wait(NoToken)
-	case !now.Before(seen.Expires):
-		return wait(Expired)
+	case !now.Before(seen.Expires) && !(seen.Same && seen.Outdated):
+		return wait(Expired) // but what an expired token was published with can change
 	}
 	return nil
 }

@@ -36,6 +36,10 @@ func TestNext(t *testing.T) {
 		"another one, with a token": {"what was left behind makes room", but(func(o *Observed) { o.Former, o.Holding = true, false }), Step{Do: Discard, Why: Replaced}},
 		"another one, with none":    {"what was left behind stays until then", but(func(o *Observed) { o.Former, o.Holding, o.Expires = true, false, time.Time{} }), Step{Do: Wait, Why: NoToken}},
 		"a template that fails":     {"a person has to mend it", but(func(o *Observed) { o.Obstructed = true }), Step{Do: Wait, Why: Obstructed}},
+		"an unlisted member":        {"the owner's list is consent, too", but(func(o *Observed) { o.Unlisted, o.Obstructed = true, true }), Step{Do: Withdraw, Why: Unlisted}},
+		"unlisted, and gone":        {"the consumer or the owner acts", but(func(o *Observed) { o.Unlisted, o.Obstructed, o.Holding = true, true, false }), Step{Do: Wait, Why: Obstructed}},
+		"expired, in another form":  {"what is shown of an expired token can be less by now", but(func(o *Observed) { o.Expires, o.Outdated, o.Current, o.Same = now, true, false, true }), Step{Do: Publish, Why: Unpublished}},
+		"expired, in this form":     {"it stays where it is", but(func(o *Observed) { o.Expires, o.Same = now, true }), Step{Do: Wait, Why: Expired}},
 		"no token yet":              {"it wakes us when there is one", but(func(o *Observed) { o.Expires = time.Time{} }), Step{Do: Wait, Why: NoToken}},
 		"expired":                   {"it is not published as good", but(func(o *Observed) { o.Expires, o.Outdated, o.Current = now, true, false }), Step{Do: Wait, Why: Expired}},
 		"new":                       {"our finalizer comes first", but(func(o *Observed) { o.Registered, o.Outdated, o.Current = false, true, false }), Step{Do: Register, Why: Unregistered}},
@@ -62,17 +66,18 @@ func TestNext(t *testing.T) {
 // TestNothingIsPublishedWithoutConsent looks at every observation there can be.
 func TestNothingIsPublishedWithoutConsent(t *testing.T) {
 	count := 0
-	for bits := range 1 << 8 {
+	for bits := range 1 << 10 {
 		has := func(bit int) bool { return bits>>bit&1 == 1 }
 		for publication := range 4 {
 			for _, expires := range []time.Time{{}, now, ends} {
 				seen := Observed{
 					Deleting: has(0), Registered: has(1), Allowed: has(2), Holding: has(3), Obstructed: has(4), Former: has(5), Leftover: has(6),
-					Shared: has(7),
-					Taken:  publication == 1, Outdated: publication == 2, Current: publication == 3, Expires: expires,
+					Shared: has(7), Unlisted: has(8), Same: has(9),
+					Taken: publication == 1, Outdated: publication == 2, Current: publication == 3, Expires: expires,
 				}
 				step := Next(seen, now)
-				withheld := !seen.Allowed || seen.Deleting || !seen.Registered || seen.Former && !seen.Shared || expires != ends
+				withheld := !seen.Allowed || seen.Deleting || !seen.Registered || seen.Former && !seen.Shared ||
+					expires.IsZero() || expires == now && !seen.Same || seen.Unlisted && seen.Holding
 				if count++; step.Do == Publish && withheld {
 					t.Errorf("published: %+v", seen)
 				}
@@ -82,7 +87,7 @@ func TestNothingIsPublishedWithoutConsent(t *testing.T) {
 			}
 		}
 	}
-	if count != 3072 {
-		t.Errorf("%d observations, want 3072", count)
+	if count != 12288 {
+		t.Errorf("%d observations, want 12288", count)
 	}
 }

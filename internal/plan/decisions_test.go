@@ -61,6 +61,7 @@ var tables = map[string]map[string]decision{
 	"notRegistered": registering,
 	"relocate":      relocating,
 	"restore":       restoring,
+	"marked":        marking,
 	"conflict":      conflicting,
 	"publish":       publishing,
 	"withdraw":      withdrawing,

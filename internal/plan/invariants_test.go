@@ -32,11 +32,12 @@ func anything(random *rand.Rand) Observed {
 		Deleting: rarely(random), Registered: !rarely(random), Suspended: rarely(random), Rotate: rarely(random),
 		Publication: one(random, "", Current, Current, Outdated, Newer, Taken), Leftover: rarely(random), StateLeaving: rarely(random),
 		Journaled:   rarely(random),
-		Chain:       Chain{Stored: often(random), Presented: one(random, 0, 0, 0, 1, 1, 2, 3)},
+		Chain:       Chain{Stored: often(random), Presented: one(random, 0, 0, 0, 1, 1, 2, 3), Foreign: rarely(random)},
 		Login:       Login{Seed: rarely(random), Password: often(random), Client: rarely(random)},
 		OnLostReply: one(random, "", Auto, Retry, Reauthenticate, Stop),
 		Writes:      Writes{Held: rarely(random), StateAt: one(random, time.Time{}, around(random)), TargetAt: one(random, time.Time{}, around(random))},
 		HostFree:    one(random, time.Time{}, around(random)),
+		Unmarked:    rarely(random),
 		Revocable:   often(random), Patience: around(random),
 	}
 	if rarely(random) {
@@ -115,7 +116,7 @@ func TestARefreshTokenIsPresentedTwiceAtMost(t *testing.T) {
 			return "a second presentation under " + string(seen.OnLostReply)
 		case seen.Chain.Presented >= 1 && seen.OnLostReply != Retry && seen.Login.Renews() && !seen.hasLastTry(now):
 			return "a second presentation although the login renews"
-		case seen.stale():
+		case seen.stale(), seen.Chain.Foreign:
 			return "a refresh token of another login"
 		}
 		return ""
@@ -186,10 +187,11 @@ func TestThereIsProgress(t *testing.T) {
 		seen.Deleting, seen.Registered, seen.Suspended, seen.Obstacle, seen.Claim = false, true, false, "", nil
 		seen.StateLeaving, seen.Leftover, seen.Publication = false, false, Current
 		seen.Writes.Held = false
+		seen.Unmarked = false
 		if seen.Failure != nil && seen.Failure.RetryAt.IsZero() {
 			seen.Failure = nil
 		}
-		chained := seen.Chain.Stored && !seen.stale() && (seen.Chain.Presented == 0 ||
+		chained := seen.Chain.Stored && !seen.foreign() && (seen.Chain.Presented == 0 ||
 			seen.Chain.Presented == 1 && seen.OnLostReply != Reauthenticate && seen.OnLostReply != Stop)
 		stopped := seen.Chain.Stored && seen.Chain.Presented > 0 && seen.OnLostReply == Stop && !seen.Rotate
 		if !seen.Login.Seed && (stopped || !chained && !seen.Login.Renews()) {

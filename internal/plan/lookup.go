@@ -13,6 +13,9 @@ func (o Observed) doubtful() bool { return o.Chain.Stored && o.Chain.Presented >
 
 func (o Observed) stale() bool { return o.Token != nil && o.Token.Stale }
 
+// foreign reports whether the refresh token belongs to another login, endpoint or trust than the spec's.
+func (o Observed) foreign() bool { return o.stale() || o.Chain.Foreign }
+
 // early tells whether the token was obtained later than now: the clock was set back, and the token expires before it says so.
 func (o Observed) early(now time.Time) bool {
 	return o.Token != nil && o.Token.Obtained.Sub(now) > clockSkew
@@ -24,7 +27,7 @@ func (o Observed) untidy() bool { return o.Leftover && !o.Deleting && o.Publicat
 // hasLastTry tells whether the doubtful refresh token may be presented once more because the login, which would be better, was
 // refused and may not be tried again yet.
 func (o Observed) hasLastTry(now time.Time) bool {
-	return o.doubtful() && !o.Chain.Declined && !o.stale() && o.Chain.Presented < maxPresentations && o.OnLostReply == Auto &&
+	return o.doubtful() && !o.Chain.Declined && !o.foreign() && o.Chain.Presented < maxPresentations && o.OnLostReply == Auto &&
 		o.Failure != nil && o.Failure.Barred && now.Before(o.Failure.RetryAt)
 }
 

@@ -48,7 +48,7 @@ func declined(seen Observed, now time.Time) *Step {
 
 // again presents the token a second time at the given moment, and never a third time.
 func again(seen Observed, now, at time.Time) *Step {
-	if seen.Chain.Presented >= maxPresentations || seen.stale() {
+	if seen.Chain.Presented >= maxPresentations || seen.foreign() {
 		return reacquire(seen, now)
 	}
 	if now.Before(at) {

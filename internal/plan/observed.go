@@ -28,6 +28,7 @@ type Observed struct {
 	OnLostReply Policy
 	Failure     *Failure
 	Mended      bool // the last exchange failed, and the login or the spec has changed since
+	Unmarked    bool // the stored token belongs to the present spec, which a former operator did not record in full
 	Writes      Writes
 	HostFree    time.Time // when the token host may be asked again (its rate is limited); zero: now
 }
@@ -70,6 +71,7 @@ type Chain struct {
 	Stored    bool
 	Presented int  // how often it may have been presented with no reply
 	Declined  bool // its last presentation was refused, and the API did not say what that means for it
+	Foreign   bool // it was obtained with another login, endpoint or trust than the spec's: it is not presented
 }
 
 // Login tells which grants the credentials Secret allows.

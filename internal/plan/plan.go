@@ -13,6 +13,7 @@ var rules = []rule{
 	relocate,      // the chain is brought to safety before anything else
 	undelivered,   // until it is stored, nothing else begins
 	restore,       // a reply that was paid for is stored, whatever else is wrong
+	marked,        // where a stored token belongs is recorded before the spec can change
 	conflict,      // nobody can use a token that cannot be published
 	unpublishable, // a target Secret that was refused a moment ago rests
 	publish,       // a repair from the state costs nothing, so it comes before all that may wait
@@ -87,6 +88,14 @@ func restore(seen Observed, _ time.Time) *Step {
 		return nil
 	}
 	return do(Restore, Journaled)
+}
+
+// marked records the origin of a token that a former operator stored. A claim comes to its end first.
+func marked(seen Observed, now time.Time) *Step {
+	if !seen.Unmarked || seen.Claim != nil || now.Before(seen.Writes.StateAt) {
+		return nil
+	}
+	return do(Mark, Unmarked)
 }
 
 func conflict(seen Observed, now time.Time) *Step {
@@ -181,7 +190,7 @@ func spend(seen Observed, now time.Time) *Step {
 		return exchange(BySeed)
 	case seen.doubtful():
 		return recoverReply(seen, now)
-	case seen.Chain.Stored && !seen.stale():
+	case seen.Chain.Stored && !seen.foreign():
 		return exchange(ByRefresh)
 	}
 	return reacquire(seen, now)

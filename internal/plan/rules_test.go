@@ -165,6 +165,34 @@ var restoring = map[string]decision{
 	},
 }
 
+var marking = map[string]decision{
+	"a token of a former operator": {
+		why:  "it is recorded at once where the refresh token belongs: until then the spec could change unnoticed",
+		seen: func(o *Observed) { o.Unmarked = true },
+		want: Step{Do: Mark, Why: Unmarked},
+	},
+	"suspended, and the target is taken": {
+		why:  "it costs nothing, and both can last for long",
+		seen: func(o *Observed) { o.Unmarked, o.Suspended, o.Publication = true, true, Taken },
+		want: Step{Do: Mark, Why: Unmarked},
+	},
+	"during an exchange": {
+		why:  "its result has an origin, and a write would race with it",
+		seen: func(o *Observed) { o.Unmarked, o.Claim = true, &Claim{Until: in(time.Minute)} },
+		want: Step{Do: Wait, Why: InFlight, At: in(claimPoll)},
+	},
+	"a state that could not be written a moment ago": {
+		why:  "the write waits for the same back-off as any other",
+		seen: func(o *Observed) { o.Unmarked, o.Writes.StateAt = true, in(time.Minute) },
+		want: Step{Do: Wait, Why: NotDue, At: healthy().Token.Refresh},
+	},
+	"of an object that goes": {
+		why:  "nothing is recorded for it any more",
+		seen: func(o *Observed) { o.Unmarked, o.Deleting = true, true },
+		want: Step{Do: Release, Why: Deleted},
+	},
+}
+
 var conflicting = map[string]decision{
 	"a foreign Secret": {
 		why:  "a token that cannot be published is of no use to anybody; the conditions change at its expiry",

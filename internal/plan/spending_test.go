@@ -270,6 +270,24 @@ var spending = map[string]decision{
 		seen: func(o *Observed) { o.Login = Login{Seed: true, Password: true, Client: true}; due(o) },
 		want: Step{Do: Exchange, Why: Due, Means: BySeed},
 	},
+	"a refresh token of another origin": {
+		why:  "who may change the spec must not have it sent elsewhere",
+		seen: func(o *Observed) { due(o); o.Chain.Stored, o.Chain.Foreign = true, true },
+		want: Step{Do: Wait, Why: NoMeans, At: in(10 * time.Minute)},
+	},
+	"a doubtful refresh token of another origin": {
+		why: "not even for the one more time that onLostReply grants",
+		seen: func(o *Observed) {
+			due(o)
+			o.Chain, o.OnLostReply = Chain{Stored: true, Presented: 1, Foreign: true}, Retry
+		},
+		want: Step{Do: Wait, Why: NoMeans, At: in(10 * time.Minute)},
+	},
+	"a refresh token of another origin, and a login": {
+		why:  "a login begins a family of the new origin",
+		seen: func(o *Observed) { due(o); o.Chain.Stored, o.Chain.Foreign, o.Login.Password = true, true, true },
+		want: Step{Do: Exchange, Why: Due, Means: ByPassword},
+	},
 	"a seed beside a doubtful chain": {
 		why:  "that is how a person answers a lost reply, whatever the policy",
 		seen: func(o *Observed) { lost(Stop)(o); o.Login.Seed = true },

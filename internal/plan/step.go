@@ -16,6 +16,7 @@ const (
 	Withdraw Action = "Withdraw" // remove the workload Secret under a former name
 	Restore  Action = "Restore"  // store the reply of a claim out of the journal
 	Deliver  Action = "Deliver"  // store the result of an exchange that this process holds
+	Mark     Action = "Mark"     // record the origin of a token that a former operator stored
 	Settle   Action = "Settle"   // record that the reply of a claim is lost
 	Exchange Action = "Exchange" // claim, send, commit, publish
 )
@@ -42,6 +43,7 @@ const (
 	TargetTaken  Why = "TargetTaken"
 	Unpublished  Why = "Unpublished"
 	Renamed      Why = "Renamed"
+	Unmarked     Why = "Unmarked"
 	Suspended    Why = "Suspended"
 	InFlight     Why = "InFlight"
 	Orphaned     Why = "Orphaned"

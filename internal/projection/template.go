@@ -1,6 +1,7 @@
 package projection
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -62,7 +63,7 @@ func check(one *template.Template, within *budget) error {
 }
 
 // execute renders an entry within the budget of its target.
-func execute(one *template.Template, within *budget, option string, values Values) ([]byte, error) {
+func execute(one *template.Template, within *budget, option string, values any) ([]byte, error) {
 	out := newBounded(within)
 	clone, err := one.Clone()
 	if err != nil {
@@ -78,13 +79,36 @@ func (t Templates) Render(values Values) (map[string][]byte, error) {
 	if len(t) == 0 {
 		return defaults(values), nil
 	}
+	return t.render(values, func(error) error { return nil })
+}
+
+// RenderForConsumer makes the data of a FluentToken's Secret. Of the API's reply it shows what describes the token, and
+// what the owner of the FluentCredential lists.
+func (t Templates) RenderForConsumer(values Values, listed []string) (map[string][]byte, error) {
+	if len(t) == 0 {
+		return defaults(values), nil
+	}
+	limited := forConsumer(values, listed)
+	return t.render(limited, limited.unlistedIn)
+}
+
+// Unlisted returns an error if a template certainly uses what the owner of the FluentCredential does not list.
+func (t Templates) Unlisted(listed []string) error {
+	if _, err := t.RenderForConsumer(sample, listed); IsUnlisted(err) {
+		return err
+	}
+	return nil
+}
+
+// render renders all entries. explain returns an error that may be shown as it is, or nil.
+func (t Templates) render(values any, explain func(error) error) (map[string][]byte, error) {
 	data := make(map[string][]byte, len(t))
 	size := 0
 	within := &budget{}
 	for _, key := range slices.Sorted(maps.Keys(t)) {
 		rendered, err := execute(t[key], within, "missingkey=error", values)
 		if err != nil {
-			return nil, fmt.Errorf("target.data[%s] cannot be rendered: %w", key, withoutValues(err))
+			return nil, fmt.Errorf("target.data[%s] cannot be rendered: %w", key, cmp.Or(explain(err), withoutValues(err)))
 		}
 		data[key] = rendered
 		if size += len(rendered); size > maxData {

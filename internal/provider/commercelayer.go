@@ -38,6 +38,13 @@ func (c *CommerceLayer) Name() string { return "commerceLayer" }
 // Endpoint is the token endpoint.
 func (c *CommerceLayer) Endpoint() *url.URL { return c.endpoint }
 
+// Identity has headers and trust only: the rest is fixed, or follows from the endpoint.
+func (c *CommerceLayer) Identity() Identity {
+	return Identity{
+		ParameterStyle: JSON, ClientAuthentication: ClientBody, Headers: c.identifying(), CABundle: c.CABundle,
+	}
+}
+
 // Supports tells which grants the API documents: each kind of application (integration, sales channel, webapp) has its own, together
 // all of them.
 func (c *CommerceLayer) Supports(token.Grant) bool { return true }

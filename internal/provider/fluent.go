@@ -54,6 +54,17 @@ func (f *Fluent) Name() string { return "fluent" }
 // Endpoint is the token endpoint.
 func (f *Fluent) Endpoint() *url.URL { return f.endpoint }
 
+// Identity has the style, which decides whether secrets are in URLs. The account is part of the endpoint.
+func (f *Fluent) Identity() Identity {
+	style := Form
+	if f.InQuery {
+		style = Query
+	}
+	return Identity{
+		ParameterStyle: style, ClientAuthentication: ClientBody, Headers: f.identifying(), CABundle: f.CABundle,
+	}
+}
+
 // Supports tells which grants the API documents: a password buys the first token, a refresh token the later ones.
 func (f *Fluent) Supports(grant token.Grant) bool {
 	return grant == token.Password || grant == token.RefreshToken

@@ -49,6 +49,15 @@ func (n *Nordea) Name() string { return "nordea" }
 // Endpoint is the token endpoint.
 func (n *Nordea) Endpoint() *url.URL { return n.endpoint }
 
+// Identity has the style of the flow, headers and trust. The client authenticates by headers of its own.
+func (n *Nordea) Identity() Identity {
+	style := Form
+	if n.Decoupled {
+		style = JSON
+	}
+	return Identity{ParameterStyle: style, Headers: n.identifying(), CABundle: n.CABundle}
+}
+
 // Supports tells which grants the API documents: a person authorizes, and the chain goes on from there.
 func (n *Nordea) Supports(grant token.Grant) bool {
 	return grant == token.AuthorizationCode || grant == token.RefreshToken

@@ -1,6 +1,7 @@
 package provider
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/url"
@@ -83,6 +84,18 @@ func (o *OAuth2) Name() string { return "oauth2" }
 
 // Endpoint is the token endpoint, with the query of its own.
 func (o *OAuth2) Endpoint() *url.URL { return o.endpoint }
+
+// Identity has everything that the spec says about the endpoints.
+func (o *OAuth2) Identity() Identity {
+	return Identity{
+		RevocationURL:        o.RevocationURL,
+		NamesRevocation:      true,
+		ParameterStyle:       cmp.Or(o.ParameterStyle, Form),
+		ClientAuthentication: cmp.Or(o.ClientAuthentication, ClientBody),
+		Headers:              o.identifying(),
+		CABundle:             o.CABundle,
+	}
+}
 
 // Supports tells which grants the API documents: what the server knows is found out by asking it.
 func (o *OAuth2) Supports(token.Grant) bool { return true }

@@ -16,6 +16,8 @@ type API interface {
 	Name() string
 	// Endpoint is the token endpoint, without the parameters of a request.
 	Endpoint() *url.URL
+	// Identity is what a token family is bound to beside the login.
+	Identity() Identity
 	// Supports tells whether the API documents a grant. Request builds the others too, where it can: an API may know more than its
 	// documentation.
 	Supports(grant token.Grant) bool
@@ -71,6 +73,19 @@ type Problem struct {
 	Status      int    // HTTP status; zero where there was no reply
 	Code        string // the API's error code, for example invalid_grant
 	Description string
+}
+
+// Identity is what decides where a refresh token of this API is sent to, in which form, and whom the operator believes
+// to be there. A family that was obtained under one Identity is presented under no other.
+type Identity struct {
+	// RevocationURL is where a refresh token is revoked, if the spec names that endpoint on its own.
+	RevocationURL string
+	// NamesRevocation is true if the spec can name the revocation endpoint; it follows from the token endpoint otherwise.
+	NamesRevocation      bool
+	ParameterStyle       ParameterStyle
+	ClientAuthentication ClientAuthentication
+	Headers              map[string]string
+	CABundle             string
 }
 
 // Options are common to all APIs.

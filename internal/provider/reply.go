@@ -306,20 +306,40 @@ var known = map[string]bool{
 
 // credential matches the names of members that are credentials, in any spelling: they never reach a template.
 var credential = regexp.MustCompile(`(?i)` + strings.Join([]string{
-	`tokens?$`, `secret`, `assertion`, `password`, `passwd`, `passphrase`, `credential`, `(private|api)[_-]?key`,
+	`tokens?([_-]?v?\d+)?$`, `secret`, `assertion`, `password`, `passwd`, `passphrase`, `credential`, `(private|api)[_-]?key`,
 	`(access|session|signing|encryption)[_-]?key$`, `^(x[_-])?key$`, `^code$`, `(auth|authorization|device)[_-]?code$`,
 	`(^|[_-])jwt$`, `cookie`, `^ticket$`, `^(refresh|bearer|otp|pin)$`,
 }, "|"))
 
-// extra returns the members beyond RFC 6749 that are scalars and no credentials.
+// signed matches a JWT or JWE in compact form, whatever the name of the member.
+var signed = regexp.MustCompile(`^eyJ[A-Za-z0-9_-]*(\.[A-Za-z0-9_-]*){2,4}$`)
+
+// leastRepeated is the length from which on a token that is part of another member is no coincidence.
+const leastRepeated = 8
+
+// extra returns the members beyond RFC 6749 that are scalars and no credentials: neither by their name nor by their value.
 func (f fields) extra() map[string]string {
 	extra := map[string]string{}
 	for name := range f {
-		if value := f.scalar(name); value != "" && !known[name] && !credential.MatchString(name) {
+		value := f.scalar(name)
+		if value != "" && !known[name] && !credential.MatchString(name) && !f.isCredential(value) {
 			extra[name] = value
 		}
 	}
 	return extra
+}
+
+// isCredential reports whether a value is a signed token, or repeats a token of the reply.
+func (f fields) isCredential(value string) bool {
+	if signed.MatchString(value) {
+		return true
+	}
+	for name := range tokens {
+		if token := f.scalar(name); len(token) >= leastRepeated && strings.Contains(value, token) {
+			return true
+		}
+	}
+	return false
 }
 
 // grantedSet reads the fields of RFC 6749 section 5.1.

@@ -35,6 +35,12 @@ var schemaYAML = typed.YAMLObject(`types:
           elementType:
             scalar: string
           elementRelationship: associative
+    - name: replyMembers
+      type:
+        list:
+          elementType:
+            scalar: string
+          elementRelationship: associative
     - name: selector
       type:
         namedType: io.k8s.apimachinery.pkg.apis.meta.v1.LabelSelector

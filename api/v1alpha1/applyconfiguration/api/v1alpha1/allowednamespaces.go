@@ -20,6 +20,10 @@ type AllowedNamespacesApplyConfiguration struct {
 	// operator's permission to read namespaces: without it, as where it is installed for some namespaces only, the condition
 	// SelectorIgnored says so, and names work.
 	Selector *v1.LabelSelectorApplyConfiguration `json:"selector,omitempty"`
+	// replyMembers are the members of the API's reply that templates of FluentTokens may use, beside the access token, its type,
+	// expiry and scope, and the account: as .Extra members, and RetailerID and Roles. None by default. The credential's own target
+	// sees all of them.
+	ReplyMembers []string `json:"replyMembers,omitempty"`
 }
 
 // AllowedNamespacesApplyConfiguration constructs a declarative configuration of the AllowedNamespaces type for use with
@@ -43,5 +47,15 @@ func (b *AllowedNamespacesApplyConfiguration) WithNames(values ...string) *Allow
 // If called multiple times, the Selector field is set to the value of the last call.
 func (b *AllowedNamespacesApplyConfiguration) WithSelector(value *v1.LabelSelectorApplyConfiguration) *AllowedNamespacesApplyConfiguration {
 	b.Selector = value
+	return b
+}
+
+// WithReplyMembers adds the given value to the ReplyMembers field in the declarative configuration
+// and returns the receiver, so that objects can be build by chaining "With" function invocations.
+// If called multiple times, values provided by each call will be appended to the ReplyMembers field.
+func (b *AllowedNamespacesApplyConfiguration) WithReplyMembers(values ...string) *AllowedNamespacesApplyConfiguration {
+	for i := range values {
+		b.ReplyMembers = append(b.ReplyMembers, values[i])
+	}
 	return b
 }
