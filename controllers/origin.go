@@ -89,7 +89,7 @@ func (o *observation) canCompare() bool { return o.api != nil && o.obstacle.reas
 // a person begins a family that can be revoked there.
 func (o *observation) isStale() bool {
 	stored := o.record.Token
-	if stored == nil || !o.canCompare() {
+	if stored == nil || !o.canCompare() || o.isOpen() {
 		return false
 	}
 	if len(o.changesSince(stored.Origin)) > 0 {
@@ -99,10 +99,17 @@ func (o *observation) isStale() bool {
 		o.record.Chain != nil && o.loginFact().Renews()
 }
 
+// isOpen reports whether the stored refresh token is in the credentials Secret, too: an API gives no new one, or the seed
+// brought no token yet. The author of the spec may read it there, and a person who corrects the spec means this token.
+func (o *observation) isOpen() bool {
+	chain := o.record.Chain
+	return chain != nil && chain.Refresh.Equal(o.login.Refresh)
+}
+
 // isForeign reports whether the stored refresh token belongs to another origin than the spec's.
 func (o *observation) isForeign() bool {
 	chain := o.record.Chain
-	return chain != nil && o.canCompare() && len(o.changesSince(chain.Origin)) > 0
+	return chain != nil && o.canCompare() && !o.isOpen() && len(o.changesSince(chain.Origin)) > 0
 }
 
 // isUnmarked reports whether an operator stored the token that recorded no origin, and the spec is unchanged as far as
@@ -139,7 +146,7 @@ func (r *Reconciler) markOrigin(ctx context.Context, seen *observation) error {
 // origin by being refreshed.
 func (o *observation) originFor(means plan.Means) *custody.Origin {
 	now := o.originNow(o.record.Salt)
-	if means != plan.ByRefresh {
+	if means != plan.ByRefresh || o.isOpen() {
 		return &now
 	}
 	family := o.adopted()

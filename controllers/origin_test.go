@@ -336,7 +336,8 @@ func TestOriginOutlastsACrash(t *testing.T) {
 	}
 }
 
-// TestOriginOfALostSeedOutlastsACrash: likewise of a seed whose reply was lost, before there was any token.
+// TestOriginOfALostSeedOutlastsACrash: likewise of a seed whose reply was lost, before there was any token,
+// and that was taken out of the credentials Secret.
 func TestOriginOfALostSeedOutlastsACrash(t *testing.T) {
 	t.Parallel()
 	const commit = 2
@@ -361,6 +362,10 @@ func TestOriginOfALostSeedOutlastsACrash(t *testing.T) {
 	d.crashAt(commit, false)
 	d.change(func(cred *v1alpha1.FluentCredential) {
 		cred.Spec.Provider.OAuth2.TokenURL = v1alpha1.TokenURL(front.URL + "/oauth/token")
+	})
+	edit(t, secret(t, other.Namespace, "stock-login"), func(login *corev1.Secret) {
+		delete(login.Data, "refresh_token")
+		login.Data["username"] = []byte(user)
 	})
 	d.restart()
 	for range 5 {

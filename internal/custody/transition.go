@@ -87,7 +87,7 @@ func (s State) Failed(claim Claim, failure Failure, sent token.Secret) State {
 	s.Failure, s.Claim, s.LastClaim = &failure, nil, claim.ID
 	switch failure.Verdict {
 	case token.RefusedDead:
-		if !claim.Seed {
+		if !claim.Seed || s.spendsChain(claim) {
 			s.Chain = nil
 		}
 	case token.Unknown:
@@ -108,7 +108,7 @@ func (s *State) doubt(claim Claim, sent token.Secret, declined bool) {
 	if claim.Grant != token.RefreshToken || sent.IsZero() {
 		return
 	}
-	if claim.Seed && s.Chain != nil && s.Chain.Presented == 0 {
+	if claim.Seed && s.Chain != nil && s.Chain.Presented == 0 && !s.spendsChain(claim) {
 		return
 	}
 	s.Chain = &Chain{Refresh: sent, Presented: claim.Attempt, Declined: declined, Origin: s.OriginOf(claim)}
