@@ -94,7 +94,12 @@ func (t Templates) RenderForConsumer(values Values, listed []string) (map[string
 
 // Unlisted returns an error if a template certainly uses what the owner of the FluentCredential does not list.
 func (t Templates) Unlisted(listed []string) error {
-	if _, err := t.RenderForConsumer(sample, listed); IsUnlisted(err) {
+	values := sample
+	values.Extra = make(map[string]string, len(listed)) // a reply that has all of them
+	for _, name := range listed {
+		values.Extra[name] = "value"
+	}
+	if _, err := t.RenderForConsumer(values, listed); IsUnlisted(err) {
 		return err
 	}
 	return nil
