@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/spf13/cobra"
 	corev1 "k8s.io/api/core/v1"
@@ -173,13 +172,13 @@ func (o *loginOptions) grantOf(api provider.API) (token.Grant, error) {
 
 // follow tells what comes next, or waits for it.
 func (o *loginOptions) follow(ctx context.Context, try *attempt) error {
-	fmt.Fprintf(o.Out, "secret/%s refresh token stored; no password was\n", try.secret.Name)
+	o.Out.printf("secret/%s refresh token stored; no password was\n", try.secret.Name)
 	if try.cred.Spec.Suspend {
-		fmt.Fprintf(o.ErrOut, "%s is suspended: kubectl fluent resume %s -n %s\n", try.cred.Name, try.cred.Name, try.cred.Namespace)
+		o.ErrOut.printf("%s is suspended: kubectl fluent resume %s -n %s\n", try.cred.Name, try.cred.Name, try.cred.Namespace)
 		return nil
 	}
 	if !o.wait {
-		fmt.Fprintf(o.ErrOut, "The operator goes on from here: kubectl fluent status %s -n %s\n", try.cred.Name, try.cred.Namespace)
+		o.ErrOut.printf("The operator goes on from here: kubectl fluent status %s -n %s\n", try.cred.Name, try.cred.Namespace)
 		return nil
 	}
 	return o.await(ctx, o.session, try.cluster, []expectation{&renewal{of: keyOf(try.cred), serial: serialOf(try.cred)}})

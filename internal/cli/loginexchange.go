@@ -42,7 +42,7 @@ func (o *loginOptions) obtain(ctx context.Context, try *attempt) (token.Secret, 
 		return token.Secret{}, failWith(exitRefused, "the API granted a token, but no refresh token: this login cannot be renewed without "+
 			"a stored password.\nAsk the API's operator to allow refresh tokens for this client, or store username and password.")
 	}
-	fmt.Fprintln(o.ErrOut, "Logged in.")
+	o.ErrOut.printf("Logged in.\n")
 	return answer.Set.Refresh, nil
 }
 

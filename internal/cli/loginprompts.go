@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"github.com/fluent-credential/operator/internal/provider"
 	"github.com/fluent-credential/operator/internal/token"
@@ -73,7 +72,7 @@ func (o *loginOptions) completeCode(ctx context.Context, ask *prompter, try *att
 		if err != nil {
 			return usage("--authorization-url: %w", err)
 		}
-		fmt.Fprintf(o.ErrOut, "Open this in a browser and authorize:\n\n  %s\n\n", link)
+		o.ErrOut.printf("Open this in a browser and authorize:\n\n  %s\n\n", link)
 	}
 	answer, err := o.secretInput(ctx, ask, o.codeStdin, "Code, or the URL that the browser was sent to")
 	if errors.Is(err, errNoTerminal) {
