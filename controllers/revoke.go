@@ -108,6 +108,7 @@ func (r *Reconciler) prepareRevocation(seen *observation) *attempt {
 	login := seen.login
 	login.Refresh = seen.record.Chain.Refresh
 	request, _ := seen.api.Revocation(login) // it was found to be possible
+	request.Secrets = seen.secretsBeside(request)
 	return &attempt{spends: login.Refresh, request: request, claim: custody.Claim{
 		ID: custody.NewID(), Grant: revocation, Attempt: 1, Spends: login.Refresh.Hash(seen.record.Salt), Holder: r.Holder,
 	}}
