@@ -2,7 +2,6 @@ package controllers
 
 import (
 	"context"
-	"fmt"
 	"strings"
 	"time"
 
@@ -147,7 +146,7 @@ func (r *Reconciler) isShared(ctx context.Context, seen *observation) string {
 		ctrl.LoggerFrom(ctx).Info("Who else uses the refresh token cannot be found out", "because", err.Error())
 		return "whether another FluentCredential uses it could not be found out"
 	case heir != nil:
-		return fmt.Sprintf("FluentCredential %s in namespace %s uses it", heir.Name, heir.Namespace)
+		return r.sayWhoUses(ctx, seen, *heir)
 	}
 	return ""
 }
@@ -177,6 +176,16 @@ func (r *Reconciler) heir(ctx context.Context, seen *observation) (*types.Namesp
 		}
 	}
 	return nil, nil
+}
+
+// sayWhoUses names a FluentCredential of the same namespace in the event, and any other one in the log only.
+func (r *Reconciler) sayWhoUses(ctx context.Context, seen *observation, heir types.NamespacedName) string {
+	other := loginguard.Owner{Namespace: heir.Namespace, Name: heir.Name}
+	if heir.Namespace != seen.cred.Namespace {
+		ctrl.LoggerFrom(ctx).Info("A FluentCredential of another namespace uses the refresh token",
+			"otherNamespace", heir.Namespace, "otherName", heir.Name)
+	}
+	return otherCredential(other, seen.cred.Namespace) + " uses it" + hintAtLog(other, seen.cred.Namespace)
 }
 
 func named(owner *loginguard.Owner) *types.NamespacedName {
