@@ -47,10 +47,9 @@ func conditionsOf(seen *observation, next plan.Step) []metav1.Condition {
 	why := causeOf(seen, next)
 	conditions := seen.knownConditions()
 	set := func(kind string, status metav1.ConditionStatus, because cause) {
-		meta.SetStatusCondition(&conditions, metav1.Condition{
-			Type: kind, Status: status, Reason: because.reason, Message: because.message,
-			ObservedGeneration: seen.cred.Generation, LastTransitionTime: metav1.NewTime(seen.now),
-		})
+		condition := conditionOf(kind, status, because)
+		condition.ObservedGeneration, condition.LastTransitionTime = seen.cred.Generation, metav1.NewTime(seen.now)
+		meta.SetStatusCondition(&conditions, condition)
 	}
 	setOnlyTrue := func(kind string, is bool) {
 		if is {

@@ -12,12 +12,12 @@ import (
 // screen is the output or the error stream. What clusters, files and token endpoints say reaches a person only through
 // it: every character that is not printable is shown as an escape. Only a screen writes colors.
 type screen struct {
-	printable.Writer
+	*printable.Writer
 	colored bool
 }
 
 func newScreen(to io.Writer) *screen {
-	return &screen{Writer: *printable.NewWriter(to), colored: isColored(to)}
+	return &screen{Writer: printable.NewWriter(to), colored: isColored(to)}
 }
 
 // isColored reports whether a stream is a terminal that shows colors. NO_COLOR turns them off (https://no-color.org).

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync"
 	"unicode"
 	"unicode/utf16"
 	"unicode/utf8"
@@ -107,9 +108,10 @@ func escaped(r rune) string {
 	return out.String()
 }
 
-// Writer passes on what is written to it as VisibleLines returns it.
+// Writer passes on what is written to it as VisibleLines returns it. It is safe for concurrent use.
 type Writer struct {
 	to   io.Writer
+	mu   sync.Mutex
 	held []byte // the beginning of a character whose rest is not written yet
 }
 
@@ -118,6 +120,8 @@ func NewWriter(to io.Writer) *Writer { return &Writer{to: to} }
 
 // Write writes the text. It keeps back the beginning of a character at the end until the next call.
 func (w *Writer) Write(text []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	all := append(w.held, text...)
 	whole := len(all)
 	for n := 1; n < utf8.UTFMax && n <= len(all); n++ {
@@ -137,6 +141,8 @@ func (w *Writer) Write(text []byte) (int, error) {
 
 // Flush writes what was kept back.
 func (w *Writer) Flush() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	rest := VisibleLines(string(w.held))
 	w.held = nil
 	_, err := io.WriteString(w.to, rest)
