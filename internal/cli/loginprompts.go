@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 
+	"github.com/fluent-credential/operator/api/v1alpha1"
 	"github.com/fluent-credential/operator/internal/provider"
 	"github.com/fluent-credential/operator/internal/token"
 )
@@ -39,18 +40,11 @@ func (o *loginOptions) completeClient(ctx context.Context, ask *prompter, try *a
 }
 
 func (o *loginOptions) completePassword(ctx context.Context, ask *prompter, try *attempt) error {
-	name := o.username
-	if name == "" {
-		var err error
-		if name, err = ask.ask(ctx, "User name", try.login.Username); err != nil {
-			return err
-		}
+	if err := o.completeUser(ctx, ask, try); err != nil {
+		return err
 	}
-	if name == "" {
-		return usage("there is no user name: give --username")
-	}
-	try.login.Username = name
-	password, err := o.secretInput(ctx, ask, o.passwordStdin, "Password for "+name)
+	question := "Password for " + try.userName() + " at " + addressOf(try.api.Endpoint())
+	password, err := o.secretInput(ctx, ask, o.passwordStdin, question)
 	if errors.Is(err, errNoTerminal) {
 		return usage("%w: pipe the password in with --password-stdin", err)
 	}
@@ -59,6 +53,36 @@ func (o *loginOptions) completePassword(ctx context.Context, ask *prompter, try 
 	}
 	try.login.Password = password
 	return err
+}
+
+// completeUser asks for the user name. What the Secret holds is proposed; it is not shown if it may be a secret.
+func (o *loginOptions) completeUser(ctx context.Context, ask *prompter, try *attempt) error {
+	known, proposal := try.login.Username, try.userName()
+	name := o.username
+	if name == "" {
+		var err error
+		if name, err = ask.ask(ctx, "User name", proposal); err != nil {
+			return err
+		}
+	}
+	switch name {
+	case "":
+		return usage("there is no user name: give --username")
+	case proposal:
+		name = known
+	}
+	if name != known {
+		try.login.Username, try.login.Hidden.Username = name, false
+	}
+	return nil
+}
+
+// userName returns the user name, or where it is, in a form that may be shown.
+func (t *attempt) userName() string {
+	if t.login.Hidden.Username {
+		return "entry " + t.keyName(v1alpha1.UsernameKey) + " of Secret " + t.secret.Name
+	}
+	return t.login.Username
 }
 
 // completeCode shows the link, where the authorization endpoint is known, and takes what the person brings back from the browser.
