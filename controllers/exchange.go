@@ -147,7 +147,9 @@ func (r *Reconciler) ready(ctx context.Context, seen *observation, try *attempt)
 // prepare chooses the grant and builds the request.
 func (r *Reconciler) prepare(seen *observation, means plan.Means) (*attempt, error) {
 	login := seen.login
-	try := &attempt{claim: custody.Claim{ID: custody.NewID(), Attempt: 1, Holder: r.Holder, Started: r.Clock.Now()}}
+	try := &attempt{claim: custody.Claim{
+		ID: custody.NewID(), Attempt: 1, Holder: r.Holder, Started: r.Clock.Now(), Login: seen.attempted(),
+	}}
 	switch means {
 	case plan.ByRefresh:
 		login.Refresh = seen.record.Chain.Refresh
@@ -166,7 +168,7 @@ func (r *Reconciler) prepare(seen *observation, means plan.Means) (*attempt, err
 	}
 	try.claim.Inputs, try.claim.Origin = seen.inputs(), seen.originFor(means)
 	request, err := seen.api.Request(try.claim.Grant, login)
-	request.Secrets = append(request.Secrets, seen.secrets()...)
+	request.Secrets = seen.secretsBeside(request)
 	try.request = request
 	return try, err
 }

@@ -3,7 +3,6 @@ package controllers
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/url"
 	"strings"
 	"time"
@@ -36,7 +35,8 @@ func (r *Reconciler) reserveLogin(ctx context.Context, seen *observation, try *a
 	if isForgetful(refusal) {
 		ctrl.LoggerFrom(ctx).Error(loginguard.ErrDamaged, "The login guard does not know any more what it knew of a login", "grant", try.claim.Grant)
 	}
-	problem := provider.Problem{Code: string(refusal.Why), Description: explain(refusal)}
+	r.logOther(ctx, seen, refusal)
+	problem := provider.Problem{Code: string(refusal.Why), Description: explain(refusal, seen.cred.Namespace)}
 	try.retryAt = refusal.Until
 	switch refusal.Why {
 	case loginguard.Spent:
@@ -80,19 +80,50 @@ func isForgetful(refusal *loginguard.Refusal) bool {
 	return refusal.Why == loginguard.Damaged || refusal.Why == loginguard.Spent && refusal.By == loginguard.Owner{}
 }
 
-func explain(refusal *loginguard.Refusal) string {
+// otherCredential names another FluentCredential to the readers of a namespace. One of another namespace has no name:
+// who writes a FluentCredential with a guessed user name does not learn who uses that user.
+func otherCredential(other loginguard.Owner, namespace string) string {
+	if other.Namespace != namespace {
+		return "another FluentCredential"
+	}
+	return "FluentCredential " + other.Name
+}
+
+// isNamedInLog continues a message about a FluentCredential of another namespace.
+const isNamedInLog = " (it is in another namespace; the operator's log names it)"
+
+func hintAtLog(other loginguard.Owner, namespace string) string {
+	if other.Namespace == namespace {
+		return ""
+	}
+	return isNamedInLog
+}
+
+// logOther names to the administrator the FluentCredential of another namespace that a message does not name.
+func (r *Reconciler) logOther(ctx context.Context, seen *observation, refusal *loginguard.Refusal) {
+	other := refusal.By
+	isNamed := other == loginguard.Owner{} || other.Namespace == seen.cred.Namespace
+	if isNamed || seen.memory.loggedOther == other {
+		return
+	}
+	seen.memory.loggedOther = other
+	ctrl.LoggerFrom(ctx).Info("A FluentCredential of another namespace has this login, or spent this seed",
+		"why", refusal.Why, "otherNamespace", other.Namespace, "otherName", other.Name)
+}
+
+func explain(refusal *loginguard.Refusal, namespace string) string {
 	if isForgetful(refusal) {
 		return explainDamage(refusal)
 	}
 	switch refusal.Why {
 	case loginguard.InUse:
-		return fmt.Sprintf("FluentCredential %s in namespace %s has this login: the same user name or seed, client and scope",
-			refusal.By.Name, refusal.By.Namespace)
+		return otherCredential(refusal.By, namespace) + " has this login: the same user name or seed, client and scope" +
+			hintAtLog(refusal.By, namespace)
 	case loginguard.Exhausted:
 		return "too many logins of this user were refused; the next one is tried at " + refusal.Until.UTC().Format(time.RFC3339)
 	case loginguard.Spent:
-		return fmt.Sprintf("FluentCredential %s in namespace %s spent this seed before, and a seed works once: authorize anew",
-			refusal.By.Name, refusal.By.Namespace)
+		return otherCredential(refusal.By, namespace) + " spent this seed before, and a seed works once: authorize again" +
+			hintAtLog(refusal.By, namespace)
 	case loginguard.Rejected, loginguard.Damaged:
 	}
 	return "these credentials were refused before; they are tried again at " + refusal.Until.UTC().Format(time.RFC3339)

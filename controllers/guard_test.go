@@ -1,6 +1,7 @@
 package controllers
 
 import (
+	"encoding/json"
 	"strings"
 	"testing"
 	"time"
@@ -338,5 +339,53 @@ func TestDamagedGuardOfASeed(t *testing.T) {
 	}
 	if requests := d.server.Ledger().Requests; requests != 1 {
 		t.Errorf("%d requests, want that of the first one", requests)
+	}
+}
+
+// TestGuessedLoginRevealsNoOther: an author in another namespace guesses a user name and a client. What he is told
+// names neither the FluentCredential that has the login nor its namespace.
+func TestGuessedLoginRevealsNoOther(t *testing.T) {
+	t.Parallel()
+	d := newGuarded(t, nil, true)
+	d.settle()
+	owner := d.cred
+	guess := newGuarded(t, nil, false)
+	guess.Guard = &loginguard.Guard{
+		Reader: live, Writer: live, Namespace: owner.Namespace, Salt: custody.NewID, HasLeft: d.hasLeft,
+	}
+	guess.change(func(cred *v1alpha1.FluentCredential) { cred.Spec.Provider = *owner.Spec.Provider.DeepCopy() })
+	guess.settle()
+	got := guess.status().Summary
+	if got.Reason != v1alpha1.ReasonLoginInUse || !strings.Contains(got.Message, "another FluentCredential") ||
+		!strings.Contains(got.Message, "the operator's log names it") {
+		t.Errorf("says %s: %s", got.Reason, got.Message)
+	}
+	shown, err := json.Marshal(guess.status())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, hidden := range []string{owner.Namespace, owner.Name + " ", string(owner.UID)} {
+		if strings.Contains(string(shown), hidden) {
+			t.Errorf("the status reveals %q: %s", hidden, shown)
+		}
+	}
+	if requests := d.server.Ledger().Requests; requests != 1 {
+		t.Errorf("%d requests, want the owner's one", requests)
+	}
+}
+
+func TestUnitOthersAreNamedInTheirNamespaceOnly(t *testing.T) {
+	by := loginguard.Owner{Namespace: "shop", Name: "orders", UID: "uid"}
+	for _, why := range []loginguard.Why{
+		loginguard.InUse, loginguard.Spent, loginguard.Rejected, loginguard.Exhausted, loginguard.Damaged,
+	} {
+		refusal := &loginguard.Refusal{Why: why, By: by}
+		own, foreign := explain(refusal, "shop"), explain(refusal, "elsewhere")
+		if strings.Contains(foreign, "shop") || strings.Contains(foreign, "orders") {
+			t.Errorf("%s: another namespace reads %q", why, foreign)
+		}
+		if named := why == loginguard.InUse || why == loginguard.Spent; named != strings.Contains(own, "FluentCredential orders") {
+			t.Errorf("%s: the namespace itself reads %q", why, own)
+		}
 	}
 }

@@ -158,9 +158,9 @@ func (r *Reconciler) replay(ctx context.Context, seen *observation, try *attempt
 }
 
 // replayed reads a reply as on arrival, and hides the same secrets. These are the secrets of the present login, since
-// no other is known. Without a login no secret is known, and the API's message is withheld.
+// no other is known. If the request had another login, or none is known, the API's message is withheld.
 func (o *observation) replayed(try *attempt, reply token.Secret) provider.Answer {
-	secrets := append(o.secrets(), try.spends)
+	var request provider.Request
 	login := o.login
 	switch try.claim.Grant {
 	case token.RefreshToken:
@@ -169,14 +169,19 @@ func (o *observation) replayed(try *attempt, reply token.Secret) provider.Answer
 		login.Code = try.spends
 	case token.Password, token.ClientCredentials:
 	}
-	if request, err := o.api.Request(try.claim.Grant, login); err == nil {
-		secrets = append(secrets, request.Secrets...)
+	if made, err := o.api.Request(try.claim.Grant, login); err == nil {
+		request = made
 	}
-	answer := exchange.Replay(o.api, try.claim.Grant, reply, secrets)
-	if o.login == (token.Login{}) && answer.Verdict != token.Granted {
-		answer.Problem.Description = withheldWords
+	answer := exchange.Replay(o.api, try.claim.Grant, reply, append(o.secretsBeside(request), try.spends))
+	if !o.knowsLoginOf(try.claim) && answer.Verdict != token.Granted {
+		answer.Problem = exchange.Withhold(answer.Problem, withheldWords)
 	}
 	return answer
+}
+
+// knowsLoginOf reports whether the login and the spec are those of the request that the claim was made for.
+func (o *observation) knowsLoginOf(claim custody.Claim) bool {
+	return o.login != (token.Login{}) && (claim.Login == "" || claim.Login == o.attempted())
 }
 
 const withheldWords = "[withheld: the login that it may repeat is not known]"

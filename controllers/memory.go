@@ -7,6 +7,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/fluent-credential/operator/api/v1alpha1"
+	"github.com/fluent-credential/operator/internal/loginguard"
 	"github.com/fluent-credential/operator/internal/token"
 )
 
@@ -41,6 +42,8 @@ type remembered struct {
 	races      lostRaces
 	repairs    lostRaces // of the target Secret
 	errors     int       // passes in a row that ended in one
+
+	loggedOther loginguard.Owner // the FluentCredential of another namespace that was named in the log
 }
 
 // leaving is a deletion as this process saw it.

@@ -281,9 +281,15 @@ func (o *observation) isRolledBack() bool {
 	return max(o.workload.serial, o.witnessed()) > o.record.Serial
 }
 
+// secretsBeside returns all secrets that the reply to a request can repeat. A reply that is read from the journal is
+// searched for the same ones as a reply on arrival.
+func (o *observation) secretsBeside(request provider.Request) []token.Secret {
+	return append(request.Secrets, o.secrets()...)
+}
+
 // secrets returns all known secrets of this credential. Messages of others must not repeat them.
 func (o *observation) secrets() []token.Secret {
-	known := []token.Secret{o.login.Password, o.login.ClientSecret, o.login.Refresh, o.login.Code}
+	known := o.login.Secrets()
 	if o.record != nil && o.record.Token != nil {
 		known = append(known, o.record.Token.Access)
 	}

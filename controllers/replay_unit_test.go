@@ -4,10 +4,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/fluent-credential/operator/api/v1alpha1"
+	"github.com/fluent-credential/operator/internal/plan"
 	"github.com/fluent-credential/operator/internal/provider"
 	"github.com/fluent-credential/operator/internal/token"
 )
@@ -97,4 +99,54 @@ func refusal(description string) token.Secret {
 	body, _ := json.Marshal(map[string]string{"error": "invalid_client", "error_description": description})
 	const head = "HTTP/1.1 401 Unauthorized\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s"
 	return token.NewSecret(fmt.Sprintf(head, len(body), body))
+}
+
+// TestUnitRenamedEntriesAreHidden: the client id is read from an entry that may hold a password. An honest server names
+// the client that it does not know.
+func TestUnitRenamedEntriesAreHidden(t *testing.T) {
+	const value = "hunter2-of-the-database"
+	for key, change := range map[string]func(*token.Login){
+		"username":     func(l *token.Login) { l.Username, l.Hidden.Username = value, true },
+		"client_id":    func(l *token.Login) { l.ClientID, l.Hidden.ClientID = value, true },
+		"redirect_uri": func(l *token.Login) { l.RedirectURI, l.Hidden.RedirectURI = value, true },
+	} {
+		s := newScene(t)
+		change(&s.login)
+		for _, means := range []plan.Means{plan.ByRefresh, plan.ByPassword} {
+			try, err := s.r.prepare(s.observation, means)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !slices.ContainsFunc(try.request.Secrets, token.NewSecret(value).Equal) {
+				t.Errorf("%s is no secret of the request", key)
+			}
+			try.spends = token.NewSecret(sceneRefresh)
+			got := s.replayed(try, refusal("client "+value+" is not known"))
+			if got.Problem.Description != "client [redacted] is not known" {
+				t.Errorf("%s: the replay says %q", key, got.Problem.Description)
+			}
+		}
+		if secrets := s.r.prepareRevocation(s.observation).request.Secrets; !slices.ContainsFunc(secrets, token.NewSecret(value).Equal) {
+			t.Errorf("%s is no secret of a revocation", key)
+		}
+	}
+}
+
+// TestUnitReplayOfAnotherLogin: the login was changed since the request was sent, for example by an author who renames
+// its entries. What the API may repeat is not known any more.
+func TestUnitReplayOfAnotherLogin(t *testing.T) {
+	s := newScene(t)
+	try, err := s.r.prepare(s.observation, plan.ByRefresh)
+	if err != nil {
+		t.Fatal(err)
+	}
+	reply := refusal("client hunter2-of-the-database is not known")
+	if got := s.replayed(try, reply); got.Problem.Description != "client hunter2-of-the-database is not known" {
+		t.Errorf("the same login: %q", got.Problem.Description)
+	}
+	s.login.ClientID = "another"
+	got := s.replayed(try, reply)
+	if got.Problem.Description != withheldWords || got.Problem.Code != "invalid_client" || got.Verdict != token.RefusedIntact {
+		t.Errorf("another login: %s, %q, %q", got.Verdict, got.Problem.Code, got.Problem.Description)
+	}
 }

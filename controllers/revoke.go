@@ -109,6 +109,7 @@ func (r *Reconciler) prepareRevocation(seen *observation) *attempt {
 	login := seen.login
 	login.Refresh = seen.record.Chain.Refresh
 	request, _ := seen.api.Revocation(login) // it was found to be possible
+	request.Secrets = seen.secretsBeside(request)
 	return &attempt{spends: login.Refresh, request: request, claim: custody.Claim{
 		ID: custody.NewID(), Grant: revocation, Attempt: 1, Spends: login.Refresh.Hash(seen.record.Salt), Holder: r.Holder,
 	}}
@@ -144,12 +145,10 @@ func (r *Reconciler) isShared(ctx context.Context, seen *observation) string {
 	case err != nil:
 		ctrl.LoggerFrom(ctx).Info("Whether another FluentCredential uses the refresh token is not known", "because", err.Error())
 		return "whether another FluentCredential uses it could not be found out"
-	case heir == nil:
-		return ""
-	case heir.Namespace != seen.cred.Namespace:
-		return "a FluentCredential in another namespace uses it"
+	case heir != nil:
+		return r.sayWhoUses(ctx, seen, *heir)
 	}
-	return fmt.Sprintf("FluentCredential %s in namespace %s uses it", heir.Name, heir.Namespace)
+	return ""
 }
 
 // maxHeirs bounds how many other FluentCredentials are looked at, each by two or three live reads.
@@ -187,6 +186,16 @@ func (r *Reconciler) heir(ctx context.Context, seen *observation) (*types.Namesp
 		}
 	}
 	return nil, nil
+}
+
+// sayWhoUses names a FluentCredential of the same namespace in the event, and any other one in the log only.
+func (r *Reconciler) sayWhoUses(ctx context.Context, seen *observation, heir types.NamespacedName) string {
+	other := loginguard.Owner{Namespace: heir.Namespace, Name: heir.Name}
+	if heir.Namespace != seen.cred.Namespace {
+		ctrl.LoggerFrom(ctx).Info("A FluentCredential of another namespace uses the refresh token",
+			"otherNamespace", heir.Namespace, "otherName", heir.Name)
+	}
+	return otherCredential(other, seen.cred.Namespace) + " uses it" + hintAtLog(other, seen.cred.Namespace)
 }
 
 func named(owner *loginguard.Owner) *types.NamespacedName {

@@ -184,9 +184,9 @@ func farewells() map[string]farewell {
 			})
 		}, result: "kept", event: "RefreshTokenKept", says: "another token endpoint", why: "who can edit the spec does not get the refresh token"},
 		"taken over": {before: func(d *driven) { d.another(false) }, result: "kept", event: "RefreshTokenKept",
-			says: "FluentCredential stock in namespace", why: "the chain lives on there"},
+			says: "FluentCredential stock uses it", why: "the chain lives on there"},
 		"about to be taken over": {before: func(d *driven) { d.another(true) }, result: "kept", event: "RefreshTokenKept",
-			says: "FluentCredential stock in namespace", why: "it is to live on there"},
+			says: "FluentCredential stock uses it", why: "it is to live on there"},
 		"maybe spent": {before: func(d *driven) {
 			d.setLogin(func(login map[string][]byte) { delete(login, "password") })
 			d.fault("1st refresh_token: drop-after")

@@ -47,10 +47,9 @@ func conditionsOf(seen *observation, next plan.Step) []metav1.Condition {
 	why := causeOf(seen, next)
 	conditions := seen.knownConditions()
 	set := func(kind string, status metav1.ConditionStatus, because cause) {
-		meta.SetStatusCondition(&conditions, metav1.Condition{
-			Type: kind, Status: status, Reason: because.reason, Message: because.message,
-			ObservedGeneration: seen.cred.Generation, LastTransitionTime: metav1.NewTime(seen.now),
-		})
+		condition := conditionOf(kind, status, because)
+		condition.ObservedGeneration, condition.LastTransitionTime = seen.cred.Generation, metav1.NewTime(seen.now)
+		meta.SetStatusCondition(&conditions, condition)
 	}
 	setOnlyTrue := func(kind string, is bool) {
 		if is {
@@ -190,7 +189,7 @@ var causes = map[plan.Why]cause{
 // causeOf is why the next step is what it is.
 func causeOf(seen *observation, next plan.Step) cause {
 	if next.Why == plan.HostBusy && seen.hostFails {
-		return cause{v1alpha1.ReasonProviderUnavailable, "the token host gave no answer to another credential; one at a time asks it until it does"}
+		return cause{v1alpha1.ReasonProviderUnavailable, "the token host gave no answer; one request at a time is made until it does"}
 	}
 	if next.Why == plan.NoMeans {
 		return cause{v1alpha1.ReasonReauthorizationRequired, noMeansMessage(seen)}

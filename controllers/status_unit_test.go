@@ -643,7 +643,7 @@ func TestUnitStatusFields(t *testing.T) {
 		},
 		"broken text": {
 			"the Kubernetes API takes UTF-8 only", func(s *scene) { s.record.Token.Type = "bear\xffer" },
-			func(s v1alpha1.FluentCredentialStatus) any { return s.Token.Type }, "bear?er",
+			func(s v1alpha1.FluentCredentialStatus) any { return s.Token.Type }, "bear\ufffder",
 		},
 		"provider": {"for the column", func(*scene) {}, func(s v1alpha1.FluentCredentialStatus) any { return s.Summary.Provider }, "fluent"},
 	}

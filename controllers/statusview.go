@@ -1,7 +1,6 @@
 package controllers
 
 import (
-	"strings"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -9,6 +8,7 @@ import (
 
 	"github.com/fluent-credential/operator/api/v1alpha1"
 	"github.com/fluent-credential/operator/internal/binding"
+	"github.com/fluent-credential/operator/internal/printable"
 )
 
 // The parts of the status that are copied, not judged.
@@ -46,13 +46,7 @@ const (
 	maxText  = 256
 )
 
-func cut(text string) string {
-	text = strings.ToValidUTF8(text, "?")
-	if runes := []rune(text); len(runes) > maxText {
-		return string(runes[:maxText]) + "…"
-	}
-	return text
-}
+func cut(text string) string { return printable.Cut(printable.Line(text), maxText) }
 
 func failureStatus(seen *observation) *v1alpha1.FailureStatus {
 	if seen.facts.Failure == nil {

@@ -44,10 +44,9 @@ func tokenConditions(seen *tokenObservation, next distribution.Step) []metav1.Co
 	because := tokenCause(seen, next)
 	conditions := seen.knownConditions()
 	set := func(kind string, status metav1.ConditionStatus, because cause) {
-		meta.SetStatusCondition(&conditions, metav1.Condition{
-			Type: kind, Status: status, Reason: because.reason, Message: because.message,
-			ObservedGeneration: seen.token.Generation, LastTransitionTime: metav1.NewTime(seen.now),
-		})
+		condition := conditionOf(kind, status, because)
+		condition.ObservedGeneration, condition.LastTransitionTime = seen.token.Generation, metav1.NewTime(seen.now)
+		meta.SetStatusCondition(&conditions, condition)
 	}
 	setOnlyTrue := func(kind string, is bool, because cause) {
 		if is {

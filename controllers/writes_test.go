@@ -358,7 +358,7 @@ var refusals = map[string]struct {
 		"a login that is not counted is not tried", func(_ string, o client.Object) bool {
 			return strings.HasPrefix(o.GetName(), "fluent-credential-login-")
 		}, nil,
-		true, v1alpha1.ConditionReady, "False StateUnwritable login guard fluent-credential-login-", false,
+		true, v1alpha1.ConditionReady, "False StateUnwritable the login guard in namespace ", false,
 	},
 	"the target Secret": {
 		"the token is safe in the state", func(_ string, o client.Object) bool { return o.GetName() == "orders-token" }, longLived,

@@ -84,7 +84,8 @@ type CredentialsSecretReference struct {
 	// +kubebuilder:validation:XValidation:rule="self != 'fluent-credential-operator-journal-key'",message="this Secret holds the key of the operator's journal: no credentials are read from it"
 	Name string `json:"name"`
 	// keys renames entries, for example {username: USER}. The names are username, password, client_id, client_secret,
-	// refresh_token, code and redirect_uri.
+	// refresh_token, code and redirect_uri. Messages hide a user name, client id or redirect URI like a password if the
+	// name of its entry does not say what it is, as USER, clientId and callback_url do.
 	// +kubebuilder:validation:MaxProperties=7
 	// +kubebuilder:validation:XValidation:rule="self.all(k, k in ['username', 'password', 'client_id', 'client_secret', 'refresh_token', 'code', 'redirect_uri'])",message="keys may rename username, password, client_id, client_secret, refresh_token, code and redirect_uri only"
 	// +optional

@@ -39,16 +39,16 @@ type EndpointOptions struct {
 // +kubebuilder:validation:Pattern=`^[\x21-\x7E]([\x20-\x7E\t]*[\x21-\x7E])?$`
 type HeaderValue string
 
-// BaseURL is an absolute https:// URL without query and fragment. The scheme http is for development: see --insecure-http.
+// BaseURL is an absolute https:// URL without query and fragment, of visible ASCII characters. The scheme http is for development: see --insecure-http.
 //
 // +kubebuilder:validation:MaxLength=2048
-// +kubebuilder:validation:Pattern=`^https?://[^\s/?#@]+(/[^\s?#]*)?$`
+// +kubebuilder:validation:Pattern=`^https?://[\x21\x22\x24-\x2E\x30-\x3E\x41-\x7E]+(/[\x21\x22\x24-\x3E\x40-\x7E]*)?$`
 type BaseURL string
 
-// TokenURL is an absolute https:// URL without fragment. The scheme http is for development: see --insecure-http.
+// TokenURL is an absolute https:// URL without fragment, of visible ASCII characters. The scheme http is for development: see --insecure-http.
 //
 // +kubebuilder:validation:MaxLength=2048
-// +kubebuilder:validation:Pattern=`^https?://[^\s/?#@]+(/[^\s?#]*)?(\?[^\s#]*)?$`
+// +kubebuilder:validation:Pattern=`^https?://[\x21\x22\x24-\x2E\x30-\x3E\x41-\x7E]+(/[\x21\x22\x24-\x3E\x40-\x7E]*)?(\?[\x21\x22\x24-\x7E]*)?$`
 type TokenURL string
 
 // FluentProvider is the Fluent Commerce API.
@@ -116,7 +116,7 @@ type NordeaProvider struct {
 	Flow NordeaFlow `json:"flow,omitempty"`
 	// path replaces the flow's path, for later versions of the API.
 	// +kubebuilder:validation:MaxLength=1024
-	// +kubebuilder:validation:Pattern=`^/[^\s?#]*$`
+	// +kubebuilder:validation:Pattern=`^/[\x21\x22\x24-\x3E\x40-\x7E]*$`
 	// +optional
 	Path string `json:"path,omitempty"`
 

@@ -22,6 +22,7 @@ import (
 	"github.com/fluent-credential/operator/api/v1alpha1"
 	"github.com/fluent-credential/operator/controllers"
 	"github.com/fluent-credential/operator/internal/exchange"
+	"github.com/fluent-credential/operator/internal/printable"
 )
 
 // gracefulShutdown is how long the exchanges in flight have to finish after SIGTERM; the pod's grace period must be longer.
@@ -159,9 +160,14 @@ func (f *flags) namespace() string {
 	return f.leaderNamespace
 }
 
-// logger caps the verbosity: from level 6 on, client-go logs requests, and from level 8 on their bodies, which are Secrets.
+// logger writes printable lines, which names and messages of others cannot forge, and caps the verbosity: from level 6 on, client-go logs requests, and from level 8 on their bodies, which are Secrets.
 func (f *flags) logger() logr.Logger {
-	logger := zap.New(zap.UseFlagOptions(&f.zap))
+	options := f.zap
+	if options.DestWriter == nil {
+		options.DestWriter = os.Stderr
+	}
+	options.DestWriter = printable.NewWriter(options.DestWriter)
+	logger := zap.New(zap.UseFlagOptions(&options))
 	return logr.New(capped{logger.GetSink()})
 }
 

@@ -1,6 +1,7 @@
 package binding
 
 import (
+	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -15,12 +16,33 @@ func LoginOf(secret *corev1.Secret, keys map[string]v1alpha1.SecretKey) token.Lo
 		return strings.TrimRight(string(secret.Data[KeyName(keys, key)]), "\r\n")
 	}
 	hidden := func(key string) token.Secret { return token.NewSecret(text(key)) }
+	mayBeSecret := func(key string) bool { return text(key) != "" && !isCalled(KeyName(keys, key), key) }
 	return token.Login{
 		Username: text(v1alpha1.UsernameKey), Password: hidden(v1alpha1.PasswordKey),
 		ClientID: text(v1alpha1.ClientIDKey), ClientSecret: hidden(v1alpha1.ClientSecretKey),
 		Refresh: hidden(v1alpha1.RefreshTokenKey), Code: hidden(v1alpha1.CodeKey),
 		RedirectURI: text(v1alpha1.RedirectURIKey),
+		Hidden: token.Hidden{
+			Username:    mayBeSecret(v1alpha1.UsernameKey),
+			ClientID:    mayBeSecret(v1alpha1.ClientIDKey),
+			RedirectURI: mayBeSecret(v1alpha1.RedirectURIKey),
+		},
 	}
+}
+
+// spellings are the names of entries that hold a user name, a client id and a redirect URI, in lower case and without
+// dashes, underscores and dots. A value under any other name is treated as a secret: whoever names {client_id: password}
+// in a manifest must not read the password in the API's answer.
+var spellings = map[string][]string{
+	v1alpha1.UsernameKey:    {"username", "user", "login", "userid", "userlogin", "loginname", "email"},
+	v1alpha1.ClientIDKey:    {"clientid", "client", "oauthclientid", "appid", "applicationid", "consumerkey"},
+	v1alpha1.RedirectURIKey: {"redirecturi", "redirecturl", "redirect", "callbackurl", "callbackuri", "callback"},
+}
+
+// isCalled reports whether the name of an entry says that it holds what the key stands for.
+func isCalled(entry, key string) bool {
+	bare := strings.NewReplacer("-", "", "_", "", ".", "").Replace(strings.ToLower(entry))
+	return slices.Contains(spellings[key], bare)
 }
 
 // KeyName is the entry of a credentials Secret that holds a value: credentialsSecretRef.keys can rename it.

@@ -1,6 +1,7 @@
 package binding
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -48,7 +49,9 @@ func TestUnitLoginOf(t *testing.T) {
 		},
 		"swapped": {
 			"each is read once", map[string]string{"username": "b", "client_id": "a"},
-			map[string]v1alpha1.SecretKey{"username": "client_id", "client_id": "username"}, token.Login{Username: "a", ClientID: "b"},
+			map[string]v1alpha1.SecretKey{"username": "client_id", "client_id": "username"}, token.Login{
+				Username: "a", ClientID: "b", Hidden: token.Hidden{Username: true, ClientID: true},
+			},
 		},
 		"empty": {"there is nothing", nil, nil, token.Login{}},
 	}
@@ -72,7 +75,9 @@ func TestSeededIsReadBack(t *testing.T) {
 		Username: "u", Password: token.NewSecret("p"), Code: token.NewSecret("o"), RedirectURI: "https://x", Scope: "api",
 		ClientID: "c", ClientSecret: token.NewSecret("s"), Refresh: token.NewSecret("r"),
 	}
-	want := token.Login{ClientID: "c", ClientSecret: token.NewSecret("s"), Refresh: token.NewSecret("r")}
+	want := token.Login{
+		ClientID: "c", ClientSecret: token.NewSecret("s"), Refresh: token.NewSecret("r"), Hidden: token.Hidden{ClientID: true},
+	}
 	data := Seeded(login, keys)
 	if diff := cmp.Diff(want, LoginOf(&corev1.Secret{Data: data}, keys)); diff != "" {
 		t.Errorf("read back (-want +got)\n%s", diff)
@@ -83,5 +88,41 @@ func TestSeededIsReadBack(t *testing.T) {
 	login.ClientSecret = token.Secret{}
 	if _, there := Seeded(login, nil)["client_secret"]; there {
 		t.Error("an empty client secret is stored")
+	}
+}
+
+// TestRenamedEntriesMayBeSecrets: an author who names the password as the client id does not read it in an answer that
+// repeats the client id.
+func TestRenamedEntriesMayBeSecrets(t *testing.T) {
+	const user, client, redirect = v1alpha1.UsernameKey, v1alpha1.ClientIDKey, v1alpha1.RedirectURIKey
+	tests := map[string]struct {
+		why, key, entry string
+		hidden          bool
+	}{
+		"not renamed":             {"the entry says what it is", client, "client_id", false},
+		"another spelling":        {"it says the same", client, "CLIENT_ID", false},
+		"in camel case":           {"likewise", client, "clientId", false},
+		"with dashes":             {"likewise", client, "client-id", false},
+		"a user":                  {"likewise", user, "USER", false},
+		"an address":              {"users are often named by it", user, "email", false},
+		"a callback":              {"likewise", redirect, "callback.url", false},
+		"the password":            {"it is the purpose of the attack", client, "password", true},
+		"the password as a user":  {"likewise", user, "password", true},
+		"the password as a URI":   {"likewise", redirect, "password", true},
+		"a name of another":       {"it may hold anything", client, "tls.key", true},
+		"a name that begins so":   {"it is another word", client, "client_id_secret", true},
+		"a name that ends so":     {"it may be the password of a user", user, "password_of_user", true},
+		"the client's as a user":  {"what is no secret as one may be meant to be one as the other", user, "client_id", true},
+		"the secret of a client":  {"it is one", client, "client_secret", true},
+		"the seed":                {"it is one", user, "refresh_token", true},
+		"an unknown abbreviation": {"in doubt it is hidden", client, "APP", true},
+	}
+	for name, test := range tests {
+		secret := &corev1.Secret{Data: map[string][]byte{test.entry: []byte("its-value\n")}}
+		login := LoginOf(secret, map[string]v1alpha1.SecretKey{test.key: v1alpha1.SecretKey(test.entry)})
+		got := slices.ContainsFunc(login.Secrets(), token.NewSecret("its-value").Equal)
+		if got != test.hidden {
+			t.Errorf("%s: %s as %s is hidden: %t (%s)", name, test.entry, test.key, got, test.why)
+		}
 	}
 }

@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -95,17 +94,17 @@ func (v *vigil) lookAt(ctx context.Context, each expectation) (over bool, err er
 	how, text := each.judge(&cred, v.now())
 	switch how {
 	case done:
-		fmt.Fprintf(v.Out, "%s %s\n", nameOf(&cred), text)
+		v.Out.printf("%s %s\n", nameOf(&cred), lines(text))
 		return true, nil
 	case failed:
-		fmt.Fprintf(v.ErrOut, "%s %s\n", nameOf(&cred), text)
+		v.ErrOut.printf("%s %s\n", nameOf(&cred), lines(text))
 		v.failures++
 		return true, nil
 	case pending:
 	}
 	if v.told[each.key()] != text {
 		v.told[each.key()] = text
-		fmt.Fprintf(v.ErrOut, "%s … %s\n", nameOf(&cred), text)
+		v.ErrOut.printf("%s … %s\n", nameOf(&cred), text)
 	}
 	return false, nil
 }

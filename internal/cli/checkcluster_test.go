@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -9,8 +10,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"k8s.io/cli-runtime/pkg/genericiooptions"
 
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
 
@@ -231,7 +230,7 @@ func TestNoCommandReadsTheOperatorsOwnSecrets(t *testing.T) {
 // TestWaitingForAClusterThatIsAway: that the API server did not answer is not the same as that nothing happened.
 func TestWaitingForAClusterThatIsAway(t *testing.T) {
 	t.Parallel()
-	s := &session{now: time.Now, IOStreams: genericiooptions.NewTestIOStreamsDiscard()}
+	s := &session{now: time.Now, ErrOut: newScreen(io.Discard), Out: newScreen(io.Discard)}
 	o := &waiting{timeout: 100 * time.Millisecond}
 	err := o.await(t.Context(), s, absent{}, []expectation{&renewal{of: key{Namespace: "shop", Name: "orders"}}})
 	if code, message := outcome(err); code != exitTimeout || !strings.Contains(message, "gave no answer") {

@@ -32,8 +32,13 @@ func (e *exitError) Error() string {
 
 func (e *exitError) Unwrap() error { return e.err }
 
+// failWith makes an error of our words. What it repeats of others is in one line.
 func failWith(code int, format string, args ...any) error {
-	return &exitError{code: code, err: fmt.Errorf(format, args...)}
+	shown := make([]any, len(args))
+	for i, arg := range args {
+		shown[i] = inOneLine(arg)
+	}
+	return &exitError{code: code, err: fmt.Errorf(format, shown...)}
 }
 
 func usage(format string, args ...any) error { return failWith(exitUsage, format, args...) }
@@ -52,7 +57,7 @@ func outcome(err error) (code int, message string) {
 	case errors.As(err, &known) && known.err == nil:
 		return known.code, ""
 	case errors.As(err, &known):
-		return known.code, explain(known.err)
+		return known.code, explain(known)
 	}
 	return exitFailed, explain(err)
 }

@@ -15,6 +15,8 @@ import (
 	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/tools/clientcmd"
 	"sigs.k8s.io/controller-runtime/pkg/client/apiutil"
+
+	"github.com/fluent-credential/operator/internal/printable"
 )
 
 // trouble is the kind of an error of a request to the cluster.
@@ -197,10 +199,15 @@ var hints = map[trouble]string{
 	cannotNow: "",
 }
 
-// explain reports what went wrong and what to do about it.
+// explain reports what went wrong and what to do about it. Only an error of this package has several lines.
 func explain(err error) string {
-	if hint := hints[troubleOf(err)]; hint != "" {
-		return err.Error() + "\n" + hint
+	text := printable.Visible(err.Error())
+	var known *exitError
+	if errors.As(err, &known) {
+		text = printable.VisibleLines(err.Error())
 	}
-	return err.Error()
+	if hint := hints[troubleOf(err)]; hint != "" {
+		return text + "\n" + hint
+	}
+	return text
 }

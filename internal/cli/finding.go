@@ -3,6 +3,9 @@ package cli
 import (
 	"fmt"
 	"strings"
+	"unicode/utf8"
+
+	"github.com/fluent-credential/operator/internal/printable"
 )
 
 // level is how much a finding matters.
@@ -70,17 +73,17 @@ func (f *findings) report(s *session, output dataOutput) error {
 }
 
 func (f *findings) print(s *session) {
-	paint, width := s.painter(), 0
+	width := 0
 	for _, each := range f.all {
-		width = max(width, len(each.Check))
+		width = max(width, utf8.RuneCountInString(printable.Visible(each.Check)))
 	}
 	for _, each := range f.all {
-		mark := paint(levelColours[each.Level], fmt.Sprintf("%-4s", each.Level))
-		fmt.Fprintf(s.Out, "%s  %-*s  %s\n", mark, width, each.Check, each.Message)
+		mark := painted{levelColours[each.Level], fmt.Sprintf("%-4s", each.Level)}
+		s.Out.printf("%s  %-*s  %s\n", mark, width, each.Check, each.Message)
 		if each.Advice != "" {
-			fmt.Fprintf(s.Out, "%s-> %s\n", strings.Repeat(" ", width+8), each.Advice)
+			s.Out.printf("%s-> %s\n", strings.Repeat(" ", width+8), each.Advice)
 		}
 	}
-	fmt.Fprintf(s.Out, "\n%d ok, %d to mind, %d failed, %d not looked at\n",
+	s.Out.printf("\n%d ok, %d to mind, %d failed, %d not looked at\n",
 		f.count(okay), f.count(warning), f.count(failure), f.count(skipped))
 }

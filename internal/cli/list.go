@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"strconv"
 	"time"
@@ -82,12 +81,12 @@ func (o *listOptions) show(found []v1alpha1.FluentCredential, tokens []v1alpha1.
 		return o.showObjects(found)
 	}
 	if len(found) == 0 {
-		fmt.Fprintln(o.ErrOut, "No FluentCredentials found.")
+		o.ErrOut.printf("No FluentCredentials found.\n")
 	} else {
 		o.printTable(o.table(found, now))
 	}
 	if len(tokens) > 0 {
-		fmt.Fprintln(o.Out)
+		o.Out.printf("\n")
 		o.printTable(o.tokenTable(tokens, now))
 	}
 	return nil

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/spf13/cobra"
 	corev1 "k8s.io/api/core/v1"
@@ -17,6 +16,10 @@ import (
 
 const loginLong = `Log in on this machine, and give the cluster the refresh token that comes of it: the way to run without a stored password.
 
+The command shows the host that the login goes to and whose certificate answers there. If the host is none of the provider's, the
+connection is not encrypted, only the caBundle of the FluentCredential makes the certificate trusted, or spec.provider was changed
+since the last token, it has to be confirmed: by "yes" on a terminal, in a script by --endpoint HOST.
+
 The command asks for the user name and the password, which is not shown, sends them to the API once, and puts the refresh token of the
 reply into the credentials Secret. The password is not stored anywhere. The operator spends that refresh token at once and renews it from
 then on. Where the API wants a person to authorize in a browser, the command takes the code, or the URL that the browser was sent to.
@@ -28,6 +31,9 @@ const loginExample = `  # Ask for user name and password
 
   # The same in a script: the password comes from a file or a pipe, never from the command line
   kubectl fluent login orders -n shop --username fluent-api --password-stdin < password.txt
+
+  # In a script, to no other host than this one
+  kubectl fluent login orders -n shop --username fluent-api --password-stdin --endpoint auth.example.com < password.txt
 
   # Authorize in a browser: open the link that is shown, then paste the URL of the page at the end
   kubectl fluent login bank -n shop --authorization-url https://login.example.com/authorize --redirect-uri https://app.example.com/back
@@ -46,6 +52,7 @@ type loginOptions struct {
 	authorizationURL string
 	redirectURI      string
 	state            string
+	endpoint         string
 	removePassword   bool
 }
 
@@ -65,6 +72,8 @@ func (s *session) login() *cobra.Command {
 	flags.StringVar(&o.authorizationURL, "authorization-url", "", "Authorization endpoint of the API: show a link to it, with a state that the answer has to repeat.")
 	flags.StringVar(&o.redirectURI, "redirect-uri", "", "Where the API sends the browser; by default what the Secret has, or the URL that is pasted.")
 	flags.StringVar(&o.state, "state", "", "State that the pasted URL has to repeat, where you made the link yourself.")
+	flags.StringVar(&o.endpoint, "endpoint", "",
+		"HOST or HOST:PORT that you expect the login to go to: nothing is sent to another one, and nothing is asked.")
 	flags.BoolVar(&o.removePassword, "remove-password", false, "Take a stored password out of the credentials Secret.")
 	o.endpointPolicy.addFlags(flags)
 	o.addFlags(command)
@@ -84,6 +93,7 @@ type attempt struct {
 	login   token.Login
 	grant   token.Grant
 	dialer  exchange.Dialer
+	peer    peer
 }
 
 func (o *loginOptions) run(ctx context.Context, name string) error {
@@ -92,6 +102,9 @@ func (o *loginOptions) run(ctx context.Context, name string) error {
 	}
 	try, err := o.prepare(ctx, name)
 	if err != nil {
+		return err
+	}
+	if err := o.introduce(ctx, try); err != nil {
 		return err
 	}
 	if err := o.complete(ctx, try); err != nil {
@@ -173,13 +186,13 @@ func (o *loginOptions) grantOf(api provider.API) (token.Grant, error) {
 
 // follow tells what comes next, or waits for it.
 func (o *loginOptions) follow(ctx context.Context, try *attempt) error {
-	fmt.Fprintf(o.Out, "secret/%s refresh token stored; no password was\n", try.secret.Name)
+	o.Out.printf("secret/%s refresh token stored; no password was\n", try.secret.Name)
 	if try.cred.Spec.Suspend {
-		fmt.Fprintf(o.ErrOut, "%s is suspended: kubectl fluent resume %s -n %s\n", try.cred.Name, try.cred.Name, try.cred.Namespace)
+		o.ErrOut.printf("%s is suspended: kubectl fluent resume %s -n %s\n", try.cred.Name, try.cred.Name, try.cred.Namespace)
 		return nil
 	}
 	if !o.wait {
-		fmt.Fprintf(o.ErrOut, "The operator goes on from here: kubectl fluent status %s -n %s\n", try.cred.Name, try.cred.Namespace)
+		o.ErrOut.printf("The operator goes on from here: kubectl fluent status %s -n %s\n", try.cred.Name, try.cred.Namespace)
 		return nil
 	}
 	return o.await(ctx, o.session, try.cluster, []expectation{&renewal{of: keyOf(try.cred), serial: serialOf(try.cred)}})

@@ -57,13 +57,13 @@ func TestLoginOnATerminal(t *testing.T) {
 	create(t, cred)
 	eventually(t, cred, "incomplete", hasReason(v1alpha1.ReasonCredentialsIncomplete))
 
-	shown := onTerminal(t, nil, "login", "orders", "-n", namespace, "--insecure-http", "--wait")
+	shown := onTerminal(t, nil, "login", "orders", "-n", namespace, "--insecure-http", "--endpoint", sim.address(), "--wait")
 	shown.shows("User name: ")
 	if !shown.echoes() {
 		t.Error("the user name is not shown")
 	}
 	shown.types(user + "\n")
-	shown.shows("Password for " + user + ": ")
+	shown.shows("Password for " + user + " at " + sim.address() + ": ")
 	shown.hides()
 	shown.types(password + "\n")
 	shown.ends(0)
@@ -93,8 +93,8 @@ func TestLoginIsInterrupted(t *testing.T) {
 	sim, namespace := newServer(t, nil), newNamespace(t)
 	create(t, loginSecret(namespace, "orders-login", clientAlone()))
 	create(t, credential(namespace, "orders", sim.URL))
-	shown := onTerminal(t, nil, "login", "orders", "-n", namespace, "--insecure-http", "--username", user)
-	shown.shows("Password for " + user + ": ")
+	shown := onTerminal(t, nil, "login", "orders", "-n", namespace, "--insecure-http", "--endpoint", sim.address(), "--username", user)
+	shown.shows("Password for " + user + " at " + sim.address() + ": ")
 	shown.hides()
 	shown.types("half\x03")
 	shown.ends(exitInterrupted)
@@ -113,7 +113,7 @@ func TestLoginMakesTheSecret(t *testing.T) {
 	cred := credential(namespace, "orders", sim.URL)
 	cred.Spec.CredentialsSecretRef.Keys = map[string]v1alpha1.SecretKey{"refresh_token": "SEED", "client_id": "APP"}
 	create(t, cred)
-	shown := onTerminal(t, nil, "login", "orders", "-n", namespace, "--insecure-http")
+	shown := onTerminal(t, nil, "login", "orders", "-n", namespace, "--insecure-http", "--endpoint", sim.address())
 	shown.shows("Client id: ")
 	shown.types(clientID + "\n")
 	shown.shows("Client secret (empty: none): ")
@@ -139,7 +139,7 @@ func TestLoginStoresWhateverHappens(t *testing.T) {
 	secret := loginSecret(namespace, "orders-login", clientAlone())
 	create(t, secret)
 	create(t, credential(namespace, "orders", sim.URL))
-	shown := onTerminal(t, nil, "login", "orders", "-n", namespace, "--insecure-http", "--username", user)
+	shown := onTerminal(t, nil, "login", "orders", "-n", namespace, "--insecure-http", "--endpoint", sim.address(), "--username", user)
 	shown.shows("Password for ")
 	shown.hides()
 	remove(t, secret)
@@ -157,7 +157,7 @@ func TestLoginFromAPipe(t *testing.T) {
 	sim, namespace := newServer(t, nil), newNamespace(t)
 	create(t, loginSecret(namespace, "orders-login", fullLogin()))
 	create(t, credential(namespace, "orders", sim.URL))
-	login := []string{"login", "orders", "-n", namespace, "--insecure-http"}
+	login := []string{"login", "orders", "-n", namespace, "--insecure-http", "--endpoint", sim.address()}
 
 	contains(t, must(t, exitUsage, password, login...).err, "--password-stdin")
 	kept := must(t, 0, password+"\n", append(login, "--password-stdin")...) // the user's name is in the Secret
@@ -176,7 +176,7 @@ func TestLoginIsTriedOnce(t *testing.T) {
 	sim, namespace := newServer(t, func(config *authsim.Config) { config.Lockout = true }), newNamespace(t)
 	create(t, loginSecret(namespace, "orders-login", clientAlone()))
 	create(t, credential(namespace, "orders", sim.URL))
-	got := must(t, exitRefused, "wrong-"+password, "login", "orders", "-n", namespace, "--insecure-http", "--username", user, "--password-stdin")
+	got := must(t, exitRefused, "wrong-"+password, "login", "orders", "-n", namespace, "--insecure-http", "--endpoint", sim.address(), "--username", user, "--password-stdin")
 	contains(t, got.err, "the API refused the login", "Bad credentials", "several refused logins lock the user")
 	tellsNoSecret(t, sim, got.out, got.err)
 	if ledger := sim.Ledger(); ledger.Requests != 1 || ledger.LoginsRefused != 1 {
@@ -206,7 +206,7 @@ func TestLoginAnswers(t *testing.T) {
 			sim, namespace := newServer(t, test.change), newNamespace(t)
 			create(t, loginSecret(namespace, "orders-login", clientAlone()))
 			create(t, credential(namespace, "orders", sim.URL))
-			got := must(t, test.code, password, "login", "orders", "-n", namespace, "--insecure-http", "--username", user, "--password-stdin")
+			got := must(t, test.code, password, "login", "orders", "-n", namespace, "--insecure-http", "--endpoint", sim.address(), "--username", user, "--password-stdin")
 			contains(t, got.err, test.says)
 			if requests := sim.Ledger().Requests; requests != 1 {
 				t.Errorf("%d requests were sent: %s", requests, test.why)

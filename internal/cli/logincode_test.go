@@ -33,7 +33,7 @@ func TestLoginByBrowser(t *testing.T) {
 	sim, cred := stageCode(t, authsim.DialectNordea)
 	startOperator(t, cred.Namespace)
 	code := sim.IssueCode(user, clientID, redirectURI)
-	login := []string{"login", "bank", "-n", cred.Namespace, "--insecure-http", "--wait",
+	login := []string{"login", "bank", "-n", cred.Namespace, "--insecure-http", "--endpoint", sim.address(), "--wait",
 		"--authorization-url", "https://login.example.com/authorize", "--redirect-uri", redirectURI}
 
 	shown := onTerminal(t, nil, login...)
@@ -77,7 +77,7 @@ func TestLoginByCodeFromAPipe(t *testing.T) {
 	t.Parallel()
 	sim, cred := stageCode(t, authsim.DialectOAuth2)
 	answer := redirectURI + "?code=" + sim.IssueCode(user, clientID, redirectURI)
-	login := []string{"login", "bank", "-n", cred.Namespace, "--insecure-http", "--code-stdin"}
+	login := []string{"login", "bank", "-n", cred.Namespace, "--insecure-http", "--endpoint", sim.address(), "--code-stdin"}
 	contains(t, must(t, exitRefused, redirectURI+"?error=access_denied", login...).err, "the API did not authorize: access_denied")
 	contains(t, must(t, exitFailed, answer, append(login, "--state", "mine")...).err, "state is not the one")
 	if requests := sim.Ledger().Requests; requests != 0 {
@@ -90,5 +90,5 @@ func TestLoginByCodeFromAPipe(t *testing.T) {
 	again := must(t, exitRefused, answer, login...)
 	contains(t, again.err, "refused the code", "authorize again")
 	tellsNoSecret(t, sim, again.out, again.err)
-	contains(t, must(t, exitUsage, "", "login", "bank", "-n", cred.Namespace, "--insecure-http", "--grant", "authorization_code").err, "--code-stdin")
+	contains(t, must(t, exitUsage, "", "login", "bank", "-n", cred.Namespace, "--insecure-http", "--endpoint", sim.address(), "--grant", "authorization_code").err, "--code-stdin")
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/fluent-credential/operator/internal/token"
 )
 
-// reach connects to the endpoint and lets go again: nothing is sent.
+// reach connects to the endpoint, notes who answers, and lets go again: nothing is sent.
 func (t *attempt) reach(ctx context.Context) error {
 	request, err := t.api.Request(token.RefreshToken, token.Login{ClientID: "none", Refresh: token.NewSecret("none")})
 	if err != nil {
@@ -20,6 +20,7 @@ func (t *attempt) reach(ctx context.Context) error {
 	if refused != nil {
 		return failWith(exitFailed, "%s cannot be reached: %s", t.api.Endpoint().Redacted(), refused.Problem.Description)
 	}
+	t.peer = peerOf(conn, t.api.Endpoint(), request.CABundle)
 	conn.Close()
 	return nil
 }
@@ -34,6 +35,10 @@ func (o *loginOptions) obtain(ctx context.Context, try *attempt) (token.Secret, 
 	if refused != nil {
 		return token.Secret{}, try.verdictOn(*refused)
 	}
+	if err := try.sameTrust(conn, request.CABundle); err != nil {
+		conn.Close()
+		return token.Secret{}, err
+	}
 	answer := conn.Send(ctx, try.api, try.grant, request)
 	if answer.Verdict != token.Granted {
 		return token.Secret{}, try.verdictOn(answer)
@@ -42,7 +47,7 @@ func (o *loginOptions) obtain(ctx context.Context, try *attempt) (token.Secret, 
 		return token.Secret{}, failWith(exitRefused, "the API granted a token, but no refresh token: this login cannot be renewed without "+
 			"a stored password.\nAsk the API's operator to allow refresh tokens for this client, or store username and password.")
 	}
-	fmt.Fprintln(o.ErrOut, "Logged in.")
+	o.ErrOut.printf("Logged in.\n")
 	return answer.Set.Refresh, nil
 }
 

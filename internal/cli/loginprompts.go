@@ -3,8 +3,8 @@ package cli
 import (
 	"context"
 	"errors"
-	"fmt"
 
+	"github.com/fluent-credential/operator/api/v1alpha1"
 	"github.com/fluent-credential/operator/internal/provider"
 	"github.com/fluent-credential/operator/internal/token"
 )
@@ -40,18 +40,11 @@ func (o *loginOptions) completeClient(ctx context.Context, ask *prompter, try *a
 }
 
 func (o *loginOptions) completePassword(ctx context.Context, ask *prompter, try *attempt) error {
-	name := o.username
-	if name == "" {
-		var err error
-		if name, err = ask.ask(ctx, "User name", try.login.Username); err != nil {
-			return err
-		}
+	if err := o.completeUser(ctx, ask, try); err != nil {
+		return err
 	}
-	if name == "" {
-		return usage("there is no user name: give --username")
-	}
-	try.login.Username = name
-	password, err := o.secretInput(ctx, ask, o.passwordStdin, "Password for "+name)
+	question := "Password for " + try.userName() + " at " + addressOf(try.api.Endpoint())
+	password, err := o.secretInput(ctx, ask, o.passwordStdin, question)
 	if errors.Is(err, errNoTerminal) {
 		return usage("%w: pipe the password in with --password-stdin", err)
 	}
@@ -60,6 +53,36 @@ func (o *loginOptions) completePassword(ctx context.Context, ask *prompter, try 
 	}
 	try.login.Password = password
 	return err
+}
+
+// completeUser asks for the user name. What the Secret holds is proposed; it is not shown if it may be a secret.
+func (o *loginOptions) completeUser(ctx context.Context, ask *prompter, try *attempt) error {
+	known, proposal := try.login.Username, try.userName()
+	name := o.username
+	if name == "" {
+		var err error
+		if name, err = ask.ask(ctx, "User name", proposal); err != nil {
+			return err
+		}
+	}
+	switch name {
+	case "":
+		return usage("there is no user name: give --username")
+	case proposal:
+		name = known
+	}
+	if name != known {
+		try.login.Username, try.login.Hidden.Username = name, false
+	}
+	return nil
+}
+
+// userName returns the user name, or where it is, in a form that may be shown.
+func (t *attempt) userName() string {
+	if t.login.Hidden.Username {
+		return "entry " + t.keyName(v1alpha1.UsernameKey) + " of Secret " + t.secret.Name
+	}
+	return t.login.Username
 }
 
 // completeCode shows the link, where the authorization endpoint is known, and takes what the person brings back from the browser.
@@ -73,7 +96,7 @@ func (o *loginOptions) completeCode(ctx context.Context, ask *prompter, try *att
 		if err != nil {
 			return usage("--authorization-url: %w", err)
 		}
-		fmt.Fprintf(o.ErrOut, "Open this in a browser and authorize:\n\n  %s\n\n", link)
+		o.ErrOut.printf("Open this in a browser and authorize:\n\n  %s\n\n", link)
 	}
 	answer, err := o.secretInput(ctx, ask, o.codeStdin, "Code, or the URL that the browser was sent to")
 	if errors.Is(err, errNoTerminal) {

@@ -130,6 +130,6 @@ func (t *attempt) reread(ctx context.Context) error {
 // remind tells of a password that is not needed any more.
 func (o *loginOptions) remind(try *attempt) {
 	if name := try.keyName(v1alpha1.PasswordKey); !o.removePassword && len(try.secret.Data[name]) > 0 {
-		fmt.Fprintf(o.ErrOut, "Secret %s still holds a %s from before; --remove-password takes it out.\n", try.secret.Name, name)
+		o.ErrOut.printf("Secret %s still holds a %s from before; --remove-password takes it out.\n", try.secret.Name, name)
 	}
 }

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 
@@ -34,6 +35,9 @@ type server struct {
 	*authsim.Server
 	URL string
 }
+
+// address is the server's host and port.
+func (s *server) address() string { return strings.TrimPrefix(s.URL, "http://") }
 
 func newServer(t *testing.T, change func(*authsim.Config)) *server {
 	t.Helper()

@@ -11,6 +11,8 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"sigs.k8s.io/yaml"
+
+	"github.com/fluent-credential/operator/internal/printable"
 )
 
 // objectOutput is -o of a command that shows objects: a table for people, or whatever kubectl can make of an object.
@@ -78,18 +80,25 @@ type row struct {
 	colour
 }
 
-// printTable aligns the rows in columns, then colours them whole: a colour inside a cell would count as width.
+// printTable aligns the rows in columns, then colours them whole: a colour inside a cell would count as width. A cell
+// has one line and no tab, so each row stays one line.
 func (s *session) printTable(rows []row) {
 	var aligned bytes.Buffer
 	writer := tabwriter.NewWriter(&aligned, 0, 8, 3, ' ', 0)
 	for _, row := range rows {
-		fmt.Fprintln(writer, strings.Join(row.cells, "\t"))
+		for i, cell := range row.cells {
+			if i > 0 {
+				fmt.Fprint(writer, "\t")
+			}
+			fmt.Fprint(writer, printable.Visible(cell))
+		}
+		fmt.Fprintln(writer)
 	}
 	_ = writer.Flush() // a buffer takes everything
-	paint := s.painter()
-	for i, line := range strings.Split(strings.TrimRight(aligned.String(), "\n"), "\n") {
-		if len(rows) > 0 {
-			fmt.Fprintln(s.Out, paint(rows[i].colour, strings.TrimRight(line, " ")))
-		}
+	text := aligned.String()
+	for _, row := range rows {
+		var line string
+		line, text, _ = strings.Cut(text, "\n")
+		s.Out.printf("%s\n", painted{row.colour, strings.TrimRight(line, " ")})
 	}
 }

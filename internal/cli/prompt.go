@@ -33,7 +33,7 @@ func (p *prompter) ask(ctx context.Context, question, proposal string) (string, 
 	if proposal != "" {
 		question += " [" + proposal + "]"
 	}
-	fmt.Fprint(p.ErrOut, question+": ")
+	p.ErrOut.printf("%s: ", question)
 	line, err := interruptible(ctx, p.line)
 	if err != nil || line == "" {
 		return proposal, err
@@ -52,12 +52,12 @@ func (p *prompter) askHidden(ctx context.Context, question string) (token.Secret
 	if err != nil {
 		return token.Secret{}, err
 	}
-	fmt.Fprint(p.ErrOut, question+": ")
+	p.ErrOut.printf("%s: ", question)
 	typed, err := interruptible(ctx, func() (string, error) {
 		typed, err := term.ReadPassword(descriptor)
 		return string(typed), err
 	})
-	fmt.Fprintln(p.ErrOut)
+	p.ErrOut.printf("\n")
 	if err != nil {
 		_ = term.Restore(descriptor, before) // interrupted: without this the shell would go on unseen
 	}

@@ -2,7 +2,7 @@ package cli
 
 import (
 	"context"
-	"fmt"
+	"io"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -29,7 +29,10 @@ Exit codes:
 // New is the command kubectl fluent. The version is what the binary was built from, and now its clock.
 func New(streams genericiooptions.IOStreams, version string, now func() time.Time) *cobra.Command {
 	log.SetLogger(logr.Discard()) // controller-runtime complains where nobody does this
-	s := &session{IOStreams: streams, cluster: genericclioptions.NewConfigFlags(true), now: now, version: version}
+	s := &session{
+		In: streams.In, Out: newScreen(streams.Out), ErrOut: newScreen(streams.ErrOut),
+		cluster: genericclioptions.NewConfigFlags(true), now: now, version: version,
+	}
 	root := &cobra.Command{
 		Use: "fluent", Short: "See, understand and mend the credentials of a cluster", Long: rootLong,
 		Version: version, SilenceErrors: true, SilenceUsage: true, SuggestionsMinimumDistance: 2,
@@ -38,8 +41,8 @@ func New(streams genericiooptions.IOStreams, version string, now func() time.Tim
 		RunE:        noCommand,
 	}
 	root.SetIn(streams.In)
-	root.SetOut(streams.Out)
-	root.SetErr(streams.ErrOut)
+	root.SetOut(s.Out)
+	root.SetErr(s.ErrOut)
 	root.SetFlagErrorFunc(func(command *cobra.Command, err error) error {
 		return usage("%w\nSee \"%s --help\".", err, command.CommandPath())
 	})
@@ -73,8 +76,17 @@ func args(check cobra.PositionalArgs) cobra.PositionalArgs {
 // Execute runs the command line and returns the exit code. What went wrong is told on the error stream.
 func Execute(ctx context.Context, root *cobra.Command) int {
 	code, message := outcome(root.ExecuteContext(ctx))
-	if message != "" {
-		fmt.Fprintln(root.ErrOrStderr(), "error:", message)
+	for _, stream := range []io.Writer{root.OutOrStdout(), root.ErrOrStderr()} {
+		if shown, ok := stream.(*screen); ok {
+			_ = shown.Flush()
+		}
+	}
+	if shown, ok := root.ErrOrStderr().(*screen); ok && message != "" {
+		tellError(shown, message)
 	}
 	return code
+}
+
+func tellError(shown *screen, message string) {
+	shown.printf("error: %s\n", lines(message))
 }

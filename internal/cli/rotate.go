@@ -9,6 +9,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/fluent-credential/operator/api/v1alpha1"
+	"github.com/fluent-credential/operator/internal/printable"
 )
 
 const rotateExample = `  # A new token for orders, now
@@ -93,7 +94,7 @@ func (o *rotateOptions) ask(ctx context.Context, cluster client.Client, found []
 		if err := cluster.Patch(ctx, cred, client.MergeFrom(before), client.FieldOwner(fieldManager)); err != nil {
 			return nil, err
 		}
-		fmt.Fprintf(o.Out, "%s rotation asked for\n", nameOf(cred))
+		o.Out.printf("%s rotation asked for\n", nameOf(cred))
 	}
 	return asked, nil
 }
@@ -111,7 +112,7 @@ func (o *rotateOptions) awake(found []v1alpha1.FluentCredential) ([]v1alpha1.Flu
 			return nil, failWith(exitRefused, "%s is suspended, so no token is obtained.\nkubectl fluent resume %s -n %s ends that.",
 				cred.Name, cred.Name, cred.Namespace)
 		default:
-			fmt.Fprintf(o.ErrOut, "%s is suspended, and left out\n", nameOf(cred))
+			o.ErrOut.printf("%s is suspended, and left out\n", nameOf(cred))
 		}
 	}
 	if len(awake) == 0 {
@@ -143,7 +144,8 @@ func (r *rotation) judge(cred *v1alpha1.FluentCredential, now time.Time) (progre
 	case handled && serialOf(cred) > r.serial && hasValidToken(cred, now):
 		return done, fmt.Sprintf("rotated: token %d, valid until %s", serialOf(cred), stamp(cred.Status.Token.ExpirationTime))
 	case handled && isTrue(cred, v1alpha1.ConditionStalled):
-		return failed, why.Reason + ": " + why.Message + "\n  " + adviceFor(why.Reason, cred)
+		return failed, printable.Visible(why.Reason+": "+why.Message) + "\n  " +
+			printable.Visible(adviceFor(why.Reason, cred))
 	case handled, isTrue(cred, v1alpha1.ConditionStalled):
 		return pending, why.Reason + ": " + why.Message
 	}

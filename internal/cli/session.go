@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"io"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -10,7 +11,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
-	"k8s.io/cli-runtime/pkg/genericiooptions"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -22,7 +22,9 @@ const fieldManager = "kubectl-fluent"
 
 // session is what every command works with: the user's cluster, streams and clock.
 type session struct {
-	genericiooptions.IOStreams
+	In      io.Reader
+	Out     *screen // results
+	ErrOut  *screen // everything else, so that the output can be piped
 	cluster *genericclioptions.ConfigFlags
 	now     func() time.Time
 	version string

@@ -131,7 +131,7 @@ func (o *statusOptions) show(stories []any) error {
 	return o.print(o.session, data, func() {
 		for i := range stories {
 			if i > 0 {
-				fmt.Fprintln(o.Out)
+				o.Out.printf("\n")
 			}
 			switch told := stories[i].(type) {
 			case *story:
@@ -144,28 +144,27 @@ func (o *statusOptions) show(stories []any) error {
 }
 
 func (o *statusOptions) tell(told *story) {
-	paint, now := o.painter(), o.now()
+	now := o.now()
 	o.printHeading(told.Namespace + "/" + told.Name)
 	o.printTable(factsOf(told, now))
-	fmt.Fprintf(o.Out, "\n%s\n", paint(bold, "Timeline"))
+	o.Out.printf("\n%s\n", painted{bold, "Timeline"})
 	o.printTable(timelineRows(told.Timeline, now))
 	for _, note := range told.Notes {
-		fmt.Fprintln(o.Out, "  note:", note)
+		o.Out.printf("  note: %s\n", note)
 	}
-	o.printEnd(paint(colourOf(told.urgency), told.Cause.Reason+": "+told.Cause.Message), told.outlook, told.Advice)
+	o.printEnd(painted{colourOf(told.urgency), told.Cause.Reason + ": " + told.Cause.Message}, told.outlook, told.Advice)
 }
 
 func (o *statusOptions) printHeading(title string) {
-	fmt.Fprintf(o.Out, "%s\n", o.painter()(bold, title))
+	o.Out.printf("%s\n", painted{bold, title})
 }
 
-func (o *statusOptions) printEnd(cause string, seen outlook, advice string) {
-	paint := o.painter()
-	fmt.Fprintf(o.Out, "\n%s\n  %s\n", paint(bold, "Cause"), cause)
+func (o *statusOptions) printEnd(cause painted, seen outlook, advice string) {
+	o.Out.printf("\n%s\n  %s\n", painted{bold, "Cause"}, cause)
 	if seen.Text != "" {
-		fmt.Fprintf(o.Out, "\n%s\n  %s\n", paint(bold, "What the operator does"), seen.Text)
+		o.Out.printf("\n%s\n  %s\n", painted{bold, "What the operator does"}, seen.Text)
 	}
-	fmt.Fprintf(o.Out, "\n%s\n  %s\n", paint(bold, "What to do"), advice)
+	o.Out.printf("\n%s\n  %s\n", painted{bold, "What to do"}, advice)
 }
 
 func factsOf(told *story, now time.Time) []row {

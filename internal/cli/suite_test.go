@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -37,7 +38,13 @@ var (
 // testVersion is what the program was built as.
 const testVersion = "v0.0.1-test"
 
-func TestMain(m *testing.M) { os.Exit(withCluster(m)) }
+func TestMain(m *testing.M) {
+	flag.Parse()
+	if fuzz := flag.Lookup("test.fuzz"); fuzz != nil && fuzz.Value.String() != "" {
+		os.Exit(m.Run()) // a fuzz target needs no cluster, and each of its workers would start one
+	}
+	os.Exit(withCluster(m))
+}
 
 func withCluster(m *testing.M) int {
 	log.SetLogger(logr.Discard())

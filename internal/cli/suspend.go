@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/spf13/cobra"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -68,7 +67,7 @@ func (o *suspendOptions) set(ctx context.Context, cluster client.Client, cred *v
 		done = "suspended"
 	}
 	if cred.Spec.Suspend == o.suspend {
-		fmt.Fprintf(o.Out, "%s %s already\n", nameOf(cred), done)
+		o.Out.printf("%s %s already\n", nameOf(cred), done)
 		return nil
 	}
 	before := cred.DeepCopy()
@@ -76,7 +75,7 @@ func (o *suspendOptions) set(ctx context.Context, cluster client.Client, cred *v
 	if err := cluster.Patch(ctx, cred, client.MergeFrom(before), client.FieldOwner(fieldManager)); err != nil {
 		return err
 	}
-	fmt.Fprintf(o.Out, "%s %s\n", nameOf(cred), done)
+	o.Out.printf("%s %s\n", nameOf(cred), done)
 	return nil
 }
 

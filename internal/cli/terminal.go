@@ -21,19 +21,6 @@ const (
 	colourOff = "\x1b[0m"
 )
 
-// painter paints on a terminal that can, and nowhere else. NO_COLOR turns colours off (https://no-color.org).
-func (s *session) painter() func(colour, string) string {
-	if !isTerminal(s.Out) || os.Getenv("NO_COLOR") != "" || os.Getenv("TERM") == "dumb" {
-		return func(_ colour, text string) string { return text }
-	}
-	return func(in colour, text string) string {
-		if in == plain {
-			return text
-		}
-		return string(in) + text + colourOff
-	}
-}
-
 // isTerminal tells whether a stream is one.
 func isTerminal(stream any) bool {
 	file, ok := stream.(*os.File)

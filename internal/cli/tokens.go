@@ -169,7 +169,7 @@ func tokenAdvice(reason string, token *v1alpha1.FluentToken) string {
 }
 
 func (o *statusOptions) tellToken(told *tokenStory) {
-	paint, now := o.painter(), o.now()
+	now := o.now()
 	o.printHeading(told.Namespace + "/" + told.Name)
 	line := func(name, value string) row { return row{cells: []string{"  " + name, value}} }
 	rows := []row{line("Credential", told.Credential), line("Target", "Secret "+told.Target)}
@@ -185,5 +185,5 @@ func (o *statusOptions) tellToken(told *tokenStory) {
 	if !told.Valid {
 		in = red
 	}
-	o.printEnd(paint(in, told.Cause.Reason+": "+told.Cause.Message), told.outlook, told.Advice)
+	o.printEnd(painted{in, told.Cause.Reason + ": " + told.Cause.Message}, told.outlook, told.Advice)
 }

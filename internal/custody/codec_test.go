@@ -43,7 +43,7 @@ func fullState() State {
 		Chain: &Chain{Refresh: token.NewSecret("refresh-17"), Presented: 1, Declined: true, Origin: fullOrigin()},
 		Seeds: []string{"hash-of-seed-1", "hash-of-seed-2"},
 		Claim: &Claim{
-			ID: "claim-2", Grant: token.RefreshToken, Spends: "hash-of-refresh-17", Seed: true, Attempt: 2,
+			ID: "claim-2", Grant: token.RefreshToken, Spends: "hash-of-refresh-17", Seed: true, Attempt: 2, Login: "hash-of-login",
 			Holder: Holder{Pod: "pod", Start: "start"}, Started: noon.Add(20 * time.Minute), SpendBefore: noon.Add(20*time.Minute + 5*time.Second),
 			DoneBefore: noon.Add(20*time.Minute + 40*time.Second),
 			Inputs:     "hash-of-inputs", Origin: fullOrigin(),

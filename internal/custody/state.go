@@ -81,6 +81,7 @@ type Claim struct {
 	Spends      string      `json:"spends,omitempty"` // hash of the refresh token or seed to be spent
 	Seed        bool        `json:"seed,omitempty"`   // it is a seed, not the stored chain
 	Attempt     int         `json:"attempt"`          // of that token: 1 or 2
+	Login       string      `json:"login,omitempty"`  // hash of the login and the spec; empty: an older version's
 	Holder      Holder      `json:"holder"`
 	Started     time.Time   `json:"started"`
 	SpendBefore time.Time   `json:"spendBefore"`

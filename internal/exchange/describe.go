@@ -223,6 +223,15 @@ func presentable(problem provider.Problem, secrets []token.Secret) provider.Prob
 	return problem
 }
 
+// Withhold returns the problem without the words of the API, for which other words stand. A defined code is kept.
+func Withhold(problem provider.Problem, words string) provider.Problem {
+	if !definedCodes[problem.Code] {
+		problem.Code = ""
+	}
+	problem.Description = words
+	return problem
+}
+
 // presentable returns the answer for a fault, whose words may come from the peer: from a header or a certificate.
 func (f *fault) presentable(secrets []token.Secret) provider.Answer {
 	answer := f.answer()

@@ -254,12 +254,13 @@ func (g *Guard) write(ctx context.Context, key types.NamespacedName, secret *cor
 	return refusedWrite(kubeerror.Create, key, g.Writer.Create(ctx, secret))
 }
 
-// refusedWrite names the refused Secret: otherwise a reader would look in the credential's namespace first.
+// refusedWrite names the namespace of the refused Secret: otherwise a reader would look in the credential's first. It does
+// not name the Secret: the name is a hash of the user name without a salt, which must not reach a status.
 func refusedWrite(verb kubeerror.Verb, key types.NamespacedName, err error) error {
 	if err == nil {
 		return nil
 	}
-	object := fmt.Sprintf("login guard %s in namespace %s", key.Name, key.Namespace)
+	object := "the login guard in namespace " + key.Namespace
 	return &kubeerror.WriteError{Object: object, Subject: failure.StateSecret, Verb: verb, Err: err}
 }
 

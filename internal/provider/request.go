@@ -69,12 +69,11 @@ func (p parameters) json() token.Secret {
 // newRequest is a request without parameters: the headers that every API gets, then the user's own. What an API needs for itself
 // is set later and wins.
 func newRequest(endpoint *url.URL, options Options, login token.Login) Request {
-	secrets := []token.Secret{login.Password, login.ClientSecret, login.Refresh, login.Code}
 	request := Request{
 		URL:      token.NewSecret(endpoint.String()),
 		Header:   map[string]token.Secret{},
 		CABundle: options.CABundle,
-		Secrets:  append(secrets, SecretHeaders(options.Headers)...),
+		Secrets:  append(login.Secrets(), SecretHeaders(options.Headers)...),
 	}
 	request.setHeader("Accept", token.NewSecret("application/json"))
 	for _, name := range slices.Sorted(maps.Keys(options.Headers)) {

@@ -8,9 +8,9 @@ package redact
 
 import (
 	"strings"
-	"unicode"
 	"unicode/utf8"
 
+	"github.com/fluent-credential/operator/internal/printable"
 	"github.com/fluent-credential/operator/internal/token"
 )
 
@@ -47,7 +47,7 @@ const Withheld = "[withheld: it may repeat a short secret]"
 // has to be a word of its own, since it is a part of most texts.
 func Words(text string, secrets ...token.Secret) string {
 	known := indexOf(secrets)
-	line, limit := printable(text)
+	line, limit := shown(text)
 	more := limit < len(line)
 	for range maxPasses {
 		found := known.find(line)
@@ -67,30 +67,19 @@ func Words(text string, secrets ...token.Secret) string {
 // on both sides of it, or the replacement itself, can spell a secret.
 const maxPasses = 3
 
-// printable returns the beginning of a text in one line, and how much of it is shown. Unprintable characters are
+// shown returns the beginning of a text in one line, and how much of it is shown. Unprintable characters are
 // dropped first: one could keep two parts of a secret apart.
-func printable(text string) (line string, limit int) {
+func shown(text string) (line string, limit int) {
 	if len(text) <= maxRead+overlap {
-		line = strings.Map(printed, text)
+		line = printable.Line(text)
 		return line, len(line)
 	}
-	line = strings.Map(printed, text[:maxRead+overlap])
+	line = printable.Line(text[:maxRead+overlap])
 	limit = max(0, len(line)-overlap)
 	for limit > 0 && !utf8.RuneStart(line[limit]) {
 		limit--
 	}
 	return line, limit
-}
-
-// printed returns how a character is shown, or -1 if it is not.
-func printed(r rune) rune {
-	switch {
-	case unicode.IsSpace(r):
-		return ' '
-	case unicode.IsPrint(r):
-		return r
-	}
-	return -1
 }
 
 // replace replaces each marked part that begins before the limit with a mark, and drops the text after the limit.

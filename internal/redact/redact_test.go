@@ -14,6 +14,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/fluent-credential/operator/internal/printable"
 	"github.com/fluent-credential/operator/internal/token"
 )
 
@@ -237,7 +238,7 @@ func mustNotTell(t *testing.T, got, secret string) {
 	if utf8.RuneCountInString(got) > MaxText+1 || !utf8.ValidString(got) || strings.ContainsFunc(got, func(r rune) bool { return !unicode.IsPrint(r) }) {
 		t.Errorf("%q is not one printable line", got)
 	}
-	shown := []rune(strings.Map(printed, secret))
+	shown := []rune(printable.Line(secret))
 	if len(shown) < leastWord || got == Withheld {
 		return // it counts as a word of its own only, or what is shown is ours
 	}

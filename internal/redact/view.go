@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"unicode/utf16"
 	"unicode/utf8"
+
+	"github.com/fluent-credential/operator/internal/printable"
 )
 
 // view is a text after some decoding. Its byte i was decoded from the bytes from[i] to to[i] of the text that is shown.
@@ -43,7 +45,7 @@ func fold(v *view) *view {
 	folded := newView(len(v.text))
 	for i := 0; i < len(v.text); {
 		r, size := utf8.DecodeRune(v.text[i:])
-		if r = printed(r); r == '+' {
+		if r = printable.Rune(r); r == '+' {
 			r = ' '
 		}
 		if r >= 0 {

@@ -94,4 +94,24 @@ type Login struct {
 	Code         Secret // a seed: an authorization code
 	RedirectURI  string
 	Scope        string
+	// Hidden says which of the values that are usually no secrets come from an entry that may hold one.
+	Hidden Hidden
+}
+
+// Hidden names values of a Login that are treated as secrets.
+type Hidden struct{ Username, ClientID, RedirectURI bool }
+
+// Secrets returns the values of a login that must not be shown.
+func (l Login) Secrets() []Secret {
+	secrets := []Secret{l.Password, l.ClientSecret, l.Refresh, l.Code}
+	if l.Hidden.Username {
+		secrets = append(secrets, NewSecret(l.Username))
+	}
+	if l.Hidden.ClientID {
+		secrets = append(secrets, NewSecret(l.ClientID))
+	}
+	if l.Hidden.RedirectURI {
+		secrets = append(secrets, NewSecret(l.RedirectURI))
+	}
+	return secrets
 }

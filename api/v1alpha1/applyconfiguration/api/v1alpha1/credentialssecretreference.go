@@ -18,7 +18,8 @@ type CredentialsSecretReferenceApplyConfiguration struct {
 	// a service account, are refused.
 	Name *string `json:"name,omitempty"`
 	// keys renames entries, for example {username: USER}. The names are username, password, client_id, client_secret,
-	// refresh_token, code and redirect_uri.
+	// refresh_token, code and redirect_uri. Messages hide a user name, client id or redirect URI like a password if the
+	// name of its entry does not say what it is, as USER, clientId and callback_url do.
 	Keys map[string]apiv1alpha1.SecretKey `json:"keys,omitempty"`
 }
 
