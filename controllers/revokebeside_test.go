@@ -159,7 +159,7 @@ func TestHeirOfAnotherNamespaceIsNotNamed(t *testing.T) {
 	}
 	d.cred = first
 	d.mustGo()
-	d.mustHaveEvent("RefreshTokenKept", "a FluentCredential in another namespace uses it")
+	d.mustHaveEvent("RefreshTokenKept", "another namespace")
 	if strings.Contains(fmt.Sprint(eventsOf(t, first.Namespace, first.Name)), elsewhere) {
 		t.Error("the event names the other namespace")
 	}
