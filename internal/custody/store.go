@@ -128,6 +128,7 @@ func (s *Store) Newest(ctx context.Context, owner Owner, found *Record) (*Record
 // Put writes the next state over the one that was read: a compare-and-swap. It returns ErrConflict when somebody else wrote
 // first; any other error may mean that the write happened.
 func (s *Store) Put(ctx context.Context, owner Owner, from *Record, next State) (*Record, error) {
+	next = next.bounded()
 	if from.secret == nil {
 		return s.createFirst(ctx, owner, next)
 	}
