@@ -47,8 +47,10 @@ func (r *Record) Exists() bool { return r.secret != nil }
 
 // IsFrozen reports whether the Secret was made immutable, which cannot be undone: it holds the truth until it is
 // copied.
-func (r *Record) IsFrozen() bool {
-	return r.secret != nil && r.secret.Immutable != nil && *r.secret.Immutable && !r.Damaged
+func (r *Record) IsFrozen() bool { return r.isImmutable() && !r.Damaged }
+
+func (r *Record) isImmutable() bool {
+	return r.secret != nil && r.secret.Immutable != nil && *r.secret.Immutable
 }
 
 // HasToMove reports whether the state has to be moved to its other name.
@@ -126,7 +128,8 @@ func (s *Store) Newest(ctx context.Context, owner Owner, found *Record) (*Record
 }
 
 // Put writes the next state over the one that was read: a compare-and-swap. It returns ErrConflict when somebody else wrote
-// first; any other error may mean that the write happened.
+// first; any other error may mean that the write happened. An immutable Secret is replaced by one under the other name:
+// creating that is the compare-and-swap then.
 func (s *Store) Put(ctx context.Context, owner Owner, from *Record, next State) (*Record, error) {
 	next = next.bounded()
 	if from.secret == nil {
@@ -136,12 +139,19 @@ func (s *Store) Put(ctx context.Context, owner Owner, from *Record, next State) 
 		return s.copy(ctx, owner, from, next)
 	}
 	next.Unconfirmed = false
+	if from.isImmutable() {
+		return s.replace(ctx, owner, from, next)
+	}
 	secret := from.secret.DeepCopy()
 	data, err := encode(next)
 	if err != nil {
 		return nil, err
 	}
-	secret.Data, secret.ManagedFields = data, nil // of an update without them, the API server keeps those that are there
+	secret.Data = data
+	isShed := shed(secret)
+	if !isShed {
+		secret.ManagedFields = nil // of an update without them, the API server keeps those that are there
+	}
 	dress(secret, owner)
 	if next.isLate(from.State) {
 		secret.Annotations[v1alpha1.LateReplyAnnotation] = next.LastClaim
