@@ -190,7 +190,7 @@ func (r *Reconciler) refresh(seen *observation) {
 		Deleting:     !cred.DeletionTimestamp.IsZero(),
 		Registered:   isRegistered(seen),
 		Suspended:    cred.Spec.Suspend,
-		Rotate:       cred.Rotate() != "" && cred.Rotate() != state.Rotate && cred.Rotate() != cred.Status.LastHandledRotateAt,
+		Rotate:       seen.isRotateAsked(),
 		Obstacle:     plan.Obstacle(seen.obstacle.reason),
 		Publication:  seen.publication(),
 		Leftover:     len(seen.workload.leftovers) > 0,

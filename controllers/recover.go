@@ -136,10 +136,18 @@ func (o *observation) sentBy(claim custody.Claim) token.Secret {
 	return token.Secret{}
 }
 
-// handledRotate is the value of the rotate annotation that this pass acts on.
+// handledRotate is the mark of the rotate annotation that this pass acts on.
 func (o *observation) handledRotate() string {
-	if asked := o.cred.Rotate(); asked != "" {
+	if asked := custody.RotateMark(o.cred.Rotate()); asked != "" {
 		return asked
 	}
 	return o.record.Rotate
+}
+
+// isRotateAsked reports whether the rotate annotation has a value that was not acted on yet. Former versions kept the
+// value itself, however long it was.
+func (o *observation) isRotateAsked() bool {
+	asked := custody.RotateMark(o.cred.Rotate())
+	return asked != "" && asked != custody.RotateMark(o.record.Rotate) &&
+		asked != custody.RotateMark(o.cred.Status.LastHandledRotateAt)
 }

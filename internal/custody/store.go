@@ -90,6 +90,7 @@ func (s *Store) read(ctx context.Context, owner Owner, name string) (*Record, er
 	if err != nil && !errors.Is(err, errDamaged) {
 		return nil, err
 	}
+	secret.Data = nil // every write replaces it, and a result that is held keeps the record
 	record := &Record{State: state, secret: &secret, Damaged: err != nil, Leaving: !secret.DeletionTimestamp.IsZero()}
 	if record.Salt == "" {
 		record.Salt, record.Forgotten = newSalt(), true
@@ -159,6 +160,7 @@ func (s *Store) Put(ctx context.Context, owner Owner, from *Record, next State) 
 	if err := s.sendUpdate(ctx, secret, next); err != nil {
 		return nil, err
 	}
+	secret.Data = nil
 	return &Record{State: next, secret: secret, Leaving: from.Leaving}, nil
 }
 
@@ -207,5 +209,6 @@ func (s *Store) create(ctx context.Context, owner Owner, name string, state Stat
 	if err := s.sendCreate(ctx, secret, state); err != nil {
 		return nil, err
 	}
+	secret.Data = nil
 	return &Record{State: state, secret: secret}, nil
 }
