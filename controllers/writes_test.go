@@ -705,6 +705,14 @@ func TestTheWordsOfAPolicyAndAQuotaReachThePerson(t *testing.T) {
 // forbidUnlabeled is a policy for target Secrets of one namespace; it returns when it is in force.
 func forbidUnlabeled(t *testing.T, namespace string) {
 	t.Helper()
+	forbid(t, namespace, "object.type != 'Opaque' || has(object.metadata.labels) && 'team' in object.metadata.labels",
+		"every Secret of the shop needs the label team")
+	mustForbid(t, namespace)
+}
+
+// forbid creates a policy for the Secrets of one namespace.
+func forbid(t *testing.T, namespace, expression, message string) {
+	t.Helper()
 	name, deny := "labels-"+namespace, []admissionv1.ValidationAction{admissionv1.Deny}
 	create(t, &admissionv1.ValidatingAdmissionPolicy{
 		ObjectMeta: metav1.ObjectMeta{Name: name},
@@ -714,8 +722,8 @@ func forbidUnlabeled(t *testing.T, namespace string) {
 				Rule:       admissionv1.Rule{APIGroups: []string{""}, APIVersions: []string{"v1"}, Resources: []string{"secrets"}},
 			}}}},
 			Validations: []admissionv1.Validation{{
-				Expression: "object.type != 'Opaque' || has(object.metadata.labels) && 'team' in object.metadata.labels",
-				Message:    "every Secret of the shop needs the label team",
+				Expression: expression,
+				Message:    message,
 			}},
 		},
 	})
@@ -736,7 +744,6 @@ func forbidUnlabeled(t *testing.T, namespace string) {
 			}
 		}
 	})
-	mustForbid(t, namespace)
 }
 
 // forbidMore is a quota that is used up. Nobody counts in a control plane without controllers, so the test says what is
