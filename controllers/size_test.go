@@ -121,11 +121,20 @@ func TestALongAnnotationOfAFormerVersionIsNotActedOnAgain(t *testing.T) {
 	}
 }
 
-// TestASeedThatCouldNotBeStoredIsNotSent: it becomes the chain if the reply has no refresh token.
-func TestASeedThatCouldNotBeStoredIsNotSent(t *testing.T) {
+// TestAChainThatLeavesNoRoomIsNotSpent: a reply without a refresh token leaves the present one beside the largest access
+// token. Every byte of it needs an escape in the state.
+func TestAChainThatLeavesNoRoomIsNotSpent(t *testing.T) {
 	t.Parallel()
 	b := newBesetWith(t, withoutUser)
-	b.setSeed("refresh_token", strings.Repeat("x", 700<<10))
+	b.setSeed("refresh_token", b.server.Seed(user, clientID))
+	large := raw(said("200 OK", "application/x-www-form-urlencoded",
+		"access_token=a-short-access-token&expires_in=60&refresh_token="+strings.Repeat(`"`, 250<<10)))
+	b.rogue.manners.Store(&large)
+	b.sleep(b.settle())
+	if says := b.says(v1alpha1.ConditionReady); !strings.HasPrefix(says, "True") {
+		t.Fatalf("the large refresh token is not stored: %s", says)
+	}
+	b.rogue.manners.Store(nil)
 	for range 5 {
 		b.settle()
 		b.sleep(time.Hour)
@@ -137,14 +146,14 @@ func TestASeedThatCouldNotBeStoredIsNotSent(t *testing.T) {
 	if class := b.status().Failures.Class; class != string(failure.Person) {
 		t.Errorf("the class is %s", class)
 	}
-	if requests, _ := b.rogue.seen(); requests != 0 {
-		t.Errorf("%d requests", requests)
+	if requests, _ := b.rogue.seen(); requests != 1 {
+		t.Errorf("%d requests, want the first", requests)
 	}
 	b.mustHaveEvent(v1alpha1.ReasonStateUnwritable, "there is no room for another token")
 	b.setSeed("refresh_token", b.server.Seed(user, clientID))
 	b.settle()
 	if says := b.says(v1alpha1.ConditionReady); !strings.HasPrefix(says, "True") {
-		t.Errorf("with a shorter seed: %s", says)
+		t.Errorf("with another seed: %s", says)
 	}
 }
 

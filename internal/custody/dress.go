@@ -42,6 +42,19 @@ func CredentialOf(name string) (credential string, isState bool) {
 	return "", false
 }
 
+// within ignores the names of Secrets that cannot be the state of this FluentCredential. An edit put them there, to read
+// or to remove the state of another one.
+func (s State) within(owner Owner) State {
+	names := Names(owner.Name)
+	if !slices.Contains(names[:], s.MovedTo) {
+		s.MovedTo = ""
+	}
+	if !slices.Contains(names[:], s.MovedFrom) {
+		s.MovedFrom = ""
+	}
+	return s
+}
+
 func otherName(credential, name string) string {
 	names := Names(credential)
 	if name == names[0] {

@@ -90,6 +90,7 @@ func (s *Store) read(ctx context.Context, owner Owner, name string) (*Record, er
 	if err != nil && !errors.Is(err, errDamaged) {
 		return nil, err
 	}
+	state = state.within(owner)
 	secret.Data = nil // every write replaces it, and a result that is held keeps the record
 	record := &Record{State: state, secret: &secret, Damaged: err != nil, Leaving: !secret.DeletionTimestamp.IsZero()}
 	if record.Salt == "" {
