@@ -143,15 +143,15 @@ const (
 	drainPaceMost = 5 * time.Second
 )
 
-// drainPatience bounds the waits of a shutdown for results that this process may end without. It is shorter than the
-// manager's own time for a shutdown.
+// drainPatience bounds the waits of a shutdown for results that the Kubernetes API does not take although it answers. It
+// is shorter than the manager's own time for a shutdown.
 const drainPatience = 45 * time.Second
 
 // Drain waits until every exchange in flight is over and every held result is stored. A result that the journal has and
 // that the Kubernetes API denies stays in the journal: waiting for it would delay the shutdown without need. After
-// drainPatience every result stays there that the journal has, and the only copy of one is lost if the Kubernetes API
-// answers and does not take it: a tenant can deny a write for ever. While the API does not answer, Drain waits with the
-// only copy until its context ends. Losing the lease makes no exchange unsafe: the claim is the fence.
+// drainPatience a result stays there that others have prevented by writes of their own, and the only copy of one is lost
+// if the API still denies it: a tenant can do either for ever. While the API does not answer, Drain waits until its
+// context ends. Losing the lease makes no exchange unsafe: the claim is the fence.
 func (r *Reconciler) Drain() { r.drain(context.Background()) }
 
 // drainAtStop drains while the lease is still held. What is stored and published before another replica leads needs no
@@ -190,8 +190,9 @@ func (r *Reconciler) drainHeld(ctx context.Context) (left bool) {
 		h.mu.Unlock()
 		switch {
 		case err == nil, isUnwanted(err):
-		case h.isDurable() && (isTired || isDenied(err)):
-		case isTired && (isDenied(err) || errors.Is(err, custody.ErrConflict)):
+		case h.isDurable() && isDenied(err):
+		case isTired && isAnswered(err) && h.isDurable():
+		case isTired && isAnswered(err):
 			ctrl.LoggerFrom(ctx).Error(err, "A reply is lost: nothing else has it, and it could not be stored before the shutdown",
 				"namespace", h.seen.cred.Namespace, "name", h.seen.cred.Name, "grant", h.try.claim.Grant)
 		default:
@@ -200,6 +201,9 @@ func (r *Reconciler) drainHeld(ctx context.Context) (left bool) {
 	}
 	return left
 }
+
+// isAnswered reports whether the Kubernetes API answered a write that it did not carry out.
+func isAnswered(err error) bool { return isDenied(err) || errors.Is(err, custody.ErrConflict) }
 
 // isDenied reports whether the Kubernetes API refused a write for a reason that does not pass by itself.
 func isDenied(err error) bool { return kubeerror.IsDenied(err) || isBlocked(err) }
