@@ -448,27 +448,28 @@ func (a *api) occupy(name string) {
 // TestCommitBesideAnImmutableSecret shows what a tenant can do to the state Secret between the claim and the commit. The
 // result is stored in the first round all the same, and the claim of another exchange can be made.
 func TestCommitBesideAnImmutableSecret(t *testing.T) {
-	damage := func(a *api) { a.edit(first, func(s *corev1.Secret) { s.Data[checksumKey] = nil }) }
+	damage := func(a *api, name string) { a.edit(name, func(s *corev1.Secret) { s.Data[checksumKey] = nil }) }
 	tests := map[string]struct {
 		why string
-		do  []func(*api)
+		do  func(*api, string)
 	}{
-		"immutable":              {"nothing can change it", []func(*api){func(a *api) { a.freeze(first) }}},
-		"immutable, and deleted": {"our finalizer holds it", []func(*api){func(a *api) { a.freeze(first) }, func(a *api) { a.remove(first) }}},
-		"edited, and immutable":  {"nothing in it is worth a copy", []func(*api){damage, func(a *api) { a.freeze(first) }}},
+		"immutable":              {"nothing can change it", (*api).freeze},
+		"immutable, and deleted": {"our finalizer holds it", func(a *api, name string) { a.freeze(name); a.remove(name) }},
+		"edited, and immutable":  {"nothing in it is worth a copy", func(a *api, name string) { damage(a, name); a.freeze(name) }},
 	}
 	for name, test := range tests {
-		for stop := range 4 {
-			t.Run(fmt.Sprintf("%s, write %d is not answered", name, stop), func(t *testing.T) {
+		for run := range 16 {
+			way := ways[run%2]
+			done := run/2%2 == 0
+			stop := run / 4
+			t.Run(fmt.Sprintf("%s, %s, write %d fails, done %t", name, way.from, stop, done), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					a := newAPI(t)
-					claim, from := refreshing(1), a.born(first)
+					claim, from := refreshing(1), a.born(way.from)
 					claimed := a.put(from, from.Claimed(claim, ""))
-					for _, do := range test.do {
-						do(a)
-					}
+					test.do(a, way.from)
 					if stop > 0 {
-						a.writes = append(make([]fault, stop), fault{err: errReset, done: true})
+						a.writes = append(make([]fault, stop), fault{err: errReset, done: done})
 					}
 					pending := NewPending(owner, claimed, granting(claim))
 					_, err := a.store().Deliver(t.Context(), pending, CommitTries, func(error) {})
@@ -477,7 +478,7 @@ func TestCommitBesideAnImmutableSecret(t *testing.T) {
 					mustBe(t, "the refresh token", "refresh-2", refreshOf(found))
 					next := refreshing(2)
 					a.put(found, found.Claimed(next, ""))
-					mustBe(t, "only the new Secret is left", []string{second}, a.names())
+					mustBe(t, "only the new Secret is left", []string{way.to}, a.names())
 				})
 			})
 		}

@@ -169,7 +169,7 @@ func (s *Store) bury(ctx context.Context, owner Owner, found *Record) error {
 	case apierrors.IsNotFound(err), errors.Is(err, ErrForeign):
 	case err != nil:
 		return fmt.Errorf("state Secret %s: %w", found.MovedFrom, err)
-	case old.IsFrozen():
+	case old.isImmutable():
 		if err := s.retire(ctx, old); err != nil {
 			return err
 		}
