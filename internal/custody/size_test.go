@@ -159,7 +159,7 @@ func TestTheLargestReplyIsKnown(t *testing.T) {
 func TestEveryFieldIsBounded(t *testing.T) {
 	for _, unit := range []string{"x", "\x01", "\xff", "\u2028", "a ", `"`} {
 		for _, shape := range []struct{ each, count int }{{200_000, 1}, {200, 1_000}, {1, 20_000}} {
-			state := State{Token: &Token{Schedule: &Schedule{}}, Chain: &Chain{}, Claim: &Claim{}, Failure: &Failure{}}
+			var state State
 			overfill(reflect.ValueOf(&state).Elem(), strings.Repeat(unit, shape.each), shape.count)
 			once := state.bounded()
 			if size := len(encoded(t, once)[documentKey]); size > maxRest {
@@ -179,6 +179,7 @@ func overfill(value reflect.Value, text string, count int) {
 	case value.Kind() == reflect.String:
 		value.SetString(text)
 	case value.Kind() == reflect.Pointer:
+		value.Set(reflect.New(value.Type().Elem()))
 		overfill(value.Elem(), text, count)
 	case value.Kind() == reflect.Struct:
 		for i := range value.NumField() {
