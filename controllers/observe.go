@@ -194,7 +194,7 @@ func (r *Reconciler) refresh(seen *observation) {
 		Obstacle:     plan.Obstacle(seen.obstacle.reason),
 		Publication:  seen.publication(),
 		Leftover:     len(seen.workload.leftovers) > 0,
-		StateLeaving: seen.record.HasToMove(),
+		StateLeaving: seen.record.HasToMove() && !r.isMoveRefused(seen),
 		Claim:        r.claimFact(seen),
 		Journaled:    seen.isJournaled(),
 		Token:        seen.tokenFact(),

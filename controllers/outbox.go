@@ -206,4 +206,4 @@ func (r *Reconciler) drainHeld(ctx context.Context) (left bool) {
 func isAnswered(err error) bool { return isDenied(err) || errors.Is(err, custody.ErrConflict) }
 
 // isDenied reports whether the Kubernetes API refused a write for a reason that does not pass by itself.
-func isDenied(err error) bool { return kubeerror.IsDenied(err) || isBlocked(err) }
+func isDenied(err error) bool { return kubeerror.IsDenied(err) || isTaken(err) }

@@ -153,7 +153,7 @@ func (s *Store) Deliver(ctx context.Context, p *Pending, tries int, tried func(e
 		}
 		merged, done := s.merge(ctx, p)
 		isInTheWay := errors.Is(done, ErrForeign) || errors.Is(done, ErrNewer)
-		isBlocked := isInTheWay || errors.Is(err, ErrForeign)
+		isBlocked := isInTheWay || errors.Is(err, ErrNoPlace)
 		switch {
 		case isInTheWay:
 			err = done

@@ -396,7 +396,7 @@ func TestCommitHoldsNoWorker(t *testing.T) {
 		"a foreign Secret":            {"no try can help until it is gone", []func(*api){foreign}, nil, time.Second, ErrForeign, 0},
 		"a foreign Secret, and going": {"a deletion does not hang", []func(*api){foreign, going}, nil, time.Second, ErrForeign, 4},
 		"immutable, and no place": {
-			"likewise, if the other name is taken", []func(*api){func(a *api) { a.freeze(first); a.occupy(second) }}, nil, time.Second, ErrForeign, 0,
+			"likewise, if the other name is taken", []func(*api){func(a *api) { a.freeze(first); a.occupy(second) }}, nil, time.Second, ErrNoPlace, 0,
 		},
 	}
 	for name, test := range tests {

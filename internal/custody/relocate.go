@@ -83,14 +83,14 @@ func (s *Store) retire(ctx context.Context, old *Record) error {
 }
 
 // copy writes the next state under the name that the old Secret announced. Another process that does so first is found
-// by a conflict. A Secret of another type under that name does not go away by itself: ErrForeign.
+// by a conflict. A Secret of another type under that name does not go away by itself: ErrNoPlace.
 func (s *Store) copy(ctx context.Context, owner Owner, from *Record, next State) (*Record, error) {
 	next.MovedFrom = from.secret.Name
 	next.MovedTo = ""
 	written, err := s.create(ctx, owner, from.MovedTo, next)
 	if errors.Is(err, ErrConflict) {
 		if _, taken := s.read(ctx, owner, from.MovedTo); errors.Is(taken, ErrForeign) {
-			return nil, fmt.Errorf("%w: %w", ErrForeign, err)
+			return nil, fmt.Errorf("%w: %w", ErrNoPlace, err)
 		}
 	}
 	return written, err

@@ -62,6 +62,9 @@ var ErrConflict = errors.New("the state was changed by another process")
 // ErrForeign is returned by Open when the state Secret's name is taken by a Secret that is none.
 var ErrForeign = errors.New("a Secret that is not the operator's has the name of the state Secret")
 
+// ErrNoPlace is returned by a write that would move the state to its other name, if a Secret that is none has that name.
+var ErrNoPlace = errors.New("a Secret that is not the operator's has the other name of the state Secret")
+
 // Open reads the state live. A FluentCredential that has none gets an empty one, which the first Put creates. It returns ErrGone
 // where the state is another's, and the FluentCredential is no more.
 func (s *Store) Open(ctx context.Context, owner Owner) (*Record, error) {
