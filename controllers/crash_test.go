@@ -55,7 +55,7 @@ func (d *driven) restart() {
 	d.memory = newMemory()
 	d.Holder = custody.Holder{Pod: d.Holder.Pod, Start: custody.NewID()}
 	if d.Journal != nil {
-		d.recoverEntries(ctrl.LoggerInto(d.t.Context(), ctrl.Log), map[string]time.Time{})
+		d.recoverEntries(ctrl.LoggerInto(d.t.Context(), ctrl.Log), newRecovery())
 	}
 }
 

@@ -43,6 +43,10 @@ func (r *Reconciler) exchange(ctx context.Context, seen *observation, means plan
 	if err != nil {
 		return err
 	}
+	if refused := r.admit(seen, try); refused != nil {
+		try.answer = *refused
+		return r.undialed(ctx, seen, try)
+	}
 	if !r.Hosts.Take(hostOf(seen.api), seen.waiter(), seen.now) {
 		return nil // another credential was faster; report queues for the next turn
 	}
@@ -221,7 +225,7 @@ func (r *Reconciler) send(ctx context.Context, conn *exchange.Conn, seen *observ
 	case isLate(try):
 		try.answer = provider.Answer{Verdict: token.Unsent, Problem: provider.Problem{Description: "this process was held up"}}
 	default:
-		try.answer = conn.Send(ctx, seen.api, try.claim.Grant, try.request)
+		try.answer = bounded(ctx, conn.Send(ctx, seen.api, try.claim.Grant, try.request))
 		try.told = newsOf(try.answer)
 	}
 	try.replied = r.Clock.Now()

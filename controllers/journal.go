@@ -144,7 +144,7 @@ func (r *Reconciler) restore(ctx context.Context, seen *observation) error {
 // token's life counts from the claim: the time of sending is later and unknown.
 func (r *Reconciler) replay(ctx context.Context, seen *observation, try *attempt) *held {
 	try.spends, try.sent = seen.sentBy(try.claim), try.claim.Started
-	try.answer = seen.replayed(try, seen.journaled.Reply)
+	try.answer = bounded(ctx, seen.replayed(try, seen.journaled.Reply))
 	if try.answer.Verdict != token.Granted && !seen.record.Holds(try.claim) { // it was settled meanwhile: only a token is still welcome (invariant I6)
 		return nil
 	}

@@ -39,7 +39,8 @@ func (o *observation) originNow(salt string) custody.Origin {
 	return origin
 }
 
-// trustOf returns a hash for each certificate of a bundle, sorted. What is no certificate is trusted by no connection.
+// trustOf returns a hash for each certificate of a bundle, sorted, or one hash for all of them if they are many. What is no
+// certificate is trusted by no connection.
 func trustOf(salt, bundle string) []string {
 	var trusted []string
 	for rest := []byte(bundle); ; {
@@ -53,7 +54,11 @@ func trustOf(salt, bundle string) []string {
 		}
 	}
 	slices.Sort(trusted)
-	return slices.Compact(trusted)
+	trusted = slices.Compact(trusted)
+	if len(trusted) > custody.MaxTrust { // the state must not grow with the bundle
+		return []string{hashOf(salt, trusted...)}
+	}
+	return trusted
 }
 
 // inputs is the part of an origin that former operators recorded.

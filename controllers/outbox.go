@@ -2,10 +2,12 @@ package controllers
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
+	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/fluent-credential/operator/internal/custody"
@@ -84,6 +86,18 @@ func (m *memory) heldOfFormer(key types.NamespacedName, uid types.UID) []*held {
 	return former
 }
 
+// countHeld returns the number of results held for a namespace, and in all.
+func (m *memory) countHeld(namespace string) (own, all int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, h := range m.results {
+		if h.seen.cred.Namespace == namespace {
+			own++
+		}
+	}
+	return own, len(m.results)
+}
+
 func (m *memory) allHeld() []*held {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -129,10 +143,15 @@ const (
 	drainPaceMost = 5 * time.Second
 )
 
+// drainPatience bounds the waits of a shutdown for results that the Kubernetes API does not take although it answers. It
+// is shorter than the manager's own time for a shutdown.
+const drainPatience = 45 * time.Second
+
 // Drain waits until every exchange in flight is over and every held result is stored. A result that the journal has and
-// that the Kubernetes API denies stays in the journal: waiting for it would delay the shutdown without need. For the
-// only copy of a reply, Drain tries until its context ends. Losing the lease makes no exchange unsafe: the claim is the
-// fence.
+// that the Kubernetes API denies stays in the journal: waiting for it would delay the shutdown without need. After
+// drainPatience a result stays there that others have prevented by writes of their own, and the only copy of one is lost
+// if the API still denies it: a tenant can do either for ever. While the API does not answer, Drain waits until its
+// context ends. Losing the lease makes no exchange unsafe: the claim is the fence.
 func (r *Reconciler) Drain() { r.drain(context.Background()) }
 
 // drainAtStop drains while the lease is still held. What is stored and published before another replica leads needs no
@@ -146,6 +165,8 @@ func (r *Reconciler) drain(ctx context.Context) {
 	for pace := drainPace; r.isBusy() || r.drainHeld(ctx); pace = min(2*pace, drainPaceMost) {
 		if r.isBusy() {
 			pace = drainPace
+		} else {
+			r.drained.Add(int64(pace))
 		}
 		if !r.Custody.Wait(ctx, pace) {
 			return
@@ -159,6 +180,7 @@ func (r *Reconciler) isBusy() bool { return r.passes.Load() > 0 || r.inFlight.Lo
 
 // drainHeld makes a round for each result, and reports whether to wait for one of them.
 func (r *Reconciler) drainHeld(ctx context.Context) (left bool) {
+	isTired := time.Duration(r.drained.Load()) >= drainPatience
 	for _, h := range r.memory.allHeld() {
 		if !h.mu.TryLock() {
 			left = true
@@ -166,10 +188,22 @@ func (r *Reconciler) drainHeld(ctx context.Context) (left bool) {
 		}
 		err := r.finish(ctx, h.seen, h, 1)
 		h.mu.Unlock()
-		if err == nil || isUnwanted(err) || h.isDurable() && (kubeerror.IsDenied(err) || isBlocked(err)) {
-			continue
+		switch {
+		case err == nil, isUnwanted(err):
+		case h.isDurable() && isDenied(err):
+		case isTired && isAnswered(err) && h.isDurable():
+		case isTired && isAnswered(err):
+			ctrl.LoggerFrom(ctx).Error(err, "A reply is lost: nothing else has it, and it could not be stored before the shutdown",
+				"namespace", h.seen.cred.Namespace, "name", h.seen.cred.Name, "grant", h.try.claim.Grant)
+		default:
+			left = true
 		}
-		left = true
 	}
 	return left
 }
+
+// isAnswered reports whether the Kubernetes API answered a write that it did not carry out.
+func isAnswered(err error) bool { return isDenied(err) || errors.Is(err, custody.ErrConflict) }
+
+// isDenied reports whether the Kubernetes API refused a write for a reason that does not pass by itself.
+func isDenied(err error) bool { return kubeerror.IsDenied(err) || isTaken(err) }

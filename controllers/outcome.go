@@ -128,6 +128,8 @@ func reasonOf(try *attempt) string {
 	switch code := try.answer.Problem.Code; code {
 	case journalUnwritable:
 		return v1alpha1.ReasonJournalUnwritable
+	case stateFull, resultsHeld:
+		return v1alpha1.ReasonStateUnwritable
 	case exchange.NotAllowed, provider.Redirect:
 		return v1alpha1.ReasonEndpointNotAllowed
 	case provider.InvalidReply:

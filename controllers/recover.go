@@ -2,6 +2,7 @@ package controllers
 
 import (
 	"context"
+	"errors"
 
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -46,6 +47,12 @@ func (r *Reconciler) relocate(ctx context.Context, seen *observation) error {
 	}
 	seen.record = record
 	return nil
+}
+
+// isMoveRefused reports whether the state waits for its other name to be free: a held result is stored there, at the pace
+// of its own tries.
+func (r *Reconciler) isMoveRefused(seen *observation) bool {
+	return r.memory.holds(seen.cred.UID) && errors.Is(seen.memory.state.err, custody.ErrNoPlace)
 }
 
 // settle ends a claim whose holder is gone. The fate of its token is unknown, so the token counts as presented. settle
@@ -136,10 +143,18 @@ func (o *observation) sentBy(claim custody.Claim) token.Secret {
 	return token.Secret{}
 }
 
-// handledRotate is the value of the rotate annotation that this pass acts on.
+// handledRotate is the mark of the rotate annotation that this pass acts on.
 func (o *observation) handledRotate() string {
-	if asked := o.cred.Rotate(); asked != "" {
+	if asked := custody.RotateMark(o.cred.Rotate()); asked != "" {
 		return asked
 	}
 	return o.record.Rotate
+}
+
+// isRotateAsked reports whether the rotate annotation has a value that was not acted on yet. Former versions kept the
+// value itself, however long it was.
+func (o *observation) isRotateAsked() bool {
+	asked := custody.RotateMark(o.cred.Rotate())
+	return asked != "" && asked != custody.RotateMark(o.record.Rotate) &&
+		asked != custody.RotateMark(o.cred.Status.LastHandledRotateAt)
 }

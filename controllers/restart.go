@@ -31,9 +31,9 @@ func (r *Reconciler) RecoverJournal(ctx context.Context) {
 		return
 	}
 	r.sweepMarks(ctx)
-	defects := map[string]time.Time{}
+	known := newRecovery()
 	for pace := journalPace; ; {
-		left, unstored := r.recoverEntries(ctx, defects)
+		left, unstored := r.recoverEntries(ctx, known)
 		if !left || !r.Custody.Wait(ctx, pace) {
 			return
 		}
@@ -45,10 +45,42 @@ func (r *Reconciler) RecoverJournal(ctx context.Context) {
 	}
 }
 
+// recovery is what the recovery remembers from one round to the next.
+type recovery struct {
+	// since maps each unusable file to when it was first seen on this process's monotonic clock: the file system's time
+	// and the wall clock need not agree.
+	since map[string]time.Time
+	// denied are the replies that the Kubernetes API denied, by claim. Each of them has a back-off of its own, so that
+	// many of them cost neither the others nor the API server anything.
+	denied map[string]*failing
+}
+
+func newRecovery() *recovery {
+	return &recovery{since: map[string]time.Time{}, denied: map[string]*failing{}}
+}
+
+// isDue reports whether a reply is to be tried in this round.
+func (k *recovery) isDue(claim string, now time.Time) bool {
+	run := k.denied[claim]
+	return run == nil || !now.Before(run.retryAt)
+}
+
+// note records the result of a try.
+func (k *recovery) note(claim string, now time.Time, err error) {
+	if !isDenied(err) {
+		delete(k.denied, claim)
+		return
+	}
+	if k.denied[claim] == nil {
+		k.denied[claim] = &failing{}
+	}
+	k.denied[claim].fails(now, err, 0)
+}
+
 // recoverEntries makes one round. It reports whether another round may find more to do, and whether a reply could not
-// be stored. It logs an unusable file once, because such a file is no reason not to start. Since maps each file to when
-// it was first seen on this process's monotonic clock: the file system's time and the wall clock need not agree.
-func (r *Reconciler) recoverEntries(ctx context.Context, since map[string]time.Time) (left, unstored bool) {
+// be stored. It logs an unusable file once, because such a file is no reason not to start.
+func (r *Reconciler) recoverEntries(ctx context.Context, known *recovery) (left, unstored bool) {
+	since := known.since
 	log := ctrl.LoggerFrom(ctx)
 	entries, defects, err := r.Journal.Scan()
 	if err != nil {
@@ -66,7 +98,12 @@ func (r *Reconciler) recoverEntries(ctx context.Context, since map[string]time.T
 		left = r.sweepWithin(ctx, defect, isOld) || left
 	}
 	for _, entry := range entries {
+		if r.memory.holds(types.UID(entry.UID)) || !known.isDue(entry.ID, r.Clock.Now()) {
+			left, unstored = true, true // a pass of this process is at work on it, or its next try comes later
+			continue
+		}
 		kept, err := r.recoverWithin(ctx, entry)
+		known.note(entry.ID, r.Clock.Now(), err)
 		if err != nil {
 			log.Error(err, "A reply in the journal could not be stored yet", "namespace", entry.Namespace, "name", entry.Name)
 		}

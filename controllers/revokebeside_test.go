@@ -159,7 +159,7 @@ func TestHeirOfAnotherNamespaceIsNotNamed(t *testing.T) {
 	}
 	d.cred = first
 	d.mustGo()
-	d.mustHaveEvent("RefreshTokenKept", "another namespace")
+	d.mustHaveEvent("RefreshTokenKept", "another FluentCredential uses it")
 	if strings.Contains(fmt.Sprint(eventsOf(t, first.Namespace, first.Name)), elsewhere) {
 		t.Error("the event names the other namespace")
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/fluent-credential/operator/api/v1alpha1"
 	"github.com/fluent-credential/operator/internal/binding"
+	"github.com/fluent-credential/operator/internal/custody"
 	"github.com/fluent-credential/operator/internal/printable"
 )
 
@@ -72,13 +73,13 @@ func summaryOf(seen *observation, conditions []metav1.Condition) *v1alpha1.Statu
 	return summary
 }
 
-// handled is the value of the rotate annotation that was acted on last: the state's, or the one that the status keeps where the
+// handled is the mark of the rotate annotation that was acted on last: the state's, or the one that the status keeps where the
 // state was lost.
 func handled(seen *observation) string {
 	if seen.record.Rotate != "" {
-		return seen.record.Rotate
+		return custody.RotateMark(seen.record.Rotate)
 	}
-	return seen.cred.Status.LastHandledRotateAt
+	return custody.RotateMark(seen.cred.Status.LastHandledRotateAt)
 }
 
 // timeOf cuts a time to whole seconds, as Kubernetes stores it, so that a status compares equal to what was read back.

@@ -175,12 +175,18 @@ func startOperator(t *testing.T, namespace string) *operator {
 // startOperatorAs runs one that works in these namespaces; the first one is its own as well.
 func startOperatorAs(t *testing.T, who *rest.Config, namespaces ...string) *operator {
 	t.Helper()
+	return startOperatorOn(t, t.TempDir(), who, namespaces...)
+}
+
+// startOperatorOn runs one with this directory for its journal; none if it is empty.
+func startOperatorOn(t *testing.T, journal string, who *rest.Config, namespaces ...string) *operator {
+	t.Helper()
 	registry := prometheus.NewRegistry()
 	mgr := newManagerAs(t, who, namespaces...)
 	ctx, cancel := context.WithCancel(context.Background())
 	options := Options{
 		Policy: exchange.Policy{InsecureHTTP: true}, MaxConcurrentExchanges: 16,
-		Metrics: metrics.New(registry), Clock: clock.RealClock{}, Namespaces: namespaces, Namespace: namespaces[0], JournalDir: t.TempDir(),
+		Metrics: metrics.New(registry), Clock: clock.RealClock{}, Namespaces: namespaces, Namespace: namespaces[0], JournalDir: journal,
 		PermissionRecheck: 200 * time.Millisecond,
 	}
 	if _, err := Setup(ctx, mgr, options); err != nil {

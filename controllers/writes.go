@@ -87,8 +87,10 @@ func isBlocked(err error) bool {
 	return errors.Is(err, custody.ErrForeign) || errors.Is(err, custody.ErrNewer)
 }
 
-// isTaken reports the same of the login guard too, which only the next login looks at.
-func isTaken(err error) bool { return isBlocked(err) || errors.Is(err, loginguard.ErrForeign) }
+// isTaken reports the same of the state's other name and of the login guard too, which only the next write looks at.
+func isTaken(err error) bool {
+	return isBlocked(err) || errors.Is(err, custody.ErrNoPlace) || errors.Is(err, loginguard.ErrForeign)
+}
 
 // lostRaces counts the passes in a row that came to nothing because another writer was first.
 type lostRaces struct {

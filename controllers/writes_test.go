@@ -30,9 +30,11 @@ type gate struct {
 	refuses func(verb string, object client.Object) error // nil: nothing
 	after   func(verb string, object client.Object)       // nil: nothing
 	writes  []string                                      // that were refused
+	tries   int                                           // of all writes
 }
 
 func (g *gate) pass(verb string, object client.Object, do func() error) error {
+	g.tries++
 	if g.refuses != nil {
 		if err := g.refuses(verb, object); err != nil {
 			g.writes = append(g.writes, verb+" "+object.GetName())
@@ -197,6 +199,23 @@ var obstacles = map[string]struct {
 			}
 		}, "a Secret that is not the operator's has the name",
 	},
+	"an immutable state, and its other name taken": {
+		"there is no place for it", func(g *gated) {
+			create(g.t, &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: g.cred.Namespace, Name: custody.Names(g.cred.Name)[1]}})
+			edit(g.t, g.state(), func(s *corev1.Secret) { s.Immutable = ptr.To(true) })
+		},
+		func(g *gated) { remove(g.t, secret(g.t, g.cred.Namespace, custody.Names(g.cred.Name)[1])) },
+		`orders-fluent-state-2" already exists`,
+	},
+	"a quota, and the state torn away": {
+		"it cannot be created", func(g *gated) { forbidMore(g.t, g.cred.Namespace); g.forceState() },
+		func(g *gated) {
+			quota := &corev1.ResourceQuota{ObjectMeta: metav1.ObjectMeta{Namespace: g.cred.Namespace, Name: "few-secrets"}}
+			if err := live.Delete(g.t.Context(), quota); err != nil {
+				g.t.Fatal(err)
+			}
+		}, "exceeded quota: few-secrets",
+	},
 }
 
 // forceState takes the state Secret away with our finalizer.
@@ -231,7 +250,11 @@ func TestAReplyThatCannotBeStoredIsHeld(t *testing.T) {
 				if !strings.HasPrefix(says, "True StateUnwritable") || !strings.Contains(says, obstacle.says) {
 					t.Errorf("at once it says %q, want %q", says, obstacle.says)
 				}
+				tries := g.gate.tries
 				g.live(10 * time.Minute)
+				if tries = g.gate.tries - tries; tries > 100 {
+					t.Errorf("%d writes in ten minutes", tries)
+				}
 				g.mustSay(v1alpha1.ConditionStalled, "True StateUnwritable", obstacle.says)
 				g.mustSay(v1alpha1.ConditionRenewable, "False StateUnwritable a reply of the API is held until it can be stored", obstacle.says)
 				if sent := g.server.Ledger().Requests - requests; sent != 1 {
@@ -705,6 +728,14 @@ func TestTheWordsOfAPolicyAndAQuotaReachThePerson(t *testing.T) {
 // forbidUnlabeled is a policy for target Secrets of one namespace; it returns when it is in force.
 func forbidUnlabeled(t *testing.T, namespace string) {
 	t.Helper()
+	forbid(t, namespace, "object.type != 'Opaque' || has(object.metadata.labels) && 'team' in object.metadata.labels",
+		"every Secret of the shop needs the label team")
+	mustForbid(t, namespace)
+}
+
+// forbid creates a policy for the Secrets of one namespace.
+func forbid(t *testing.T, namespace, expression, message string) {
+	t.Helper()
 	name, deny := "labels-"+namespace, []admissionv1.ValidationAction{admissionv1.Deny}
 	create(t, &admissionv1.ValidatingAdmissionPolicy{
 		ObjectMeta: metav1.ObjectMeta{Name: name},
@@ -714,8 +745,8 @@ func forbidUnlabeled(t *testing.T, namespace string) {
 				Rule:       admissionv1.Rule{APIGroups: []string{""}, APIVersions: []string{"v1"}, Resources: []string{"secrets"}},
 			}}}},
 			Validations: []admissionv1.Validation{{
-				Expression: "object.type != 'Opaque' || has(object.metadata.labels) && 'team' in object.metadata.labels",
-				Message:    "every Secret of the shop needs the label team",
+				Expression: expression,
+				Message:    message,
 			}},
 		},
 	})
@@ -736,7 +767,6 @@ func forbidUnlabeled(t *testing.T, namespace string) {
 			}
 		}
 	})
-	mustForbid(t, namespace)
 }
 
 // forbidMore is a quota that is used up. Nobody counts in a control plane without controllers, so the test says what is

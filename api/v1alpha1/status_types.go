@@ -42,7 +42,8 @@ type FluentCredentialStatus struct {
 	// +listType=atomic
 	// +optional
 	History []ExchangeStatus `json:"history,omitempty"`
-	// lastHandledRotateAt is the value of the rotate annotation that was last acted on.
+	// lastHandledRotateAt is the value of the rotate annotation that was last acted on. A value that is longer than 256 bytes
+	// or not printable is shown as sha256: and its hash.
 	// +optional
 	LastHandledRotateAt string `json:"lastHandledRotateAt,omitempty"`
 }

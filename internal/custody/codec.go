@@ -8,8 +8,6 @@ import (
 	"errors"
 	"fmt"
 
-	corev1 "k8s.io/api/core/v1"
-
 	"github.com/fluent-credential/operator/internal/token"
 )
 
@@ -35,6 +33,7 @@ var errDamaged = errors.New("the state Secret was edited or is damaged")
 // ErrNewer is returned by Open when a newer operator wrote the state: writing it back would drop what this one does not know.
 var ErrNewer = errors.New("the state Secret was written by a newer operator")
 
+// encode returns the data of the state Secret. The state is bounded.
 func encode(state State) (map[string][]byte, error) {
 	stored := document{Version: version, State: state}
 	if state.Token != nil {
@@ -44,17 +43,11 @@ func encode(state State) (map[string][]byte, error) {
 		stored.RefreshToken = state.Chain.Refresh.Reveal()
 	}
 	encoded, err := stored.encoded()
-	if err == nil && len(encoded) > maxDocument && state.Token != nil {
-		encoded, err = stored.withoutExtras().encoded()
-	}
 	if err != nil {
 		return nil, fmt.Errorf("state cannot be encoded: %w", err)
 	}
 	return map[string][]byte{documentKey: encoded, checksumKey: []byte(checksum(encoded))}, nil
 }
-
-// maxDocument is the space that the state Secret has for the document, without the checksum.
-const maxDocument = corev1.MaxSecretSize - 2*sha256.Size
 
 // encoded returns the document without HTML escapes, which would add five bytes for each angle bracket and ampersand.
 func (d document) encoded() ([]byte, error) {
@@ -65,16 +58,6 @@ func (d document) encoded() ([]byte, error) {
 		return nil, err
 	}
 	return bytes.TrimSuffix(out.Bytes(), []byte("\n")), nil
-}
-
-// withoutExtras drops the members of a reply other than the tokens. A document larger than a Secret could not be stored
-// at all, and the tokens would be lost.
-func (d document) withoutExtras() document {
-	bare := *d.Token
-	bare.Extra = nil
-	bare.Identity = token.Identity{}
-	d.Token = &bare
-	return d
 }
 
 // decode returns errDamaged with whatever could be read: the serial and the spent seeds are worth keeping from a document whose
@@ -88,7 +71,7 @@ func decode(data map[string][]byte) (State, error) {
 		return State{}, ErrNewer // whatever its checksum: a newer operator may count another way
 	}
 	if checksum(data[documentKey]) != string(data[checksumKey]) {
-		return State{Salt: stored.Salt, Serial: sane(stored.Serial), Seeds: stored.Seeds}, errDamaged
+		return State{Salt: stored.Salt, Serial: sane(stored.Serial), Seeds: stored.Seeds}.bounded(), errDamaged
 	}
 	if stored.Token != nil {
 		stored.Token.Access = token.NewSecret(stored.AccessToken)
@@ -96,7 +79,7 @@ func decode(data map[string][]byte) (State, error) {
 	if stored.Chain != nil {
 		stored.Chain.Refresh = token.NewSecret(stored.RefreshToken)
 	}
-	return stored.State, nil
+	return stored.bounded(), nil
 }
 
 // MostSerial is a rotation each second for 30,000 years; a serial above it was not counted, but edited.

@@ -132,8 +132,9 @@ func (p *Pending) Waited(passed time.Duration) {
 }
 
 // Deliver makes one round of storing a result. A conflict is merged by the claim's id; the result is never dropped.
-// Deliver returns ErrHeld when the result is not stored after that many tries, or when a Secret that is not the
-// operator's is in the way. Then the caller keeps the result, since it may contain the only copy of a refresh token,
+// Deliver returns ErrHeld when the result is not stored after that many tries. It does so at once when the API server
+// denies the write or a Secret that is not the operator's is in the way: no other try of the round could help, and
+// others wait for the worker. Then the caller keeps the result, since it may contain the only copy of a refresh token,
 // and makes another round later. Deliver returns ErrSuperseded when the state has moved on without the claim. It
 // returns ErrGone when the namespace is being deleted, or when the FluentCredential is gone and its state is gone or
 // can no longer be written: a deletion does not hang.
@@ -151,16 +152,20 @@ func (s *Store) Deliver(ctx context.Context, p *Pending, tries int, tried func(e
 			return nil, ErrGone
 		}
 		merged, done := s.merge(ctx, p)
-		isBlocked := errors.Is(done, ErrForeign) || errors.Is(done, ErrNewer)
+		isInTheWay := errors.Is(done, ErrForeign) || errors.Is(done, ErrNewer)
+		isBlocked := isInTheWay || errors.Is(err, ErrNoPlace)
 		switch {
-		case isBlocked:
+		case isInTheWay:
 			err = done
 		case done != nil:
 			return merged, orNil(done)
-		case merged != nil:
+		}
+		hasMoved := merged != nil && merged.Version() != p.from.Version()
+		if merged != nil {
 			p.from = merged
 		}
-		if p.denied.lasts(isBlocked || kubeerror.IsDenied(err)) && s.isGoing(ctx, p.owner) {
+		isDenied := isBlocked || kubeerror.IsDenied(err)
+		if p.denied.lasts(isDenied) && s.isGoing(ctx, p.owner) {
 			return nil, ErrGone
 		}
 		if merged != nil && errors.Is(err, ErrConflict) && races < maxRaces {
@@ -168,7 +173,7 @@ func (s *Store) Deliver(ctx context.Context, p *Pending, tries int, tried func(e
 			try--
 		}
 		pause := firstPause << min(try, CommitTries)
-		if isBlocked || try >= tries || !s.Wait(ctx, wait.Jitter(pause, 0.3)) {
+		if isDenied && !hasMoved || try >= tries || !s.Wait(ctx, wait.Jitter(pause, 0.3)) {
 			return nil, fmt.Errorf("%w: %w", ErrHeld, err)
 		}
 		p.Waited(pause)

@@ -3,6 +3,9 @@ package custody
 import (
 	"context"
 	"errors"
+	"fmt"
+	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -189,7 +192,7 @@ func TestCommit(t *testing.T) {
 			"a deletion does not hang for a rule of admission", going, times(1000, fault{err: errDenied}), nil, granted, ErrGone, old, 1, []string{first},
 		},
 		"denied for a while, and the credential is going": {
-			"what can be stored is stored first", going, times(8, fault{err: errDenied}), nil, granted, nil, "refresh-2", 2, []string{first},
+			"what can be stored is stored first", going, times(2, fault{err: errDenied}), nil, granted, nil, "refresh-2", 2, []string{first},
 		},
 		"down for long, and the credential is going": {
 			"an API that is away comes back", going, times(200, down), nil, granted, nil, "refresh-2", 2, []string{first},
@@ -386,12 +389,15 @@ func TestCommitHoldsNoWorker(t *testing.T) {
 		err    error
 		rounds int // until it is given up; zero: never
 	}{
-		"immutable":                   {"a person can undo it", []func(*api){immutable}, errInvalid, 7 * time.Second, errInvalid, 0},
-		"a right is missing":          {"likewise", nil, errDenied, 7 * time.Second, errDenied, 0},
+		"immutable":                   {"no copy can be made either", []func(*api){immutable}, errInvalid, time.Second, errInvalid, 0},
+		"a right is missing":          {"no try can help until it is back", nil, errDenied, time.Second, errDenied, 0},
 		"the API is down":             {"it comes back", nil, errReset, 7 * time.Second, errReset, 0},
-		"immutable, and going":        {"a deletion does not hang", []func(*api){immutable, going}, errInvalid, 7 * time.Second, errInvalid, 4},
+		"immutable, and going":        {"a deletion does not hang", []func(*api){immutable, going}, errInvalid, time.Second, errInvalid, 4},
 		"a foreign Secret":            {"no try can help until it is gone", []func(*api){foreign}, nil, time.Second, ErrForeign, 0},
 		"a foreign Secret, and going": {"a deletion does not hang", []func(*api){foreign, going}, nil, time.Second, ErrForeign, 4},
+		"immutable, and no place": {
+			"likewise, if the other name is taken", []func(*api){func(a *api) { a.freeze(first); a.occupy(second) }}, nil, time.Second, ErrNoPlace, 0,
+		},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -425,6 +431,109 @@ func TestCommitHoldsNoWorker(t *testing.T) {
 					t.Errorf("it is never given up: %s", test.why)
 				}
 			})
+		})
+	}
+}
+
+// occupy puts a Secret of another type under a name.
+func (a *api) occupy(name string) {
+	a.t.Helper()
+	a.behind(func(c client.Client) error {
+		return c.Create(context.Background(), &corev1.Secret{
+			ObjectMeta: metav1.ObjectMeta{Namespace: owner.Namespace, Name: name}, Type: corev1.SecretTypeOpaque,
+		})
+	})
+}
+
+// TestCommitBesideAnImmutableSecret shows what a tenant can do to the state Secret between the claim and the commit. The
+// result is stored in the first round all the same, and the claim of another exchange can be made.
+func TestCommitBesideAnImmutableSecret(t *testing.T) {
+	damage := func(a *api, name string) { a.edit(name, func(s *corev1.Secret) { s.Data[checksumKey] = nil }) }
+	tests := map[string]struct {
+		why string
+		do  func(*api, string)
+	}{
+		"immutable":              {"nothing can change it", (*api).freeze},
+		"immutable, and deleted": {"our finalizer holds it", func(a *api, name string) { a.freeze(name); a.remove(name) }},
+		"edited, and immutable":  {"nothing in it is worth a copy", func(a *api, name string) { damage(a, name); a.freeze(name) }},
+	}
+	for name, test := range tests {
+		for run := range 16 {
+			way := ways[run%2]
+			done := run/2%2 == 0
+			stop := run / 4
+			t.Run(fmt.Sprintf("%s, %s, write %d fails, done %t", name, way.from, stop, done), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					a := newAPI(t)
+					claim, from := refreshing(1), a.born(way.from)
+					claimed := a.put(from, from.Claimed(claim, ""))
+					test.do(a, way.from)
+					if stop > 0 {
+						a.writes = append(make([]fault, stop), fault{err: errReset, done: done})
+					}
+					pending := NewPending(owner, claimed, granting(claim))
+					_, err := a.store().Deliver(t.Context(), pending, CommitTries, func(error) {})
+					mustBe(t, test.why, nil, err)
+					found := a.open()
+					mustBe(t, "the refresh token", "refresh-2", refreshOf(found))
+					next := refreshing(2)
+					a.put(found, found.Claimed(next, ""))
+					mustBe(t, "only the new Secret is left", []string{way.to}, a.names())
+				})
+			})
+		}
+	}
+}
+
+// TestCommitShedsWhatOthersPutOnTheSecret shows that metadata of others cannot take the room for the result.
+func TestCommitShedsWhatOthersPutOnTheSecret(t *testing.T) {
+	long := strings.Repeat("x", 200<<10)
+	tests := map[string]struct {
+		why  string
+		edit func(*corev1.Secret)
+		kept bool // a label of others
+	}{
+		"a label": {"others may mark a Secret", func(*corev1.Secret) {}, true},
+		"annotations": {
+			"Kubernetes permits 256 KiB in all", func(s *corev1.Secret) { s.Annotations["example.com/long"] = long }, false,
+		},
+		"an annotation of our domain": {
+			"it is not the operator's", func(s *corev1.Secret) { s.Annotations["auth.fluent-credential.dev/long"] = long }, false,
+		},
+		"labels": {"their number has no limit", func(s *corev1.Secret) {
+			for i := range 2000 {
+				s.Labels[fmt.Sprintf("example.com/%d", i)] = strings.Repeat("x", 63)
+			}
+		}, false},
+		"finalizers": {"likewise", func(s *corev1.Secret) {
+			for i := range 2000 {
+				s.Finalizers = append(s.Finalizers, fmt.Sprintf("example.com/%d-%s", i, strings.Repeat("x", 63)))
+			}
+		}, false},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			a := newAPI(t)
+			claim, from := refreshing(1), a.born(first)
+			claimed := a.put(from, from.Claimed(claim, ""))
+			a.edit(first, func(s *corev1.Secret) { s.Labels["example.com/theirs"] = "x" })
+			a.edit(first, test.edit)
+			pending := NewPending(owner, claimed, granting(claim))
+			_, err := a.store().Deliver(t.Context(), pending, CommitTries, func(error) {})
+			mustBe(t, "the result is stored", nil, err)
+			secret := a.secret(first)
+			_, kept := secret.Labels["example.com/theirs"]
+			mustBe(t, test.why, test.kept, kept)
+			mustBe(t, "our finalizer stays", true, slices.Contains(secret.Finalizers, v1alpha1.StateFinalizer))
+			size := 0
+			for _, entries := range []map[string]string{secret.Labels, secret.Annotations} {
+				for key, value := range entries {
+					size += len(key) + len(value)
+				}
+			}
+			if size > maxForeign {
+				t.Errorf("%d bytes of metadata are left", size)
+			}
 		})
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
+	"maps"
 	"slices"
 	"strings"
 
@@ -41,6 +42,19 @@ func CredentialOf(name string) (credential string, isState bool) {
 	return "", false
 }
 
+// within ignores the names of Secrets that cannot be the state of this FluentCredential. An edit put them there, to read
+// or to remove the state of another one.
+func (s State) within(owner Owner) State {
+	names := Names(owner.Name)
+	if !slices.Contains(names[:], s.MovedTo) {
+		s.MovedTo = ""
+	}
+	if !slices.Contains(names[:], s.MovedFrom) {
+		s.MovedFrom = ""
+	}
+	return s
+}
+
 func otherName(credential, name string) string {
 	names := Names(credential)
 	if name == names[0] {
@@ -68,6 +82,37 @@ func dress(secret *corev1.Secret, owner Owner) {
 		APIVersion: v1alpha1.GroupVersion.String(), Kind: "FluentCredential", Name: owner.Name, UID: owner.UID,
 		Controller: &yes, BlockOwnerDeletion: &yes,
 	}}
+}
+
+// maxForeign bounds the metadata that others put on a state Secret, in bytes. An object that is larger than a request to
+// etcd can never be written again, and annotations have a limit of their own.
+const maxForeign = 128 << 10
+
+// shed removes the metadata of others if it takes the room that the state needs, and reports whether it did.
+func shed(secret *corev1.Secret) bool {
+	size := 0
+	for _, entries := range []map[string]string{secret.Labels, secret.Annotations} {
+		for key, value := range entries {
+			size += len(key) + len(value)
+		}
+	}
+	for _, finalizer := range secret.Finalizers {
+		size += len(finalizer)
+	}
+	for _, manager := range secret.ManagedFields {
+		size += len(manager.Manager) + len(manager.Operation) + manager.FieldsV1.Size()
+	}
+	if size <= maxForeign {
+		return false
+	}
+	isForeign := func(key string) bool { return !strings.HasPrefix(key, v1alpha1.GroupVersion.Group+"/") }
+	maps.DeleteFunc(secret.Labels, func(key, _ string) bool { return isForeign(key) })
+	maps.DeleteFunc(secret.Annotations, func(key, value string) bool {
+		return isForeign(key) || len(value) > maxName
+	})
+	secret.Finalizers = slices.DeleteFunc(secret.Finalizers, func(f string) bool { return f != v1alpha1.StateFinalizer })
+	secret.ManagedFields = []metav1.ManagedFieldsEntry{{}} // the API server takes it for none
+	return true
 }
 
 func ownedBy(secret *corev1.Secret, uid types.UID) bool {

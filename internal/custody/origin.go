@@ -20,12 +20,16 @@ type Origin struct {
 	ParameterStyle       string `json:"parameterStyle"`
 	ClientAuthentication string `json:"clientAuthentication"`
 	Headers              string `json:"headers"`
-	// Trust has one hash for each certificate that was trusted beside the system's, sorted.
+	// Trust has one hash for each certificate that was trusted beside the system's, sorted, or one hash of all if there
+	// were more than MaxTrust.
 	Trust []string `json:"trust,omitempty"`
 	// Revocation is the revocation endpoint. Empty: an operator without this field obtained the family, so its
 	// revocation endpoint is not known.
 	Revocation string `json:"revocation,omitempty"`
 }
+
+// MaxTrust is the maximum number of certificates that an origin lists.
+const MaxTrust = 32
 
 // Changes returns what of an origin is different now, as nouns for a sentence, and nothing if a refresh token of the
 // family may be presented. Trust that became narrower is no change: what is trusted now was trusted then.

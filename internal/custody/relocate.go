@@ -56,6 +56,17 @@ func (s *Store) thaw(ctx context.Context, owner Owner, from *Record, next State)
 	return copied, s.retire(ctx, from)
 }
 
+// replace writes the next state beside an immutable Secret, and deletes that one. A process that ends between the two
+// leaves both: the new one names the old one as its predecessor, and followFrozen finishes.
+func (s *Store) replace(ctx context.Context, owner Owner, old *Record, next State) (*Record, error) {
+	place := &Record{State: State{MovedTo: otherName(owner.Name, old.secret.Name)}, secret: old.secret}
+	written, err := s.copy(ctx, owner, place, next)
+	if err != nil {
+		return nil, err
+	}
+	return written, s.retire(ctx, old)
+}
+
 // retire deletes a Secret whose state was copied. If the Secret is already being deleted, retire only removes the
 // operator's finalizer.
 func (s *Store) retire(ctx context.Context, old *Record) error {
@@ -71,10 +82,18 @@ func (s *Store) retire(ctx context.Context, old *Record) error {
 	return s.sendPatch(ctx, changed, client.MergeFrom(old.secret)) // the content cannot have changed
 }
 
-// copy writes the next state under the name that the old Secret announced. Whoever else does so first is found by a conflict.
+// copy writes the next state under the name that the old Secret announced. Another process that does so first is found
+// by a conflict. A Secret of another type under that name does not go away by itself: ErrNoPlace.
 func (s *Store) copy(ctx context.Context, owner Owner, from *Record, next State) (*Record, error) {
-	next.MovedFrom, next.MovedTo = from.secret.Name, ""
-	return s.create(ctx, owner, from.MovedTo, next)
+	next.MovedFrom = from.secret.Name
+	next.MovedTo = ""
+	written, err := s.create(ctx, owner, from.MovedTo, next)
+	if errors.Is(err, ErrConflict) {
+		if _, taken := s.read(ctx, owner, from.MovedTo); errors.Is(taken, ErrForeign) {
+			return nil, fmt.Errorf("%w: %w", ErrNoPlace, err)
+		}
+	}
+	return written, err
 }
 
 // follow finishes a relocation that was begun: the copy is the truth as soon as it exists; until then the old one is, and says
@@ -84,7 +103,7 @@ func (s *Store) follow(ctx context.Context, owner Owner, found *Record) (*Record
 		return s.yield(ctx, owner, found)
 	}
 	if found.MovedTo == "" {
-		if err := s.bury(ctx, owner, found); err != nil || !found.IsFrozen() {
+		if err := s.bury(ctx, owner, found); err != nil || !found.isImmutable() {
 			return found, err
 		}
 		return s.followFrozen(ctx, owner, found)
@@ -114,6 +133,11 @@ func (s *Store) followFrozen(ctx context.Context, owner Owner, found *Record) (*
 		return nil, fmt.Errorf("state Secret %s: %w", otherName(owner.Name, found.secret.Name), err)
 	case other.Damaged:
 		return found, nil
+	case found.Damaged: // its serial may have been edited, too
+		if other.MovedFrom != found.secret.Name {
+			return found, nil
+		}
+		return other, s.retire(ctx, found)
 	case other.Serial > found.Serial, other.Serial == found.Serial && other.MovedFrom == found.secret.Name:
 		return other, s.retire(ctx, found)
 	case other.Serial < found.Serial:
@@ -145,7 +169,7 @@ func (s *Store) bury(ctx context.Context, owner Owner, found *Record) error {
 	case apierrors.IsNotFound(err), errors.Is(err, ErrForeign):
 	case err != nil:
 		return fmt.Errorf("state Secret %s: %w", found.MovedFrom, err)
-	case old.IsFrozen():
+	case old.isImmutable():
 		if err := s.retire(ctx, old); err != nil {
 			return err
 		}

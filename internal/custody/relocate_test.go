@@ -8,8 +8,11 @@ import (
 	"testing/synctest"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/fluent-credential/operator/api/v1alpha1"
 )
 
 // way is from one name of the state Secret to the other.
@@ -256,4 +259,36 @@ func TestCopyThatCameTooLate(t *testing.T) {
 		t.Errorf("after the first name went, serial %d, want %d", found.Serial, current.Serial)
 	}
 	mustBe(t, "the Secrets", []string{second}, a.names())
+}
+
+// TestAStatePointsToNoOtherCredential: who may write Secrets and not read them could let the operator present another
+// credential's refresh token, or remove its state.
+func TestAStatePointsToNoOtherCredential(t *testing.T) {
+	other := Owner{Namespace: owner.Namespace, Name: "invoices", UID: "uid-of-invoices"}
+	theirs := Names(other.Name)[0]
+	for name, forged := range map[string]State{
+		"to":   {Salt: salt, Serial: 1, MovedTo: theirs},
+		"from": {Salt: salt, Serial: 1, MovedFrom: theirs},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a := newAPI(t)
+			a.behind(func(c client.Client) error {
+				cred := &v1alpha1.FluentCredential{ObjectMeta: metav1.ObjectMeta{
+					Namespace: other.Namespace, Name: other.Name, UID: other.UID,
+				}}
+				if err := c.Create(context.Background(), cred); err != nil {
+					return err
+				}
+				_, err := a.store().Put(context.Background(), other, &Record{}, chained(nil))
+				return err
+			})
+			a.edit(theirs, func(s *corev1.Secret) { s.Immutable = ptr.To(true) })
+			a.born(first)
+			a.edit(first, func(s *corev1.Secret) { s.Data = encoded(t, forged) })
+			found := a.open()
+			mustBe(t, "the refresh token of another credential", "", refreshOf(found))
+			a.put(found, found.State)
+			mustBe(t, "nothing of the other one is removed", []string{theirs, first}, a.names())
+		})
+	}
 }

@@ -47,8 +47,10 @@ func (r *Record) Exists() bool { return r.secret != nil }
 
 // IsFrozen reports whether the Secret was made immutable, which cannot be undone: it holds the truth until it is
 // copied.
-func (r *Record) IsFrozen() bool {
-	return r.secret != nil && r.secret.Immutable != nil && *r.secret.Immutable && !r.Damaged
+func (r *Record) IsFrozen() bool { return r.isImmutable() && !r.Damaged }
+
+func (r *Record) isImmutable() bool {
+	return r.secret != nil && r.secret.Immutable != nil && *r.secret.Immutable
 }
 
 // HasToMove reports whether the state has to be moved to its other name.
@@ -59,6 +61,9 @@ var ErrConflict = errors.New("the state was changed by another process")
 
 // ErrForeign is returned by Open when the state Secret's name is taken by a Secret that is none.
 var ErrForeign = errors.New("a Secret that is not the operator's has the name of the state Secret")
+
+// ErrNoPlace is returned by a write that would move the state to its other name, if a Secret that is none has that name.
+var ErrNoPlace = errors.New("a Secret that is not the operator's has the other name of the state Secret")
 
 // Open reads the state live. A FluentCredential that has none gets an empty one, which the first Put creates. It returns ErrGone
 // where the state is another's, and the FluentCredential is no more.
@@ -88,6 +93,8 @@ func (s *Store) read(ctx context.Context, owner Owner, name string) (*Record, er
 	if err != nil && !errors.Is(err, errDamaged) {
 		return nil, err
 	}
+	state = state.within(owner)
+	secret.Data = nil // every write replaces it, and a result that is held keeps the record
 	record := &Record{State: state, secret: &secret, Damaged: err != nil, Leaving: !secret.DeletionTimestamp.IsZero()}
 	if record.Salt == "" {
 		record.Salt, record.Forgotten = newSalt(), true
@@ -126,8 +133,10 @@ func (s *Store) Newest(ctx context.Context, owner Owner, found *Record) (*Record
 }
 
 // Put writes the next state over the one that was read: a compare-and-swap. It returns ErrConflict when somebody else wrote
-// first; any other error may mean that the write happened.
+// first; any other error may mean that the write happened. An immutable Secret is replaced by one under the other name:
+// creating that is the compare-and-swap then.
 func (s *Store) Put(ctx context.Context, owner Owner, from *Record, next State) (*Record, error) {
+	next = next.bounded()
 	if from.secret == nil {
 		return s.createFirst(ctx, owner, next)
 	}
@@ -135,12 +144,19 @@ func (s *Store) Put(ctx context.Context, owner Owner, from *Record, next State) 
 		return s.copy(ctx, owner, from, next)
 	}
 	next.Unconfirmed = false
+	if from.isImmutable() {
+		return s.replace(ctx, owner, from, next)
+	}
 	secret := from.secret.DeepCopy()
 	data, err := encode(next)
 	if err != nil {
 		return nil, err
 	}
-	secret.Data, secret.ManagedFields = data, nil // of an update without them, the API server keeps those that are there
+	secret.Data = data
+	isShed := shed(secret)
+	if !isShed {
+		secret.ManagedFields = nil // of an update without them, the API server keeps those that are there
+	}
 	dress(secret, owner)
 	if next.isLate(from.State) {
 		secret.Annotations[v1alpha1.LateReplyAnnotation] = next.LastClaim
@@ -148,6 +164,7 @@ func (s *Store) Put(ctx context.Context, owner Owner, from *Record, next State) 
 	if err := s.sendUpdate(ctx, secret, next); err != nil {
 		return nil, err
 	}
+	secret.Data = nil
 	return &Record{State: next, secret: secret, Leaving: from.Leaving}, nil
 }
 
@@ -196,5 +213,6 @@ func (s *Store) create(ctx context.Context, owner Owner, name string, state Stat
 	if err := s.sendCreate(ctx, secret, state); err != nil {
 		return nil, err
 	}
+	secret.Data = nil
 	return &Record{State: state, secret: secret}, nil
 }

@@ -162,6 +162,8 @@ func answerOfStatus(err error, status metav1.Status) answer {
 	}
 	kind, known := reasons[status.Reason]
 	switch {
+	case strings.Contains(status.Message, tooLarge):
+		return denied
 	case !known:
 		return unclear
 	case kind == missing && status.Details != nil && status.Details.Kind == "namespaces":
@@ -169,6 +171,10 @@ func answerOfStatus(err error, status metav1.Status) answer {
 	}
 	return kind
 }
+
+// tooLarge is what etcd says of an object that is larger than a request to it may be. The API server passes it on without
+// a reason.
+const tooLarge = "etcdserver: request is too large"
 
 // answerOfTransport classifies an error without an answer: an error of the network, of TLS or of the context.
 func answerOfTransport(err error) answer {

@@ -275,3 +275,14 @@ func TestPredicates(t *testing.T) {
 		}
 	}
 }
+
+// TestAnObjectThatIsTooLargeForEtcdIsDenied: the API server passes the words on as an error without a reason, and no
+// other try helps.
+func TestAnObjectThatIsTooLargeForEtcdIsDenied(t *testing.T) {
+	err := apierrors.NewGenericServerResponse(500, "put", schema.GroupResource{Resource: "secrets"}, "x", "", 0, false)
+	err.ErrStatus.Reason = ""
+	err.ErrStatus.Message = "etcdserver: request is too large"
+	if !IsDenied(err) || !IsRefused(err) {
+		t.Errorf("%v is taken for %s", err, answerOf(err))
+	}
+}

@@ -37,7 +37,8 @@ type FluentCredentialStatusApplyConfiguration struct {
 	// history are the last exchanges with the authentication API, the newest first. It is kept here only: who loses the status loses
 	// it too, and nothing else.
 	History []ExchangeStatusApplyConfiguration `json:"history,omitempty"`
-	// lastHandledRotateAt is the value of the rotate annotation that was last acted on.
+	// lastHandledRotateAt is the value of the rotate annotation that was last acted on. A value that is longer than 256 bytes
+	// or not printable is shown as sha256: and its hash.
 	LastHandledRotateAt *string `json:"lastHandledRotateAt,omitempty"`
 }
 
