@@ -2,6 +2,7 @@ package controllers
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"sync"
 	"time"
@@ -50,7 +51,7 @@ func (r *Reconciler) exchange(ctx context.Context, seen *observation, means plan
 	slot, conn, refused := r.ready(ctx, seen, try)
 	if refused != nil {
 		try.answer, try.told = *refused, newsOf(*refused)
-		if refused.Problem.Code != journalUnwritable { // the API has no part in that
+		if !isOfJournal(refused.Problem) { // the API has no part in that
 			r.Metrics.Exchanged(seen.api.Name(), try.claim.Grant, refused.Verdict, 0)
 		}
 		return r.undialed(ctx, seen, try)
@@ -103,9 +104,11 @@ func (r *Reconciler) finish(ctx context.Context, seen *observation, h *held, tri
 	err := r.commit(ctx, seen, h, tries)
 	if err != nil && !isUnwanted(err) {
 		r.memory.hold(h)
+		r.trim(ctx, h)
 		return err
 	}
 	r.memory.drop(h)
+	h.gone = errors.Is(err, custody.ErrGone)
 	ctx, cancel := context.WithTimeout(ctx, PassTimeout) // the next pass does the rest
 	defer cancel()
 	if err == nil {

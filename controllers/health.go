@@ -90,7 +90,7 @@ func newsOf(answer provider.Answer) news {
 		}
 		return answered
 	case token.Unsent, token.Unknown, token.TryLater:
-		if code := answer.Problem.Code; code == journalUnwritable || code == exchange.NotAllowed {
+		if isOfJournal(answer.Problem) || answer.Problem.Code == exchange.NotAllowed {
 			return none
 		}
 		return silent

@@ -127,6 +127,8 @@ func reasonOf(try *attempt) string {
 	switch code := try.answer.Problem.Code; code {
 	case journalUnwritable:
 		return v1alpha1.ReasonJournalUnwritable
+	case journalQuota: // the replies wait because the Kubernetes API does not take them
+		return v1alpha1.ReasonStateUnwritable
 	case exchange.NotAllowed, provider.Redirect:
 		return v1alpha1.ReasonEndpointNotAllowed
 	case provider.InvalidReply:

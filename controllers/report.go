@@ -114,7 +114,9 @@ func (o *observation) isServed() bool {
 // forget lets go of what this process keeps of an object that is gone.
 func (r *Reconciler) forget(key types.NamespacedName) {
 	r.Metrics.Forget(key)
-	r.forgetMark(r.memory.forget(key))
+	uid := r.memory.forget(key)
+	r.forgetMark(uid)
+	r.forgetKept(uid)
 	r.Hosts.Leave(key, r.Clock.Now())
 }
 

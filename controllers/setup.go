@@ -46,6 +46,8 @@ type Options struct {
 	HostRate int
 	// JournalDir is where replies are kept until they are stored; empty: nowhere.
 	JournalDir string
+	// JournalSize is how many bytes of the disk the replies may take, for each namespace and in all; zero: any number.
+	JournalSize int64
 	// Namespaces are the ones that the manager's cache is restricted to; none means all.
 	Namespaces []string
 	// PermissionRecheck is how often the permission to nudge pods is looked up; zero means every five minutes.
@@ -107,7 +109,7 @@ func Setup(ctx context.Context, mgr ctrl.Manager, options Options) (*Reconciler,
 	}
 	r.Metrics.Build(options.Version)
 	if r.Journal != nil {
-		r.Metrics.CountJournal(r.Journal.Len)
+		r.Metrics.CountJournal(r.Journal.Len, r.Journal.Kept)
 	}
 	for _, first := range []everyReplica{giveBack, r.RecoverJournal, r.drainAtStop} {
 		if err := mgr.Add(first); err != nil {
