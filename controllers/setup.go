@@ -191,6 +191,7 @@ func CacheOptions(namespaces []string) cache.Options {
 		ByObject: map[client.Object]cache.ByObject{
 			secretMetadata(): {Transform: strip, Field: noGuards}, namespaceMetadata(): {Transform: stripNamespace},
 			&v1alpha1.FluentCredential{}: {Transform: stripCredential},
+			&v1alpha1.FluentToken{}:      {Transform: stripToken},
 		},
 		// A read that would start a watch on whole Secrets is a mistake, not a wish.
 		ReaderFailOnMissingInformer: true,
