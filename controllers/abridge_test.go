@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -125,6 +126,20 @@ func TestUnitCacheKeepsNoMoreThanItNeeds(t *testing.T) {
 	}
 }
 
+// TestUnitCacheKeepsNoWordsOfASelectorThatNoLabelCanHave: they select nothing.
+func TestUnitCacheKeepsNoWordsOfASelectorThatNoLabelCanHave(t *testing.T) {
+	long := strings.Repeat("x", 100<<10)
+	cred := &v1alpha1.FluentCredential{}
+	cred.Spec.AllowedNamespaces = &v1alpha1.AllowedNamespaces{Selector: &metav1.LabelSelector{
+		MatchExpressions: []metav1.LabelSelectorRequirement{{Key: long, Operator: "In", Values: []string{long, "good"}}},
+	}}
+	_, _ = stripCredential(cred)
+	want := []metav1.LabelSelectorRequirement{{Key: noLabel, Operator: "In", Values: []string{noLabel, "good"}}}
+	if diff := cmp.Diff(want, cred.Spec.AllowedNamespaces.Selector.MatchExpressions); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+}
+
 // TestUnitCacheShowsThatALongRotateAnnotationChanges without keeping it.
 func TestUnitCacheShowsThatALongRotateAnnotationChanges(t *testing.T) {
 	seen := map[string]bool{}
@@ -188,5 +203,25 @@ func TestLargeObjectsWorkLikeOthers(t *testing.T) {
 	}
 	if got := reread(t, d.cred).Finalizers; !slices.Contains(got, others) || !slices.Contains(got, v1alpha1.ReleaseFinalizer) {
 		t.Errorf("the finalizers are %v", got)
+	}
+}
+
+// TestLargeEntriesOfACredentialsSecretAreNotRemembered: a process remembers each login that it has read.
+func TestLargeEntriesOfACredentialsSecretAreNotRemembered(t *testing.T) {
+	t.Parallel()
+	d := newDriven(t, nil)
+	d.setSeed("password", strings.Repeat("p", 16<<10+1))
+	d.settle()
+	if says := d.status().Summary; says.Reason != v1alpha1.ReasonCredentialsIncomplete ||
+		says.Message != "entry password of Secret orders-login has 16385 bytes: at most 16384 are read" {
+		t.Errorf("the status says %+v", says)
+	}
+	if known := d.memory.of(keyOf(d.cred), reread(t, d.cred).UID).login.login; !known.Password.IsZero() {
+		t.Error("it is remembered")
+	}
+	d.setSeed("password", password)
+	d.settle()
+	if says := d.status().Summary; says.Reason != v1alpha1.ReasonTokenPublished {
+		t.Errorf("afterwards the status says %+v", says)
 	}
 }

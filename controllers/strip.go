@@ -6,6 +6,7 @@ import (
 	"unique"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/fluent-credential/operator/api/v1alpha1"
 )
@@ -134,8 +135,32 @@ func stripSpec(spec *v1alpha1.FluentCredentialSpec) {
 		for i := range allowed.Names {
 			allowed.Names[i] = same(allowed.Names[i])
 		}
+		stripSelector(allowed.Selector)
 	}
 }
+
+// stripSelector replaces words that no label can have: they select nothing, and can be of any length.
+func stripSelector(selector *metav1.LabelSelector) {
+	if selector == nil {
+		return
+	}
+	for i := range selector.MatchExpressions {
+		expression := &selector.MatchExpressions[i]
+		if len(expression.Key) > longestKey {
+			expression.Key = noLabel
+		}
+		for j, value := range expression.Values {
+			if len(value) > validation.LabelValueMaxLength {
+				expression.Values[j] = noLabel
+			}
+		}
+	}
+}
+
+const (
+	longestKey = 253 + 1 + 63 // prefix, slash and name
+	noLabel    = "-"
+)
 
 // optionsOf returns the options of the provider.
 func optionsOf(provider *v1alpha1.ProviderSpec) []*v1alpha1.EndpointOptions {
