@@ -30,6 +30,7 @@ import (
 	"github.com/fluent-credential/operator/api/v1alpha1"
 	"github.com/fluent-credential/operator/internal/custody"
 	"github.com/fluent-credential/operator/internal/exchange"
+	"github.com/fluent-credential/operator/internal/fairqueue"
 	"github.com/fluent-credential/operator/internal/loginguard"
 	operatormetrics "github.com/fluent-credential/operator/internal/metrics"
 	"github.com/fluent-credential/operator/internal/watchdog"
@@ -134,6 +135,7 @@ func (r *Reconciler) addTo(mgr ctrl.Manager, options Options) error {
 		WatchesMetadata(secretMetadata(), secretToCredentials(mgr.GetClient()), builder.WithPredicates(secretChanged())).
 		WithOptions(controller.Options{
 			MaxConcurrentReconciles: options.MaxConcurrentExchanges + spareWorkers,
+			NewQueue:                sharedQueue(options.MaxConcurrentExchanges),
 			EnableWarmup:            ptr.To(true), // a standby knows all credentials when its time comes
 			RateLimiter:             workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](errorBackoff, errorBackoffMost),
 			ReconciliationTimeout:   PassTimeout,
@@ -147,6 +149,14 @@ const PassTimeout = time.Minute
 
 // spareWorkers are never in an exchange: what needs no token host does not wait for any.
 const spareWorkers = 8
+
+// sharedQueue lets no namespace have all workers, nor all exchanges: one that is alone leaves the spare workers, and an eighth
+// of the exchanges.
+func sharedQueue(exchanges int) func(
+	string, workqueue.TypedRateLimiter[reconcile.Request],
+) workqueue.TypedRateLimitingInterface[reconcile.Request] {
+	return fairqueue.New(exchanges+spareWorkers, spareWorkers+(exchanges+7)/8)
+}
 
 // reconcileKey finds the object in the cache. One that vanished without being released, because somebody took our finalizer away,
 // is forgotten.
