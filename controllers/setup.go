@@ -80,7 +80,7 @@ func NewReconciler(mgr ctrl.Manager, options Options) *Reconciler {
 		Dialer:   exchange.Dialer{Policy: options.Policy, Proxy: options.Proxy},
 		Hosts:    NewHosts(options.HostRate).Bound(options.MaxConcurrentExchanges),
 		Metrics:  options.Metrics,
-		Recorder: mgr.GetEventRecorder(v1alpha1.OperatorName),
+		Recorder: newBoundedRecorder(mgr.GetEventRecorder(v1alpha1.OperatorName), options.Clock),
 		Clock:    options.Clock,
 		Draw:     rand.Float64,
 		Holder:   custody.Holder{Pod: options.PodUID, Start: custody.NewID()},
