@@ -103,8 +103,8 @@ func (r *Reconciler) land(seen *observation, try *attempt) {
 func (r *Reconciler) finish(ctx context.Context, seen *observation, h *held, tries int) error {
 	err := r.commit(ctx, seen, h, tries)
 	if err != nil && !isUnwanted(err) {
+		r.trim(ctx, h) // before others can find it
 		r.memory.hold(h)
-		r.trim(ctx, h)
 		return err
 	}
 	r.memory.drop(h)

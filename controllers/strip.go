@@ -127,8 +127,12 @@ func stripSpec(spec *v1alpha1.FluentCredentialSpec) {
 	}
 	for _, options := range optionsOf(&spec.Provider) {
 		options.CABundle = same(options.CABundle)
+		headers := make(map[string]v1alpha1.HeaderValue, len(options.Headers)) // a reader may have the former map
 		for name, value := range options.Headers {
-			options.Headers[name] = v1alpha1.HeaderValue(same(string(value)))
+			headers[same(name)] = v1alpha1.HeaderValue(same(string(value)))
+		}
+		if len(headers) > 0 {
+			options.Headers = headers
 		}
 	}
 	if allowed := spec.AllowedNamespaces; allowed != nil {
