@@ -12,7 +12,7 @@ import (
 	"github.com/fluent-credential/operator/internal/custody"
 )
 
-// The cache holds every FluentCredential and every FluentToken, also those that nobody has consented to, and their authors
+// The cache holds every FluentCredential and every FluentToken, with or without consent, and their authors
 // choose how large they are. An object with a large target, or with many finalizers, is therefore cached without them, and
 // each pass over it reads the whole object live. What other objects look for is always cached: names, the provider, the
 // consent, the schedule.

@@ -38,7 +38,7 @@ func heap() int64 {
 	return int64(stats.HeapAlloc)
 }
 
-// TestTokensWithoutConsentTakeLittleMemory: whoever may write FluentTokens can make many, as large as admission permits. It is not
+// TestTokensWithoutConsentTakeLittleMemory: an author can make many, as large as admission permits. It is not
 // parallel: it measures.
 func TestTokensWithoutConsentTakeLittleMemory(t *testing.T) {
 	const (

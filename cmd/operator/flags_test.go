@@ -167,7 +167,7 @@ func TestBadValuesAreRefused(t *testing.T) {
 		"a rate below zero":       {"the flag and the bound are named", []string{"--host-rate=-1"}, "--host-rate must be 0 or more, not -1"},
 		"no exchanges at all":     {"the flag and the bound are named", []string{"--max-concurrent-exchanges=0"}, "--max-concurrent-exchanges must be 1 or more, not 0"},
 		"fewer than none":         {"the flag and the bound are named", []string{"--max-concurrent-exchanges=-3"}, "--max-concurrent-exchanges must be 1 or more, not -3"},
-		"a journal for nobody":    {"it has no room for several namespaces", []string{"--journal-size=1Mi"}, "--journal-size must be 8Mi or more, not 1Mi"},
+		"a small journal":         {"it has no room for several namespaces", []string{"--journal-size=1Mi"}, "--journal-size must be 8Mi or more, not 1Mi"},
 		"a size without sense":    {"the flag is named", []string{"--journal-size=some"}, "-journal-size"},
 		"neither true nor false":  {"the flag is named", []string{"--leader-elect=maybe"}, "-leader-elect"},
 		"no level":                {"the flag is named", []string{"--zap-log-level=loud"}, "-zap-log-level"},

@@ -224,7 +224,7 @@ func TestTrimmedRepliesLeaveRoomForOthers(t *testing.T) {
 	}
 }
 
-// TestFilesOfAFormerProcessCount: a restart gives nobody a new share.
+// TestFilesOfAFormerProcessCount: a restart gives no namespace a new share.
 func TestFilesOfAFormerProcessCount(t *testing.T) {
 	s := newShelf(t, Limits{})
 	for range 4 {
