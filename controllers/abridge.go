@@ -12,9 +12,9 @@ import (
 	"github.com/fluent-credential/operator/internal/custody"
 )
 
-// The cache holds every FluentCredential and every FluentToken, with or without consent, and their authors
-// choose how large they are. An object with a large target, or with many finalizers, is therefore cached without them, and
-// each pass over it reads the whole object live. What other objects look for is always cached: names, the provider, the
+// The cache holds every FluentCredential and every FluentToken, with or without consent, and their authors choose how
+// large they are. An object with a large target, or with many finalizers, is therefore cached without them, and each
+// pass over it reads the whole object live. What other objects look for is always cached: names, the provider, the
 // consent, the schedule.
 
 const (
@@ -25,8 +25,8 @@ const (
 	mostStatus = 32 << 10
 )
 
-// abridged is an annotation in the cache of an object that is not cached whole. A transform can meet its own result, so the
-// annotation stays once it is there. An author who writes it gains nothing: the object is read live.
+// abridged is an annotation in the cache of an object that is not cached whole. A transform can meet its own result, so
+// the annotation stays once it is there. An author who writes it gains nothing: the object is read live.
 var abridged = map[string]string{abridgedKey: "true"}
 
 const abridgedKey = "auth.fluent-credential.dev/abridged"
@@ -134,7 +134,8 @@ func statusSize(status *v1alpha1.FluentCredentialStatus) int {
 		size += len(status.History[i].Grant) + len(status.History[i].Verdict) + len(status.History[i].Reason)
 	}
 	if who := status.Identity; who != nil {
-		size += len(who.Account) + len(who.RetailerID) + len(who.FirstName) + len(who.LastName) + len(who.OwnerID) + len(who.OwnerType)
+		size += len(who.Account) + len(who.RetailerID) + len(who.FirstName) + len(who.LastName)
+		size += len(who.OwnerID) + len(who.OwnerType)
 		for _, role := range who.Roles {
 			size += len(role)
 		}
@@ -142,8 +143,8 @@ func statusSize(status *v1alpha1.FluentCredentialStatus) int {
 	return size
 }
 
-// whole returns a FluentToken with everything that its author wrote. It returns custody.ErrGone if there is another object
-// of the name by now, or none: the cache is behind.
+// whole returns a FluentToken with everything that its author wrote. It returns custody.ErrGone if there is another
+// object of the name by now, or none: the cache is behind.
 func (t *TokenReconciler) whole(ctx context.Context, cached *v1alpha1.FluentToken) (*v1alpha1.FluentToken, error) {
 	if !isAbridged(cached) {
 		return cached, nil

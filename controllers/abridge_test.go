@@ -173,7 +173,8 @@ func TestUnitCacheKeepsNoLongMarksOfSecrets(t *testing.T) {
 	}
 }
 
-// TestLargeObjectsWorkLikeOthers: what the cache does not keep is read when it is needed, and no finalizer of others is lost.
+// TestLargeObjectsWorkLikeOthers: what the cache does not keep is read when it is needed, and no finalizer of others is
+// lost.
 func TestLargeObjectsWorkLikeOthers(t *testing.T) {
 	t.Parallel()
 	const others = "example.com/others"

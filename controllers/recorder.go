@@ -10,8 +10,9 @@ import (
 	"k8s.io/utils/clock"
 )
 
-// The events of a namespace are bounded: each is a request to the Kubernetes API, and client-go keeps it for some minutes. An
-// author causes one with every edit that changes what is wrong. What an event reports is in the status, too.
+// The events of a namespace are bounded: each is a request to the Kubernetes API, and client-go keeps it for some
+// minutes. An author causes one with every edit that changes what is wrong. What an event reports is in the status,
+// too.
 const (
 	eventBurst  = 1000 // events at once
 	eventPace   = 10   // events a second after that

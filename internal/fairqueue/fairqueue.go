@@ -1,12 +1,12 @@
-// Package fairqueue keeps one namespace from using all workers of a controller. A pass holds its worker for as long as the
-// token host, an admission webhook or a slow write takes, and the authors of objects in a namespace can make its passes
-// slow. The workqueue of this package hands out the keys of a namespace only while it is within its share; the others wait
-// beside the queue, and are queued again as passes of the namespace end. A key that was handed out is never taken back: a
-// pass that has made a claim never waits.
+// Package fairqueue keeps one namespace from using all workers of a controller. A pass holds its worker for as long as
+// the token host, an admission webhook or a slow write takes, and the authors of objects in a namespace can make its
+// passes slow. The workqueue of this package hands out the keys of a namespace only while it is within its share; the
+// others wait beside the queue, and are queued again as passes of the namespace end. A key that was handed out is never
+// taken back: a pass that has made a claim never waits.
 //
-// The share of a namespace that is alone is all workers but a reserve. While other namespaces have passes in progress, it is
-// half of the workers that these leave, and one at least: the first takes half, the second a quarter, and so on, so that it
-// takes many namespaces to use up all.
+// The share of a namespace that is alone is all workers but a reserve. While other namespaces have passes in progress,
+// it is half of the workers that these leave, and one at least: the first takes half, the second a quarter, and so on,
+// so that it takes many namespaces to use up all.
 package fairqueue
 
 import (
@@ -36,8 +36,8 @@ type Queue struct {
 
 var _ priorityqueue.PriorityQueue[reconcile.Request] = &Queue{}
 
-// New returns a constructor for the queue of a controller with that many workers. Reserve is how many of them a namespace
-// leaves that is alone.
+// New returns a constructor for the queue of a controller with that many workers. Reserve is how many of them a
+// namespace leaves that is alone.
 func New(workers, reserve int) func(
 	string, workqueue.TypedRateLimiter[reconcile.Request],
 ) workqueue.TypedRateLimitingInterface[reconcile.Request] {

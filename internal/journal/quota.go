@@ -10,14 +10,14 @@ import (
 	"time"
 )
 
-// The disk is shared by all namespaces, and anybody who may write a FluentCredential chooses the endpoint that sends the
-// replies. This file bounds what the replies take of the disk, for each namespace and in all.
+// The disk is shared by all namespaces, and anybody who may write a FluentCredential chooses the endpoint that sends
+// the replies. This file bounds what the replies take of the disk, for each namespace and in all.
 
 // Limits bound the files of replies, in bytes. Zero: no limit.
 type Limits struct {
-	// Waiting is for the exchanges in flight, and for replies that could not be stored in the cluster yet. Such a file is
-	// never dropped: when a namespace's share is used up, Reserve fails before anything is spent. The share is half of what
-	// the other namespaces leave, so that no namespace takes all.
+	// Waiting is for the exchanges in flight, and for replies that could not be stored in the cluster yet. Such a file
+	// is never dropped: when a namespace's share is used up, Reserve fails before anything is spent. The share is half
+	// of what the other namespaces leave, so that no namespace takes all.
 	Waiting int64
 	// Kept is for granted replies that could not be understood. Their results are stored, so the oldest are dropped. A
 	// namespace has at most half, and a credential has at most one.
@@ -30,9 +30,10 @@ func LimitsOf(size int64, exchanges int) Limits {
 	return Limits{Waiting: max(size/8*5, 2*int64(exchanges)*Room), Kept: size / 4}
 }
 
-// ErrQuota is returned by Reserve when the replies of a namespace that could not be stored yet take its share of the disk.
-var ErrQuota = errors.New("the replies of this namespace that could not be stored in the cluster yet take its share of " +
-	"the write-ahead log")
+// ErrQuota is returned by Reserve when the replies of a namespace that could not be stored yet take its share of the
+// disk.
+var ErrQuota = errors.New("the replies of this namespace that could not be stored in the cluster yet " +
+	"take its share of the write-ahead log")
 
 // block is the smallest part of a disk that a file takes.
 const block = 4 << 10
