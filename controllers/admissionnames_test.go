@@ -109,10 +109,17 @@ var targetCases = map[string]targetCase{
 		"Kubernetes refuses the Secret",
 		targetSpec{Annotations: one("", "z")}, "name part must be non-empty", false,
 	},
-	"annotations that fill a Secret": {"a bound of Kubernetes", targetSpec{Annotations: map[string]string{
-		"a": strings.Repeat("x", 130_000), "b": strings.Repeat("x", 130_000)}}, "", false},
-	"annotations that are too large": {"a bound of Kubernetes", targetSpec{Annotations: map[string]string{
-		"a": strings.Repeat("x", 132_000), "b": strings.Repeat("x", 132_000)}}, "at most 260096 bytes", false},
+	"large annotations": {"64 KiB in all", targetSpec{Annotations: map[string]string{
+		"a": strings.Repeat("x", 1<<15-1), "b": strings.Repeat("x", 1<<15-1)}}, "", false},
+	"annotations that are too large": {"64 KiB in all", targetSpec{Annotations: map[string]string{
+		"a": strings.Repeat("x", 1<<15-1), "b": strings.Repeat("x", 1<<15)}}, "annotations have at most 65536 characters", true},
+
+	"a large entry":              {"16 KiB", targetSpec{Data: one("a", strings.Repeat("x", 1<<14))}, "", false},
+	"an entry that is too large": {"16 KiB", targetSpec{Data: one("a", strings.Repeat("x", 1<<14+1))}, "entry a has more than 16384 characters", true},
+	"large entries":              {"64 KiB in all", targetSpec{Data: largeEntries(1<<14 - 1)}, "", false},
+	"entries that are too large": {
+		"64 KiB in all", targetSpec{Data: largeEntries(1 << 14)}, "the entries have at most 65536 characters", true,
+	},
 
 	"entry": {
 		"every character that is permitted",
@@ -203,11 +210,82 @@ func TestTargetIsCheckedAtAdmission(t *testing.T) {
 				},
 			}
 			judge(t, test.why, test.says, live.Create(t.Context(), token, client.DryRunAll))
+			if strings.Contains(test.says, "65536") || strings.Contains(test.says, "16384") {
+				if found := projection.SizeProblems(test.target); len(found) != 1 || !strings.Contains(found[0], test.says) {
+					t.Errorf("without a cluster: %q (%s)", found, test.why)
+				}
+			}
 			if found := projection.Problems("orders", test.target); (len(found) > 0) != (test.says != "" && !test.alone) {
 				t.Errorf("without a cluster: %q (%s)", found, test.why)
 			}
 		})
 	}
+}
+
+// TestSizesAreCheckedAtAdmission: the operator caches what authors write.
+func TestSizesAreCheckedAtAdmission(t *testing.T) {
+	t.Parallel()
+	namespace := newNamespace(t)
+	selects := func(change func(*metav1.LabelSelector)) func(*v1alpha1.FluentCredentialSpec) {
+		return func(spec *v1alpha1.FluentCredentialSpec) {
+			spec.AllowedNamespaces = &v1alpha1.AllowedNamespaces{Selector: &metav1.LabelSelector{}}
+			change(spec.AllowedNamespaces.Selector)
+		}
+	}
+	headers := func(count int) func(*v1alpha1.FluentCredentialSpec) {
+		return func(spec *v1alpha1.FluentCredentialSpec) {
+			spec.Provider.Fluent.Headers = map[string]v1alpha1.HeaderValue{}
+			for i := range count {
+				spec.Provider.Fluent.Headers[fmt.Sprint("X-", i)] = v1alpha1.HeaderValue(strings.Repeat("x", 4000))
+			}
+		}
+	}
+	values := func(count int) []string {
+		made := make([]string, count)
+		for i := range made {
+			made[i] = fmt.Sprint("v", i)
+		}
+		return made
+	}
+	labels := func(count int) map[string]string {
+		made := map[string]string{}
+		for i := range count {
+			made[fmt.Sprint("l", i)] = "x"
+		}
+		return made
+	}
+	tests := map[string]struct {
+		why, says string
+		change    func(*v1alpha1.FluentCredentialSpec)
+	}{
+		"headers":       {"16 KiB in all", "", headers(4)},
+		"large headers": {"16 KiB in all", "the headers have at most 16384 characters", headers(5)},
+		"a selector":    {"of many labels", "", selects(func(s *metav1.LabelSelector) { s.MatchLabels = labels(32) })},
+		"many labels":   {"a bound", "a selector has at most 32 labels", selects(func(s *metav1.LabelSelector) { s.MatchLabels = labels(33) })},
+		"many namespaces": {"64 values", "", selects(func(s *metav1.LabelSelector) {
+			s.MatchExpressions = []metav1.LabelSelectorRequirement{{Key: "a", Operator: "In", Values: values(64)}}
+		})},
+		"too many values": {"a bound", "each with 64 values", selects(func(s *metav1.LabelSelector) {
+			s.MatchExpressions = []metav1.LabelSelectorRequirement{{Key: "a", Operator: "In", Values: values(65)}}
+		})},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			cred := credential(namespace, "orders", &server{})
+			cred.Spec.Provider.Fluent = &v1alpha1.FluentProvider{Account: "ACME"}
+			test.change(&cred.Spec)
+			judge(t, test.why, test.says, live.Create(t.Context(), cred, client.DryRunAll))
+		})
+	}
+}
+
+// largeEntries are four entries, each with its key of that size.
+func largeEntries(size int) map[string]string {
+	made := map[string]string{}
+	for _, key := range []string{"a", "b", "c", "d"} {
+		made[key] = strings.Repeat("x", size)
+	}
+	return made
 }
 
 func judge(t *testing.T, why, says string, err error) {
@@ -224,7 +302,7 @@ func judge(t *testing.T, why, says string, err error) {
 func TestKubernetesRefusesTheSecretsThatAdmissionRefuses(t *testing.T) {
 	t.Parallel()
 	namespace := newNamespace(t)
-	ours := []string{kept, "journal", "kept for the operator", "at most 64"}
+	ours := []string{kept, "journal", "kept for the operator", "at most 64", "annotations have", "entry ", "the entries"}
 	for name, test := range targetCases {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -410,7 +488,7 @@ func TestStoredObjectsStayUpdatable(t *testing.T) {
 	}
 	target := targetSpec{
 		Name: "x-fluent-state", Type: string(corev1.SecretTypeTLS), Labels: map[string]v1alpha1.LabelValue{"a b": "c d"},
-		Annotations: one("x y", "z"), Data: map[string]string{"foo/bar": "x", "good": "y"},
+		Annotations: one("x y", "z"), Data: map[string]string{"foo/bar": "x", "good": "y", "large": strings.Repeat("x", 100_000)},
 	}
 	cred := credential("default", "y-fluent-state", &server{})
 	cred.Spec.Provider.Fluent = &v1alpha1.FluentProvider{Account: "ACME"}

@@ -99,7 +99,11 @@ func (t *TokenReconciler) supply(ctx context.Context, token *v1alpha1.FluentToke
 	if token == nil {
 		return false
 	}
-	seen, err := t.observe(ctx, token, known, record)
+	token, err := t.whole(ctx, token)
+	var seen *tokenObservation
+	if err == nil {
+		seen, err = t.observe(ctx, token, known, record)
+	}
 	if err == nil && seen.cred != nil && seen.cred.UID == source && distribution.Next(seen.facts, seen.now).Do == distribution.Publish {
 		if err = t.publish(ctx, seen); err == nil {
 			err = seen.failed

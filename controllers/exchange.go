@@ -2,6 +2,7 @@ package controllers
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"sync"
 	"time"
@@ -54,7 +55,7 @@ func (r *Reconciler) exchange(ctx context.Context, seen *observation, means plan
 	slot, conn, refused := r.ready(ctx, seen, try)
 	if refused != nil {
 		try.answer, try.told = *refused, newsOf(*refused)
-		if refused.Problem.Code != journalUnwritable { // the API has no part in that
+		if !isOfJournal(refused.Problem) { // the API has no part in that
 			r.Metrics.Exchanged(seen.api.Name(), try.claim.Grant, refused.Verdict, 0)
 		}
 		return r.undialed(ctx, seen, try)
@@ -106,10 +107,12 @@ func (r *Reconciler) land(seen *observation, try *attempt) {
 func (r *Reconciler) finish(ctx context.Context, seen *observation, h *held, tries int) error {
 	err := r.commit(ctx, seen, h, tries)
 	if err != nil && !isUnwanted(err) {
+		r.trim(ctx, h) // before others can find it
 		r.memory.hold(h)
 		return err
 	}
 	r.memory.drop(h)
+	h.gone = errors.Is(err, custody.ErrGone)
 	ctx, cancel := context.WithTimeout(ctx, PassTimeout) // the next pass does the rest
 	defer cancel()
 	if err == nil {

@@ -60,6 +60,13 @@ func (t *TokenReconciler) Reconcile(ctx context.Context, token *v1alpha1.FluentT
 		return ctrl.Result{}, ctx.Err()
 	}
 	defer known.leave()
+	token, err := t.whole(ctx, token)
+	if errors.Is(err, custody.ErrGone) {
+		return ctrl.Result{RequeueAfter: lagWait}, nil
+	}
+	if err != nil {
+		return ctrl.Result{}, err
+	}
 	seen, err := t.observe(ctx, token, known, nil)
 	if errors.Is(err, custody.ErrGone) {
 		return ctrl.Result{RequeueAfter: lagWait}, nil // of the credential the cache does not know it yet
@@ -201,8 +208,11 @@ func (t *TokenReconciler) deliver(seen *tokenObservation, before int64) {
 		before = max(before, last.Serial) // the Secret may have been deleted meanwhile
 	}
 	wanted := seen.workload.wanted
-	about := &v1alpha1.FluentToken{ObjectMeta: *seen.token.ObjectMeta.DeepCopy()}
-	about.ManagedFields = nil
+	about := &v1alpha1.FluentToken{}
+	about.Namespace = seen.token.Namespace
+	about.Name = seen.token.Name
+	about.UID = seen.token.UID
+	about.ResourceVersion = seen.token.ResourceVersion
 	t.Delivery.Deliver(delivery.Publication{
 		Owner: about, Delivery: *seen.token.Spec.Delivery.DeepCopy(), Secret: wanted.Name, Serial: wanted.Serial,
 		Changed: before > 0 && before < wanted.Serial,

@@ -40,27 +40,40 @@ func (t *host) queue(interval time.Duration) *turns {
 	return made
 }
 
-// isIdle tells whether nobody waits for the host, and nobody has asked it for so long that nothing counts that is known of it.
-func (t *host) isIdle(now time.Time) bool {
+// isIdle reports whether no credential waits for the host, and none has asked it for that long.
+func (t *host) isIdle(now time.Time, since time.Duration) bool {
 	for _, queue := range t.queues {
 		if len(queue.waiting) > 0 {
 			return false
 		}
 	}
-	return t.flying == 0 && now.Sub(t.lately) >= forgetting
+	return t.flying == 0 && now.Sub(t.lately) >= since
 }
 
-// forgetting is after how long an idle host is forgotten: a rate has begun anew long before.
-const forgetting = time.Hour
+const (
+	// forgetting is after how long an idle host is forgotten: a rate has begun anew long before.
+	forgetting = time.Hour
+	// mostHosts is how many hosts are remembered for that long. Of more than that, idle ones are forgotten after
+	// forgettingSoon.
+	mostHosts      = 4096
+	forgettingSoon = 2 * time.Minute
+	// sweepPause is how often idle hosts are looked for.
+	sweepPause = time.Minute
+)
 
-// sweep drops the hosts that nobody asks any more: their names come from FluentCredentials, and those come and go.
+// sweep drops the hosts that no credential asks any more: their names come from FluentCredentials, so that an author with
+// a domain can make any number of them.
 func (h *Hosts) sweep(now time.Time) {
-	if since := now.Sub(h.swept); since >= 0 && since < forgetting/4 {
+	if since := now.Sub(h.swept); since >= 0 && since < sweepPause {
 		return
 	}
 	h.swept = now
+	after := forgetting
+	if len(h.known) > mostHosts {
+		after = forgettingSoon
+	}
 	for name, host := range h.known {
-		if host.isIdle(now) {
+		if host.isIdle(now, after) {
 			delete(h.known, name)
 		}
 	}
@@ -90,7 +103,7 @@ func newsOf(answer provider.Answer) news {
 		}
 		return answered
 	case token.Unsent, token.Unknown, token.TryLater:
-		if code := answer.Problem.Code; code == journalUnwritable || code == exchange.NotAllowed {
+		if isOfJournal(answer.Problem) || answer.Problem.Code == exchange.NotAllowed {
 			return none
 		}
 		return silent

@@ -57,6 +57,7 @@ func (h *Hosts) Bound(slots int) *Hosts {
 func (h *Hosts) FreeAt(name string, who waiter, now time.Time) time.Time {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	h.sweep(now)
 	queue := h.of(name, who)
 	if queue == nil {
 		return time.Time{}

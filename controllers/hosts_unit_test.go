@@ -244,3 +244,35 @@ func TestUnitFarBehindIsAGuess(t *testing.T) {
 		}
 	}
 }
+
+// TestUnitHostsThatAnAuthorMadeUpAreForgotten: a domain has any number of names, and a name costs its author an edit.
+func TestUnitHostsThatAnAuthorMadeUpAreForgotten(t *testing.T) {
+	tests := map[string]struct {
+		why   string
+		asks  bool
+		pause time.Duration // between two hosts
+		hosts int
+		most  int
+	}{
+		"never asked":    {"nothing is known of them", false, 100 * time.Millisecond, 10_000, 1000},
+		"asked":          {"for an hour something is known of them", true, time.Second, 10_000, 3700},
+		"asked too many": {"then only the latest are remembered", true, 50 * time.Millisecond, 20_000, 2 * mostHosts},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			hosts, now, most := NewHosts(0).Bound(16), start, 0
+			for i := range test.hosts {
+				host, who := fmt.Sprintf("n%d.attacker.example", i), waiter{key: types.NamespacedName{Namespace: "greedy", Name: "orders"}}
+				hosts.FreeAt(host, who, now)
+				if test.asks && hosts.Take(host, who, now) {
+					hosts.Land(host, who.key, answered, now)
+				}
+				now = now.Add(test.pause)
+				most = max(most, len(hosts.known))
+			}
+			if most > test.most {
+				t.Errorf("%d hosts are remembered at a time, want %d at most: %s", most, test.most, test.why)
+			}
+		})
+	}
+}

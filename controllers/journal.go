@@ -7,17 +7,22 @@ import (
 	"io/fs"
 	"slices"
 
+	"k8s.io/apimachinery/pkg/types"
 	ctrl "sigs.k8s.io/controller-runtime"
 
 	"github.com/fluent-credential/operator/internal/custody"
 	"github.com/fluent-credential/operator/internal/exchange"
+	"github.com/fluent-credential/operator/internal/failure"
 	"github.com/fluent-credential/operator/internal/journal"
 	"github.com/fluent-credential/operator/internal/provider"
 	"github.com/fluent-credential/operator/internal/token"
 )
 
-// journalUnwritable is the code of a Problem: nothing is spent whose reply could not be written down.
-const journalUnwritable = "journal_unwritable"
+// The codes of Problems of the journal: nothing is spent whose reply could not be written down.
+const (
+	journalUnwritable = "journal_unwritable"
+	journalQuota      = "journal_quota"
+)
 
 // reserve makes room for the reply on disk. It returns nil where there is no journal, and an answer where nothing may be spent.
 func (r *Reconciler) reserve(seen *observation, try *attempt) (*journal.Slot, *provider.Answer) {
@@ -29,14 +34,35 @@ func (r *Reconciler) reserve(seen *observation, try *attempt) (*journal.Slot, *p
 		var slot *journal.Slot
 		slot, err = r.Journal.Reserve(journal.Head{
 			ID: try.claim.ID, Namespace: seen.cred.Namespace, Name: seen.cred.Name, UID: string(seen.cred.UID),
-			Serial: seen.record.Serial, Claim: claim,
+			Serial: seen.record.Serial, Claim: claim, Started: try.claim.Started,
 		})
 		if err == nil {
 			return slot, nil
 		}
 	}
+	if errors.Is(err, journal.ErrQuota) {
+		r.Metrics.JournalFailed("quota")
+		return nil, overQuota()
+	}
 	r.Metrics.JournalFailed("reserve")
 	return nil, unwritable(journal.Reserving, err)
+}
+
+// overQuota is the answer of an exchange that was not made because the namespace has used up its share of the journal.
+func overQuota() *provider.Answer {
+	return &provider.Answer{
+		Verdict: token.Unsent,
+		Problem: provider.Problem{
+			Code: journalQuota, Description: journal.ErrQuota.Error() + ", so nothing more is spent: " +
+				"see which FluentCredentials of this namespace say StateUnwritable",
+		},
+		Cause: failure.Passing(),
+	}
+}
+
+// isOfJournal reports whether a problem is the journal's, so that the token host has no part in it.
+func isOfJournal(problem provider.Problem) bool {
+	return problem.Code == journalUnwritable || problem.Code == journalQuota
 }
 
 // noteSending writes down that the request is about to be sent: a process that ends before this line has spent nothing.
@@ -74,6 +100,17 @@ func (r *Reconciler) discard(ctx context.Context, slot *journal.Slot) {
 	if err := slot.Discard(); err != nil {
 		r.Metrics.JournalFailed("remove")
 		ctrl.LoggerFrom(ctx).Error(err, "An entry of the journal could not be removed; it is looked at again at the next start")
+	}
+}
+
+// trim gives back the room that a reply does not use which has to wait until it can be stored.
+func (r *Reconciler) trim(ctx context.Context, h *held) {
+	if h.slot == nil {
+		return
+	}
+	if err := h.slot.Trim(); err != nil {
+		r.Metrics.JournalFailed("remove")
+		ctrl.LoggerFrom(ctx).Info("A file of the journal could not be cut to its size", "because", rootOf(err))
 	}
 }
 
@@ -134,7 +171,7 @@ func (r *Reconciler) restore(ctx context.Context, seen *observation) error {
 	try := &attempt{claim: *seen.record.Claim, replied: r.Clock.Now()}
 	h := r.replay(ctx, seen, try)
 	if h == nil {
-		_, err := r.ended(try)
+		_, err := r.ended(ctx, try)
 		return err
 	}
 	return r.finish(ctx, seen, h, custody.CommitTries)
@@ -198,9 +235,11 @@ func isKept(try *attempt) bool {
 func (r *Reconciler) conclude(ctx context.Context, seen *observation, h *held) {
 	if h.journaled {
 		r.Metrics.Recovered("journal")
-		if !isKept(h.try) {
-			r.forgetSlot(ctx, h.try.claim.ID)
+		if isKept(h.try) && !h.gone {
+			r.keepFound(ctx, h.try.claim.ID)
+			return
 		}
+		r.forgetSlot(ctx, h.try.claim.ID)
 		return
 	}
 	if h.slot == nil {
@@ -211,18 +250,45 @@ func (r *Reconciler) conclude(ctx context.Context, seen *observation, h *held) {
 			r.forgetSlot(ctx, claim)
 		}
 	}
-	if !isKept(h.try) {
+	if !isKept(h.try) || h.gone {
 		r.discard(ctx, h.slot)
 		return
 	}
-	_ = h.slot.Close()
 	ctrl.LoggerFrom(ctx).Info("A granted reply could not be understood; the journal keeps it", "claim", h.try.claim.ID)
+	r.noteKept(ctx, h.try.claim.ID, h.slot.Keep)
+}
+
+// keepFound keeps the reply of a former process.
+func (r *Reconciler) keepFound(ctx context.Context, claim string) {
+	r.noteKept(ctx, claim, func() ([]string, error) { return r.Journal.Keep(claim) })
+}
+
+// noteKept keeps a reply, and reports which others had to make place for it: a token may have been in them.
+func (r *Reconciler) noteKept(ctx context.Context, claim string, keep func() ([]string, error)) {
+	dropped, err := keep()
+	for _, other := range dropped {
+		r.Metrics.JournalFailed("dropped")
+		ctrl.LoggerFrom(ctx).Info("A kept reply was removed from the journal: a newer one is kept, or there is no room",
+			"claim", other, "for", claim)
+	}
+	if err != nil {
+		ctrl.LoggerFrom(ctx).Info("A kept reply could not be cut to its size, or another one not be removed",
+			"claim", claim, "because", rootOf(err))
+	}
+}
+
+// forgetKept removes the kept reply of an object that is gone.
+func (r *Reconciler) forgetKept(uid types.UID) {
+	if r.Journal != nil && uid != "" && r.Journal.ForgetKept(string(uid)) != nil {
+		r.Metrics.JournalFailed("remove")
+	}
 }
 
 // ended removes the file of a reply that was made use of. One that could not be understood stays: another version of the operator
 // may read the token in it.
-func (r *Reconciler) ended(try *attempt) (kept bool, err error) {
+func (r *Reconciler) ended(ctx context.Context, try *attempt) (kept bool, err error) {
 	if isKept(try) {
+		r.keepFound(ctx, try.claim.ID)
 		return true, nil
 	}
 	return false, r.unlink(try.claim.ID)

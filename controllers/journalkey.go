@@ -33,6 +33,9 @@ func (r *Reconciler) openJournal(ctx context.Context, mgr ctrl.Manager, options 
 	if err != nil {
 		return nil, fmt.Errorf("--journal-dir: %w", err)
 	}
+	if options.JournalSize > 0 {
+		opened.Limit(journal.LimitsOf(options.JournalSize, options.MaxConcurrentExchanges))
+	}
 	if err := opened.Hold(r.Holder.Start); err != nil {
 		ctrl.LoggerFrom(ctx).Info("No lock proves the end of this process to the next one; "+
 			"that one waits until what this one began must have ended",

@@ -38,7 +38,8 @@ func (r *Reconciler) observeLogin(ctx context.Context, seen *observation) error 
 	*known = rememberedRead{
 		uid: secret.UID, resourceVersion: secret.ResourceVersion, keys: keys, refused: binding.Refused(&secret),
 	}
-	if known.refused == "" {
+	known.oversized = binding.Oversized(&secret, keys)
+	if known.refused == "" && known.oversized == "" {
 		known.login, known.hints = binding.LoginOf(&secret, keys), binding.Hints(&secret, keys)
 	}
 	seen.useLogin(known)
@@ -50,6 +51,10 @@ func (r *Reconciler) observeLogin(ctx context.Context, seen *observation) error 
 func (o *observation) useLogin(known *rememberedRead) {
 	if known.refused != "" {
 		o.obstruct(v1alpha1.ReasonReferenceNotAllowed, known.refused)
+		return
+	}
+	if known.oversized != "" {
+		o.obstruct(v1alpha1.ReasonCredentialsIncomplete, known.oversized)
 		return
 	}
 	o.login, o.hints = known.login, known.hints

@@ -59,6 +59,7 @@ type rememberedRead struct {
 	resourceVersion string
 	keys            map[string]v1alpha1.SecretKey
 	login           token.Login // stays when the Secret goes, for the revocation that may follow
+	oversized       string      // which entry is too large to be one; empty if none is
 	refused         string      // why no login may be read from the Secret; empty if it may
 	hints           string      // likely mistakes in the entries, without values; empty if there are none
 }

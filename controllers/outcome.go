@@ -128,7 +128,7 @@ func reasonOf(try *attempt) string {
 	switch code := try.answer.Problem.Code; code {
 	case journalUnwritable:
 		return v1alpha1.ReasonJournalUnwritable
-	case stateFull, resultsHeld:
+	case stateFull, resultsHeld, journalQuota: // replies wait because the Kubernetes API does not take them
 		return v1alpha1.ReasonStateUnwritable
 	case exchange.NotAllowed, provider.Redirect:
 		return v1alpha1.ReasonEndpointNotAllowed

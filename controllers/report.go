@@ -114,7 +114,9 @@ func (o *observation) isServed() bool {
 // forget lets go of what this process keeps of an object that is gone.
 func (r *Reconciler) forget(key types.NamespacedName) {
 	r.Metrics.Forget(key)
-	r.forgetMark(r.memory.forget(key))
+	uid := r.memory.forget(key)
+	r.forgetMark(uid)
+	r.forgetKept(uid)
 	r.Hosts.Leave(key, r.Clock.Now())
 }
 
@@ -197,9 +199,10 @@ func (o *observation) knownConditions() []metav1.Condition {
 	return slices.Clone(o.cred.Status.Conditions)
 }
 
-// caughtUp is the credential with the status that this process wrote last: out of the cache, which seldom is behind it.
+// caughtUp returns the whole credential, with the status that this process wrote last: from the cache, which is seldom
+// behind, unless the credential is too large for it.
 func (r *Reconciler) caughtUp(ctx context.Context, cached *v1alpha1.FluentCredential, memory *remembered) (*v1alpha1.FluentCredential, error) {
-	if memory.told == "" || !isNewer(memory.told, cached.ResourceVersion) {
+	if !isAbridged(cached) && (memory.told == "" || !isNewer(memory.told, cached.ResourceVersion)) {
 		return cached, nil
 	}
 	cred := &v1alpha1.FluentCredential{}

@@ -192,13 +192,13 @@ func (r *Reconciler) recoverEntry(ctx context.Context, entry *journal.Entry) (ke
 func (r *Reconciler) recoverReply(ctx context.Context, seen *observation, try *attempt) (kept bool, err error) {
 	h := r.replay(ctx, seen, try)
 	if h == nil {
-		return r.ended(try)
+		return r.ended(ctx, try)
 	}
 	if err := r.commit(ctx, seen, h, 1); err != nil && !isUnwanted(err) {
 		return true, err
 	}
 	r.Metrics.Recovered("journal")
-	return r.ended(try)
+	return r.ended(ctx, try)
 }
 
 // isNewest tells whether nobody has seen a token that came after the reply: one that did outlives a state that is lost, and what the

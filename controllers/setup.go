@@ -30,6 +30,7 @@ import (
 	"github.com/fluent-credential/operator/api/v1alpha1"
 	"github.com/fluent-credential/operator/internal/custody"
 	"github.com/fluent-credential/operator/internal/exchange"
+	"github.com/fluent-credential/operator/internal/fairqueue"
 	"github.com/fluent-credential/operator/internal/loginguard"
 	operatormetrics "github.com/fluent-credential/operator/internal/metrics"
 	"github.com/fluent-credential/operator/internal/watchdog"
@@ -46,6 +47,8 @@ type Options struct {
 	HostRate int
 	// JournalDir is where replies are kept until they are stored; empty: nowhere.
 	JournalDir string
+	// JournalSize is how many bytes of the disk the replies may take, for each namespace and in all; zero: any number.
+	JournalSize int64
 	// Namespaces are the ones that the manager's cache is restricted to; none means all.
 	Namespaces []string
 	// PermissionRecheck is how often the permission to nudge pods is looked up; zero means every five minutes.
@@ -77,7 +80,7 @@ func NewReconciler(mgr ctrl.Manager, options Options) *Reconciler {
 		Dialer:   exchange.Dialer{Policy: options.Policy, Proxy: options.Proxy},
 		Hosts:    NewHosts(options.HostRate).Bound(options.MaxConcurrentExchanges),
 		Metrics:  options.Metrics,
-		Recorder: printableRecorder{mgr.GetEventRecorder(v1alpha1.OperatorName)},
+		Recorder: newBoundedRecorder(printableRecorder{mgr.GetEventRecorder(v1alpha1.OperatorName)}, options.Clock),
 		Clock:    options.Clock,
 		Draw:     rand.Float64,
 		Holder:   custody.Holder{Pod: options.PodUID, Start: custody.NewID()},
@@ -107,7 +110,7 @@ func Setup(ctx context.Context, mgr ctrl.Manager, options Options) (*Reconciler,
 	}
 	r.Metrics.Build(options.Version)
 	if r.Journal != nil {
-		r.Metrics.CountJournal(r.Journal.Len)
+		r.Metrics.CountJournal(r.Journal.Len, r.Journal.Kept)
 	}
 	for _, first := range []everyReplica{giveBack, r.RecoverJournal, r.drainAtStop} {
 		if err := mgr.Add(first); err != nil {
@@ -132,6 +135,7 @@ func (r *Reconciler) addTo(mgr ctrl.Manager, options Options) error {
 		WatchesMetadata(secretMetadata(), secretToCredentials(mgr.GetClient()), builder.WithPredicates(secretChanged())).
 		WithOptions(controller.Options{
 			MaxConcurrentReconciles: options.MaxConcurrentExchanges + spareWorkers,
+			NewQueue:                sharedQueue(options.MaxConcurrentExchanges),
 			EnableWarmup:            ptr.To(true), // a standby knows all credentials when its time comes
 			RateLimiter:             workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](errorBackoff, errorBackoffMost),
 			ReconciliationTimeout:   PassTimeout,
@@ -145,6 +149,14 @@ const PassTimeout = time.Minute
 
 // spareWorkers are never in an exchange: what needs no token host does not wait for any.
 const spareWorkers = 8
+
+// sharedQueue lets no namespace have all workers, nor all exchanges: one that is alone leaves the spare workers, and an eighth
+// of the exchanges.
+func sharedQueue(exchanges int) func(
+	string, workqueue.TypedRateLimiter[reconcile.Request],
+) workqueue.TypedRateLimitingInterface[reconcile.Request] {
+	return fairqueue.New(exchanges+spareWorkers, spareWorkers+(exchanges+7)/8)
+}
 
 // reconcileKey finds the object in the cache. One that vanished without being released, because somebody took our finalizer away,
 // is forgotten.
@@ -189,6 +201,7 @@ func CacheOptions(namespaces []string) cache.Options {
 		ByObject: map[client.Object]cache.ByObject{
 			secretMetadata(): {Transform: strip, Field: noGuards}, namespaceMetadata(): {Transform: stripNamespace},
 			&v1alpha1.FluentCredential{}: {Transform: stripCredential},
+			&v1alpha1.FluentToken{}:      {Transform: stripToken},
 		},
 		// A read that would start a watch on whole Secrets is a mistake, not a wish.
 		ReaderFailOnMissingInformer: true,

@@ -1,10 +1,12 @@
 package controllers
 
 import (
+	"maps"
 	"slices"
 	"unique"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/fluent-credential/operator/api/v1alpha1"
 )
@@ -18,13 +20,19 @@ var yes = true
 
 func controllerOnly(secret *metav1.PartialObjectMetadata) []metav1.OwnerReference {
 	owner := metav1.GetControllerOfNoCopy(secret)
-	if owner == nil || !isOwnerKind(owner.Kind) {
+	if owner == nil || !isOwnerKind(owner.Kind) || len(owner.APIVersion)+len(owner.Name)+len(owner.UID) > longestOwner {
 		return nil
 	}
 	return []metav1.OwnerReference{{
 		APIVersion: same(owner.APIVersion), Kind: same(owner.Kind), Name: owner.Name, UID: owner.UID, Controller: &yes,
 	}}
 }
+
+// Kubernetes bounds neither an owner's words nor an annotation's value. These are longer than any that the operator writes.
+const (
+	longestOwner = 512
+	longestMark  = 256
+)
 
 // ourLabels are those of every Secret of ours.
 var ourLabels = map[string]string{v1alpha1.ManagedByLabel: v1alpha1.OperatorName}
@@ -43,6 +51,7 @@ func strip(object any) (any, error) {
 		kept.Labels = ourLabels
 		kept.Annotations = pick(secret.Annotations, v1alpha1.CredentialAnnotation, v1alpha1.TokenAnnotation, v1alpha1.SerialAnnotation,
 			v1alpha1.LateReplyAnnotation)
+		maps.DeleteFunc(kept.Annotations, func(_, value string) bool { return len(value) > longestMark })
 	}
 	secret.TypeMeta, secret.ObjectMeta = metav1.TypeMeta{}, kept // the cache's reader knows the kind
 	return secret, nil
@@ -72,18 +81,24 @@ func stripCredential(object any) (any, error) {
 		return object, nil
 	}
 	cred.TypeMeta = metav1.TypeMeta{}
-	cred.Namespace, cred.ManagedFields, cred.Labels = same(cred.Namespace), nil, nil
-	cred.Annotations = pick(cred.Annotations, v1alpha1.RotateAnnotation)
-	for i := range cred.Finalizers {
-		cred.Finalizers[i] = same(cred.Finalizers[i])
+	wasAbridged := isAbridged(cred)
+	annotations := pick(cred.Annotations, v1alpha1.RotateAnnotation)
+	stripMeta(&cred.ObjectMeta)
+	isLong := len(annotations[v1alpha1.RotateAnnotation]) > longestMark
+	if isLong { // that it changes has to show
+		annotations = map[string]string{v1alpha1.RotateAnnotation: hashOf("", annotations[v1alpha1.RotateAnnotation])}
+	}
+	cred.Annotations = annotations
+	if abridge(&cred.ObjectMeta, &cred.Spec.Target, &cred.Spec.Delivery) || isLong || wasAbridged {
+		cred.Annotations = maps.Clone(abridged)
+		maps.Copy(cred.Annotations, annotations)
+	}
+	if statusSize(&cred.Status) > mostStatus {
+		cred.Status = v1alpha1.FluentCredentialStatus{}
 	}
 	status := &cred.Status
 	status.TargetName = alike(status.TargetName, cred.TargetName())
-	for i := range status.Conditions {
-		condition := &status.Conditions[i]
-		condition.Type, condition.Reason = same(condition.Type), same(condition.Reason)
-		condition.Status = metav1.ConditionStatus(same(string(condition.Status)))
-	}
+	stripConditions(status.Conditions)
 	status.History = slices.Clone(status.History) // the decoder leaves room for more
 	for i := range status.History {
 		told := &status.History[i]
@@ -104,11 +119,69 @@ func stripCredential(object any) (any, error) {
 
 // stripSpec keeps the words once that all credentials of one API have.
 func stripSpec(spec *v1alpha1.FluentCredentialSpec) {
-	spec.Scope, spec.Target.DeletionPolicy = same(spec.Scope), v1alpha1.DeletionPolicy(same(string(spec.Target.DeletionPolicy)))
+	spec.Scope = same(spec.Scope)
+	stripTarget(&spec.Target)
 	spec.Refresh.OnLostReply = v1alpha1.LostReplyPolicy(same(string(spec.Refresh.OnLostReply)))
 	if api := spec.Provider.Fluent; api != nil {
 		api.BaseURL = v1alpha1.BaseURL(same(string(api.BaseURL)))
 	}
+	for _, options := range optionsOf(&spec.Provider) {
+		options.CABundle = same(options.CABundle)
+		headers := make(map[string]v1alpha1.HeaderValue, len(options.Headers)) // a reader may have the former map
+		for name, value := range options.Headers {
+			headers[same(name)] = v1alpha1.HeaderValue(same(string(value)))
+		}
+		if len(headers) > 0 {
+			options.Headers = headers
+		}
+	}
+	if allowed := spec.AllowedNamespaces; allowed != nil {
+		for i := range allowed.Names {
+			allowed.Names[i] = same(allowed.Names[i])
+		}
+		stripSelector(allowed.Selector)
+	}
+}
+
+// stripSelector replaces words that no label can have: they select nothing, and can be of any length.
+func stripSelector(selector *metav1.LabelSelector) {
+	if selector == nil {
+		return
+	}
+	for i := range selector.MatchExpressions {
+		expression := &selector.MatchExpressions[i]
+		if len(expression.Key) > longestKey {
+			expression.Key = noLabel
+		}
+		for j, value := range expression.Values {
+			if len(value) > validation.LabelValueMaxLength {
+				expression.Values[j] = noLabel
+			}
+		}
+	}
+}
+
+const (
+	longestKey = 253 + 1 + 63 // prefix, slash and name
+	noLabel    = "-"
+)
+
+// optionsOf returns the options of the provider.
+func optionsOf(provider *v1alpha1.ProviderSpec) []*v1alpha1.EndpointOptions {
+	var options []*v1alpha1.EndpointOptions
+	if provider.Fluent != nil {
+		options = append(options, &provider.Fluent.EndpointOptions)
+	}
+	if provider.CommerceLayer != nil {
+		options = append(options, &provider.CommerceLayer.EndpointOptions)
+	}
+	if provider.Nordea != nil {
+		options = append(options, &provider.Nordea.EndpointOptions)
+	}
+	if provider.OAuth2 != nil {
+		options = append(options, &provider.OAuth2.EndpointOptions)
+	}
+	return options
 }
 
 // alike is the other text where both say the same: one of them is kept.

@@ -25,6 +25,7 @@ import (
 
 	"github.com/fluent-credential/operator/api/v1alpha1"
 	"github.com/fluent-credential/operator/internal/distribution"
+	"github.com/fluent-credential/operator/internal/fairqueue"
 )
 
 // referenceIndex is the FluentCredential that a FluentToken refers to, as namespace/name.
@@ -76,6 +77,7 @@ func (t *TokenReconciler) addTo(mgr ctrl.Manager) error {
 		WatchesMetadata(secretMetadata(), t.secretToTokens(), builder.WithPredicates(secretChanged())).
 		WithOptions(controller.Options{
 			MaxConcurrentReconciles: tokenConcurrency,
+			NewQueue:                fairqueue.New(tokenConcurrency, tokenConcurrency/4),
 			EnableWarmup:            ptr.To(true), // a standby knows all of them when its time comes
 			RateLimiter:             workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](errorBackoff, errorBackoffMost),
 			ReconciliationTimeout:   PassTimeout,

@@ -185,6 +185,7 @@ type AllowedNamespaces struct {
 	// +kubebuilder:validation:XValidation:rule="!has(self.matchExpressions) || self.matchExpressions.all(e, e.operator in ['In', 'NotIn', 'Exists', 'DoesNotExist'])",message="an operator is In, NotIn, Exists or DoesNotExist"
 	// +kubebuilder:validation:XValidation:rule="!has(self.matchExpressions) || self.matchExpressions.all(e, (e.operator in ['In', 'NotIn']) == (has(e.values) && size(e.values) > 0))",message="In and NotIn need values, and Exists and DoesNotExist take none"
 	// +kubebuilder:validation:XValidation:rule="!has(self.matchLabels) || self.matchLabels.all(k, !format.qualifiedName().validate(k).hasValue() && size(self.matchLabels[k]) <= 63)",message="matchLabels has a key or a value that no label can have"
+	// +kubebuilder:validation:XValidation:rule="(!has(self.matchLabels) || size(self.matchLabels) <= 32) && (!has(self.matchExpressions) || size(self.matchExpressions) <= 32 && self.matchExpressions.all(e, !has(e.values) || size(e.values) <= 64))",message="a selector has at most 32 labels and 32 expressions, each with 64 values"
 	// +optional
 	Selector *metav1.LabelSelector `json:"selector,omitempty"`
 	// replyMembers are the members of the API's reply that templates of FluentTokens may use, beside the access token, its type,
@@ -237,13 +238,15 @@ type TargetSpec struct {
 	// annotations to put on the workload Secret, but those that begin with auth.fluent-credential.dev/: they are the operator's own.
 	// +kubebuilder:validation:MaxProperties=64
 	// +kubebuilder:validation:XValidation:rule="self.all(k, !format.qualifiedName().validate(k.lowerAscii()).hasValue())",message="an annotation's key has up to 63 letters, digits, dashes, underscores or dots, behind an optional DNS prefix and a slash",messageExpression="'invalid key ' + self.filter(k, format.qualifiedName().validate(k.lowerAscii()).hasValue())[0] + ': ' + format.qualifiedName().validate(self.filter(k, format.qualifiedName().validate(k.lowerAscii()).hasValue())[0].lowerAscii()).value()[0]"
-	// +kubebuilder:validation:XValidation:rule="self.map(k, size(k) + size(self[k])).sum() <= 260096",message="must have at most 260096 bytes in all: Kubernetes permits 262144 on an object, and the operator adds some of its own"
+	// +kubebuilder:validation:XValidation:rule="self.map(k, size(k) + size(self[k])).sum() <= 65536",message="annotations have at most 65536 characters in all, with their keys"
 	// +optional
 	Annotations map[string]string `json:"annotations,omitempty"`
 	// data maps a key of the workload Secret to a Go template and replaces the default keys. Values: .AccessToken .TokenType
 	// .Authorization .ExpiresAt .Scope .Account .RetailerID .Roles .Extra; functions: b64enc, toJson.
 	// +kubebuilder:validation:MaxProperties=64
 	// +kubebuilder:validation:XValidation:rule="self.all(k, size(k) <= 253 && k.matches('^[-._a-zA-Z0-9]+$') && k != '.' && !k.startsWith('..'))",message="a key of a Secret has 1 to 253 letters, digits, dashes, underscores or dots, and must not be '.' or start with '..'",messageExpression="'invalid key ' + self.filter(k, !(size(k) <= 253 && k.matches('^[-._a-zA-Z0-9]+$') && k != '.' && !k.startsWith('..')))[0] + ': a valid config key must consist of 1 to 253 alphanumeric characters, \\'-\\', \\'_\\' or \\'.\\', and must not be \\'.\\' or start with \\'..\\''"
+	// +kubebuilder:validation:XValidation:rule="self.all(k, size(self[k]) <= 16384)",message="an entry has at most 16384 characters",messageExpression="'entry ' + self.filter(k, size(self[k]) > 16384)[0] + ' has more than 16384 characters'"
+	// +kubebuilder:validation:XValidation:rule="self.map(k, size(k) + size(self[k])).sum() <= 65536",message="the entries have at most 65536 characters in all, with their keys"
 	// +optional
 	Data map[string]string `json:"data,omitempty"`
 	// deletionPolicy says what becomes of the workload Secret when the object goes; of a FluentToken also when its FluentCredential

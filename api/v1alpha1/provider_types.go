@@ -25,6 +25,7 @@ type EndpointOptions struct {
 	// headers are extra request headers, name to value.
 	// +kubebuilder:validation:MaxProperties=16
 	// +kubebuilder:validation:XValidation:rule="self.all(k, k.matches('^[A-Za-z0-9!#$%&*+.^_|~-]{1,128}$'))",message="a header's name is 1 to 128 letters, digits or -_. (RFC 9110 section 5.6.2)"
+	// +kubebuilder:validation:XValidation:rule="self.map(k, size(k) + size(self[k])).sum() <= 16384",message="the headers have at most 16384 characters in all, with their names"
 	// +optional
 	Headers map[string]HeaderValue `json:"headers,omitempty"`
 	// caBundle is PEM certificates to trust for this endpoint, beside the system's.

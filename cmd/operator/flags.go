@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/apimachinery/pkg/runtime"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client/config"
@@ -41,6 +42,7 @@ type flags struct {
 	maxConcurrent   int
 	hostRate        int
 	journalDir      string
+	journalSize     resource.QuantityValue
 	proxy           func(*url.URL) (*url.URL, error) // from the environment
 	zap             zap.Options
 }
@@ -78,8 +80,14 @@ func (f *flags) register(set *flag.FlagSet) {
 	set.IntVar(&f.hostRate, "host-rate", 0, "Requests a minute to one token host; 0 means what its API documents: 30 for Commerce Layer, any number for the others.")
 	set.StringVar(&f.journalDir, "journal-dir", "/var/lib/fluent-credential-operator/journal",
 		"Where replies are kept, encrypted, until they are stored in the cluster; empty turns the journal off.")
+	f.journalSize.Quantity = resource.MustParse("64Mi")
+	set.Var(&f.journalSize, "journal-size",
+		"How much of the disk at --journal-dir replies may take, such as 64Mi: what the volume there holds. It is divided among namespaces.")
 	f.zap.BindFlags(set)
 }
+
+// leastJournal is room for some exchanges of some namespaces.
+var leastJournal = resource.MustParse("8Mi")
 
 func (f *flags) check() error {
 	if f.maxConcurrent < 1 {
@@ -87,6 +95,9 @@ func (f *flags) check() error {
 	}
 	if f.hostRate < 0 {
 		return fmt.Errorf("--host-rate must be 0 or more, not %d", f.hostRate)
+	}
+	if f.journalSize.Cmp(leastJournal) < 0 {
+		return fmt.Errorf("--journal-size must be %s or more, not %s", &leastJournal, &f.journalSize.Quantity)
 	}
 	for _, pattern := range f.allowedHosts {
 		if !isHostPattern(pattern) {
@@ -139,6 +150,7 @@ func (f *flags) controllerOptions() controllers.Options {
 		MaxConcurrentExchanges: f.maxConcurrent,
 		HostRate:               f.hostRate,
 		JournalDir:             f.journalDir,
+		JournalSize:            f.journalSize.Value(),
 		Namespaces:             f.namespaces,
 		Namespace:              f.namespace(),
 		PodUID:                 os.Getenv("POD_UID"),

@@ -30,6 +30,7 @@ var contract = map[string]string{
 	"allowed-hosts":             "",
 	"insecure-http":             "false",
 	"journal-dir":               "/var/lib/fluent-credential-operator/journal",
+	"journal-size":              "64Mi",
 	"max-concurrent-exchanges":  "16",
 	"host-rate":                 "0",
 }
@@ -83,10 +84,12 @@ func TestFlagsReachWhatTheyAreFor(t *testing.T) {
 		Concurrent, Rate               int
 		Pod                            string
 		Journal, Namespace             string
+		JournalSize                    int64
 	}
 	defaults := reached{
 		Elect: true, Metrics: ":8443", Secure: true, Filtered: true, Probe: ":8081", Concurrent: 16, Pod: "uid-of-pod",
 		Journal: "/var/lib/fluent-credential-operator/journal", Namespace: "own",
+		JournalSize: 64 << 20,
 	}
 	tests := map[string]struct {
 		why  string
@@ -110,6 +113,7 @@ func TestFlagsReachWhatTheyAreFor(t *testing.T) {
 		"hosts of IPv6":      {"an address", "--allowed-hosts=fd00::7", func(r *reached) { r.Hosts = []string{"fd00::7"} }},
 		"journal elsewhere":  {"a volume of one's own", "--journal-dir=/journal", func(r *reached) { r.Journal = "/journal" }},
 		"no journal":         {"empty turns it off", "--journal-dir=", func(r *reached) { r.Journal = "" }},
+		"a larger journal":   {"as large as its volume", "--journal-size=1Gi", func(r *reached) { r.JournalSize = 1 << 30 }},
 		"http":               {"for development", "--insecure-http", func(r *reached) { r.InsecureHTTP = true }},
 		"one at a time":      {"the least", "--max-concurrent-exchanges=1", func(r *reached) { r.Concurrent = 1 }},
 		"thirty a minute":    {"for an API that counts", "--host-rate=30", func(r *reached) { r.Rate = 30 }},
@@ -128,7 +132,7 @@ func TestFlagsReachWhatTheyAreFor(t *testing.T) {
 				Probe: manager.HealthProbeBindAddress, Profiles: manager.PprofBindAddress, Namespaces: slices.Sorted(maps.Keys(manager.Cache.DefaultNamespaces)),
 				Hosts: controller.Policy.AllowedHosts, InsecureHTTP: controller.Policy.InsecureHTTP,
 				Concurrent: controller.MaxConcurrentExchanges, Rate: controller.HostRate, Pod: controller.PodUID,
-				Journal: controller.JournalDir, Namespace: controller.Namespace,
+				Journal: controller.JournalDir, Namespace: controller.Namespace, JournalSize: controller.JournalSize,
 			}
 			want := defaults
 			test.want(&want)
@@ -163,6 +167,8 @@ func TestBadValuesAreRefused(t *testing.T) {
 		"a rate below zero":       {"the flag and the bound are named", []string{"--host-rate=-1"}, "--host-rate must be 0 or more, not -1"},
 		"no exchanges at all":     {"the flag and the bound are named", []string{"--max-concurrent-exchanges=0"}, "--max-concurrent-exchanges must be 1 or more, not 0"},
 		"fewer than none":         {"the flag and the bound are named", []string{"--max-concurrent-exchanges=-3"}, "--max-concurrent-exchanges must be 1 or more, not -3"},
+		"a small journal":         {"it has no room for several namespaces", []string{"--journal-size=1Mi"}, "--journal-size must be 8Mi or more, not 1Mi"},
+		"a size without sense":    {"the flag is named", []string{"--journal-size=some"}, "-journal-size"},
 		"neither true nor false":  {"the flag is named", []string{"--leader-elect=maybe"}, "-leader-elect"},
 		"no level":                {"the flag is named", []string{"--zap-log-level=loud"}, "-zap-log-level"},
 		"a pattern of a URL":      {"it matches no host", []string{"--allowed-hosts=https://acme.example"}, "--allowed-hosts"},

@@ -224,6 +224,16 @@ func (h *handle) Allocate(size int64) error {
 	return nil
 }
 
+// Truncate gives room back. What was synced stays.
+func (h *handle) Truncate(size int64) error {
+	if err := h.disk.effect(labelOf(h.file.name, "truncate"), syscall.EIO); err != nil {
+		return &fs.PathError{Op: "truncate", Path: h.file.name, Err: err}
+	}
+	h.file.size = int(size)
+	h.file.content = h.file.content[:min(len(h.file.content), int(size))]
+	return nil
+}
+
 func (h *handle) WriteAt(part []byte, offset int64) (int, error) {
 	if err := h.disk.effect(labelOf(h.file.name, "write"), syscall.EIO); err != nil {
 		return 0, &fs.PathError{Op: "write", Path: h.file.name, Err: err}

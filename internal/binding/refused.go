@@ -30,6 +30,21 @@ func Refused(secret *corev1.Secret) string {
 	return ""
 }
 
+// maxEntry is how many bytes an entry of a credentials Secret may have. The operator remembers what it has read, and every
+// API refuses longer ones.
+const maxEntry = 16 << 10
+
+// Oversized returns which entry of a credentials Secret is too large to be one, or nothing if none is.
+func Oversized(secret *corev1.Secret, keys map[string]v1alpha1.SecretKey) string {
+	for _, entry := range entryNames {
+		key := KeyName(keys, entry)
+		if size := len(secret.Data[key]); size > maxEntry {
+			return fmt.Sprintf("entry %s of Secret %s has %d bytes: at most %d are read", key, secret.Name, size, maxEntry)
+		}
+	}
+	return ""
+}
+
 // isPublished reports whether a Secret is a target Secret, or a copy of one.
 func isPublished(secret *corev1.Secret) bool {
 	marked := func(annotation string) bool { return secret.Annotations[annotation] != "" }

@@ -107,6 +107,7 @@ func namesOf(spec v1alpha1.FluentCredentialSpec) []string {
 	for _, problem := range binding.ReferenceProblems(spec.CredentialsSecretRef) {
 		found = append(found, "spec.credentialsSecretRef."+problem)
 	}
+	found = append(found, projection.SizeProblems(spec.Target)...)
 	return append(found, restartProblems(spec.Delivery)...)
 }
 

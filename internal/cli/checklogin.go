@@ -21,6 +21,10 @@ func (i *inspection) checkLogin(ctx context.Context, api provider.API) {
 	if !ok {
 		return
 	}
+	if why := binding.Oversized(secret, i.cred.Spec.CredentialsSecretRef.Keys); why != "" {
+		i.fail("Put the right value into the entry.", "%s", why)
+		return
+	}
 	if why := binding.Refused(secret); why != "" {
 		i.checkReference(why)
 		return

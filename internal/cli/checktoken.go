@@ -27,7 +27,8 @@ func (i *tokenInspection) run(ctx context.Context, fresh bool) {
 	if fresh {
 		i.about(prefix + "manifest")
 		if !i.judge(i.tryAdmission(ctx)) {
-			i.checkSpec(i.token.Name, i.token.Spec.Target, restartProblems(i.token.Spec.Delivery)...)
+			more := append(projection.SizeProblems(i.token.Spec.Target), restartProblems(i.token.Spec.Delivery)...)
+			i.checkSpec(i.token.Name, i.token.Spec.Target, more...)
 		}
 	}
 	i.about(prefix + "consent")

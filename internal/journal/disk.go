@@ -45,6 +45,8 @@ type File interface {
 	io.WriterAt
 	// Allocate reserves that many bytes of the disk, which read as zeros. It fails if there is no space for them.
 	Allocate(size int64) error
+	// Truncate cuts the file to that many bytes, and gives the others back to the disk.
+	Truncate(size int64) error
 	// Sync makes durable what was written.
 	Sync() error
 }

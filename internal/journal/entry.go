@@ -15,6 +15,8 @@ type Entry struct {
 	Reply token.Secret
 
 	unsent bool
+	size   int64 // of what was written
+	room   int64 // of the file
 }
 
 // Defect is a file that cannot be used, and why. Its reply counts as lost.
@@ -26,6 +28,8 @@ type Defect struct {
 	Head *Head
 	// Unsent is true where an Unsealed file proves that its request was not sent.
 	Unsent bool
+
+	size int64 // of the file
 }
 
 // DefectKind says why a file cannot be used.
@@ -80,9 +84,10 @@ func (j *Journal) read(path string) (*Entry, error) {
 		entry, kind = nil, Damaged // it was renamed
 	}
 	if kind == "" {
+		entry.room = int64(len(content))
 		return entry, nil
 	}
-	defect := &Defect{Path: path, Claim: claim, Kind: kind}
+	defect := &Defect{Path: path, Claim: claim, Kind: kind, size: int64(len(content))}
 	if entry != nil {
 		defect.Head = &entry.Head
 		defect.Unsent = entry.unsent && entry.Boot != "" && entry.Boot == j.disk.BootID()
@@ -121,6 +126,7 @@ func (j *Journal) decode(content []byte) (*Entry, DefectKind) {
 			reply = append(reply, payload...)
 		case kind == kindEnd:
 			entry.Reply = token.NewSecret(string(reply))
+			entry.size = int64(len(content) - len(rest))
 			return entry, ""
 		}
 	}

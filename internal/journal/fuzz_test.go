@@ -23,6 +23,7 @@ func (m memory) SyncDir(string) error               { return nil }
 func (m memory) Remove(string) error                { return nil }
 func (*memoryFile) Close() error                    { return nil }
 func (*memoryFile) Sync() error                     { return nil }
+func (*memoryFile) Truncate(int64) error            { return nil }
 func (f *memoryFile) Allocate(size int64) error {
 	f.content = make([]byte, size)
 	return nil

@@ -32,6 +32,7 @@ type Journal struct {
 	keyID   [8]byte  // identifies the key without revealing it
 	bounded *bounded // nil: operations have no deadline
 	lock    File     // of this process; nil: it has none
+	catalog *catalog // of the files of replies
 }
 
 // Open uses the directory, which it creates if necessary, and gives every operation a deadline. All replicas share the
@@ -66,7 +67,7 @@ func open(within *bounded, disk Disk, dir string, key []byte) (*Journal, error) 
 	if err != nil {
 		return nil, err
 	}
-	j := &Journal{disk: disk, dir: dir, aead: aead, bounded: within}
+	j := &Journal{disk: disk, dir: dir, aead: aead, bounded: within, catalog: &catalog{files: map[string]replyFile{}}}
 	if err := j.run(job{operation: Writing, work: func() error { return disk.MkdirAll(dir, 0o700) }}); err != nil {
 		return nil, fmt.Errorf("journal: %w", err)
 	}
@@ -81,9 +82,10 @@ type Head struct {
 	Namespace string          `json:"namespace"`
 	Name      string          `json:"name"`
 	UID       string          `json:"uid"`
-	Serial    int64           `json:"serial"`         // of the state that the claim was made in
-	Claim     json.RawMessage `json:"claim"`          // all of the claim, for a state that does not hold it any more
-	Boot      string          `json:"boot,omitempty"` // of the machine, when the slot was made; Reserve sets it
+	Serial    int64           `json:"serial"`           // of the state that the claim was made in
+	Claim     json.RawMessage `json:"claim"`            // all of the claim, for a state that does not hold it any more
+	Boot      string          `json:"boot,omitempty"`   // of the machine, when the slot was made; Reserve sets it
+	Started   time.Time       `json:"started,omitzero"` // when the exchange began; zero: an older version's
 }
 
 func (j *Journal) path(claim string) string { return filepath.Join(j.dir, claim+extension) }
@@ -127,10 +129,12 @@ func (j *Journal) list() ([]fs.DirEntry, error) {
 // Scan reads every file. It returns the usable entries and the defects of the other files. With an error it still
 // returns what could be read: one bad sector must not keep the other replies from being stored.
 func (j *Journal) Scan() ([]*Entry, []*Defect, error) {
+	before := j.catalog.claims()
 	files, err := j.list()
 	if err != nil {
 		return nil, nil, err
 	}
+	j.reconcile(before, in(files))
 	var entries []*Entry
 	var defects []*Defect
 	var unread []error
@@ -143,14 +147,29 @@ func (j *Journal) Scan() ([]*Entry, []*Defect, error) {
 		switch {
 		case errors.As(err, &defect):
 			defects = append(defects, defect)
+			if defect.Head != nil {
+				j.catalog.enter(*defect.Head, defect.size)
+			}
 		case errors.Is(err, fs.ErrNotExist): // another replica on the same volume was faster
 		case err != nil:
 			unread = append(unread, fmt.Errorf("journal: %w", err))
 		default:
 			entries = append(entries, entry)
+			j.catalog.enter(entry.Head, entry.room)
 		}
 	}
 	return entries, defects, errors.Join(unread...)
+}
+
+// in reports whether a directory holds the file of a claim.
+func in(files []fs.DirEntry) func(claim string) bool {
+	claims := map[string]bool{}
+	for _, file := range files {
+		if claim, ours := claimOf(file.Name()); ours {
+			claims[claim] = true
+		}
+	}
+	return func(claim string) bool { return claims[claim] }
 }
 
 // isOther reports whether a file belongs to the journal and is not a reply.
@@ -189,6 +208,7 @@ func (j *Journal) remove(claim string) error {
 	if err := j.disk.Remove(j.path(claim)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("journal: %w", err)
 	}
+	j.catalog.leave(claim)
 	return j.disk.SyncDir(j.dir)
 }
 

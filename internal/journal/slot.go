@@ -43,6 +43,8 @@ type Slot struct {
 	claim   string
 	reply   []byte // the part of the reply read so far; on disk once it is sealed
 	broken  error  // the first error: anything after it would be torn
+	sealed  bool   // the reply is durable
+	trimmed bool   // the file has no room left
 	file    *slotFile
 }
 
@@ -67,20 +69,50 @@ func (j *Journal) Reserve(head Head) (*Slot, error) {
 	if !isName(head.ID) {
 		return nil, errors.New("journal: the claim's id cannot be a file's name")
 	}
-	var made *slotFile
-	err := j.run(job{
-		operation: Reserving,
-		work:      func() (err error) { made, err = j.reserve(head); return err },
-		late: func(err error) {
-			if err == nil { // no caller waits for it any more
-				_ = made.discard(head.ID)
-			}
-		},
-	})
+	entered, err := j.admit(head)
 	if err != nil {
 		return nil, fmt.Errorf("journal: %w", err)
 	}
+	var made *slotFile
+	unmade := func() {
+		if entered {
+			j.catalog.leave(head.ID)
+		}
+	}
+	err = j.run(job{
+		operation: Reserving,
+		work:      func() (err error) { made, err = j.reserve(head); return err },
+		late: func(err error) {
+			if err != nil {
+				unmade()
+				return
+			}
+			_ = made.discard(head.ID) // no caller waits for it any more
+		},
+	})
+	if err != nil {
+		if !errors.Is(err, errAbandoned) {
+			unmade()
+		}
+		return nil, fmt.Errorf("journal: %w", err)
+	}
 	return &Slot{journal: j, claim: head.ID, file: made}, nil
+}
+
+// admit enters a file into the catalog. If there is no room for it, admit looks which files are still there: on a shared
+// volume another replica may have removed some.
+func (j *Journal) admit(head Head) (entered bool, err error) {
+	entered, err = j.catalog.admit(head)
+	if !errors.Is(err, ErrQuota) {
+		return entered, err
+	}
+	before := j.catalog.claims()
+	files, unread := j.list()
+	if unread != nil {
+		return false, err
+	}
+	j.reconcile(before, in(files))
+	return j.catalog.admit(head)
 }
 
 func (j *Journal) reserve(head Head) (*slotFile, error) {
@@ -164,8 +196,31 @@ func (s *Slot) Seal() error {
 			return f.Sync()
 		})
 		s.reply = nil
+		s.sealed = s.broken == nil
 	}
 	return s.Err()
+}
+
+// Trim gives back the room that the reply does not use. It is for a reply that stays in the journal for long; a file
+// that is not sealed stays as it is.
+func (s *Slot) Trim() error {
+	if !s.sealed || s.broken != nil || s.trimmed {
+		return nil
+	}
+	size := s.file.size
+	err := s.do(Writing, false, func(f *slotFile) error { return f.Truncate(size) })
+	if err != nil {
+		return fmt.Errorf("journal: %w", err)
+	}
+	s.trimmed = true
+	s.journal.catalog.resize(s.claim, size)
+	return nil
+}
+
+// Keep closes the file, and makes it a kept one: see Journal.Keep.
+func (s *Slot) Keep() (dropped []string, err error) {
+	err = errors.Join(s.Trim(), s.Close())
+	return s.journal.keep(s.claim, err)
 }
 
 // do performs an operation on the file. The operation ends before the file is touched again.

@@ -94,8 +94,13 @@ var (
 	entries = Definition{Name: "journal_entries", Kind: Gauge,
 		Meaning:  "Files in the journal: exchanges in flight, and replies that are not stored in the cluster yet. NaN: it cannot be read.",
 		Question: "Are there replies that only the disk has?"}
+	kept = Definition{Name: "journal_kept_entries", Kind: Gauge,
+		Meaning: "Files in the journal that are kept although their result is stored: granted replies that could not be understood. " +
+			"Another version of the operator may find the token in them.",
+		Question: "Does an API grant something that this version cannot read?"}
 	journal = Definition{Name: "journal_errors_total", Kind: Counter, Labels: []string{"kind"},
 		Meaning: "Failures of the journal. reserve, write, read, remove: an operation failed; " +
+			"quota: the replies of a namespace take its share, so nothing of it is spent; dropped: a kept reply made place for a newer one; " +
 			"foreign, otherkey, unsealed, unbegun, damaged: a file cannot be used; stale: nobody waits for the reply in it any more.",
 		Question: "Does the journal do what it is there for?"}
 	guard = Definition{Name: "login_guard_decisions_total", Kind: Counter, Labels: []string{"decision"},
@@ -131,7 +136,7 @@ var (
 func Definitions() []Definition {
 	all := []Definition{
 		ready, renewable, stalled, reason, class, expiration, nextRefresh, failures, retry, barred, replyLost,
-		exchanges, duration, published, lifeLeft, commits, recovered, entries, journal, guard, revocations, nudges, restarts,
+		exchanges, duration, published, lifeLeft, commits, recovered, entries, kept, journal, guard, revocations, nudges, restarts,
 		consumerReady, distributions, distributed, build,
 	}
 	for i := range all {

@@ -60,7 +60,7 @@ func (m *Metrics) begin() {
 	m.distributed.WithLabelValues()
 	for vec, values := range map[*prometheus.CounterVec][]string{
 		m.recovered:     {"journal", "unsent", "lost"},
-		m.journal:       {"reserve", "write", "read", "remove"},
+		m.journal:       {"reserve", "write", "read", "remove", "quota", "dropped"},
 		m.guard:         {Allowed, "Rejected", "Exhausted", "InUse", "Spent", "Damaged"},
 		m.nudges:        {"done", "gone", "forbidden", "failed", "dropped"},
 		m.restarts:      {"done", "gone", "forbidden", "failed"},
@@ -129,8 +129,10 @@ func (m *Metrics) Nudged(result string) { m.nudges.WithLabelValues(result).Inc()
 // Restarted counts a restart of a workload.
 func (m *Metrics) Restarted(result string) { m.restarts.WithLabelValues(result).Inc() }
 
-// CountJournal counts the files of the journal whenever somebody looks. To be called once.
-func (m *Metrics) CountJournal(count func() (int, error)) {
+// CountJournal counts the files of the journal, and the kept ones of them, whenever it is scraped. It is called once.
+func (m *Metrics) CountJournal(count func() (int, error), countKept func() int) {
+	keptOptions := prometheus.GaugeOpts{Namespace: namespace, Name: kept.Name, Help: kept.Meaning}
+	m.registry.MustRegister(prometheus.NewGaugeFunc(keptOptions, func() float64 { return float64(countKept()) }))
 	options := prometheus.GaugeOpts{Namespace: namespace, Name: entries.Name, Help: entries.Meaning}
 	m.registry.MustRegister(prometheus.NewGaugeFunc(options, func() float64 {
 		found, err := count()

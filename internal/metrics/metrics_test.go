@@ -159,7 +159,7 @@ func TestCountsOfExchanges(t *testing.T) {
 	m.Recovered("journal")
 	m.JournalFailed("write")
 	m.Guarded(Allowed)
-	m.CountJournal(func() (int, error) { return 3, nil })
+	m.CountJournal(func() (int, error) { return 3, nil }, func() int { return 2 })
 	m.Build("v1.2.3")
 	m.Forget(orders)
 	m.Distributed(true)
@@ -181,10 +181,13 @@ func TestCountsOfExchanges(t *testing.T) {
 		"exchanges_total{api=fluent,grant=refresh_token,verdict=Unsent} 1.000",
 		"exchanges_total{api=oauth2,grant=password,verdict=LoginRefused} 1.000",
 		"journal_entries{} 3.000",
+		"journal_errors_total{kind=dropped} 0.000",
+		"journal_errors_total{kind=quota} 0.000",
 		"journal_errors_total{kind=read} 0.000",
 		"journal_errors_total{kind=remove} 0.000",
 		"journal_errors_total{kind=reserve} 0.000",
 		"journal_errors_total{kind=write} 1.000",
+		"journal_kept_entries{} 2.000",
 		"life_left_at_publication_seconds{} count 2",
 		"login_guard_decisions_total{decision=Allowed} 1.000",
 		"login_guard_decisions_total{decision=Damaged} 0.000",
@@ -230,7 +233,7 @@ func TestCountersOfAnAPIBeginAtZero(t *testing.T) {
 
 func TestAJournalThatCannotBeReadHasNoCount(t *testing.T) {
 	registry := prometheus.NewRegistry()
-	New(registry).CountJournal(func() (int, error) { return 0, errors.New("no such directory") })
+	New(registry).CountJournal(func() (int, error) { return 0, errors.New("no such directory") }, func() int { return 0 })
 	if lines := scraped(t, registry); !slices.Contains(lines, "journal_entries{} NaN") {
 		t.Errorf("0 would say that all is well:\n%s", strings.Join(lines, "\n"))
 	}
@@ -263,7 +266,7 @@ func TestNoLabelIsUnbounded(t *testing.T) {
 	if got := len(scraped(t, registry)); got != most {
 		t.Errorf("%d series, and %d after a thousand credentials came and went", most, got)
 	}
-	if limit := 4*4*len(token.Verdicts()) + 4*4 + 32; most > limit {
+	if limit := 4*4*len(token.Verdicts()) + 4*4 + 40; most > limit {
 		t.Errorf("%d series for every api, grant and verdict, want %d at most", most, limit)
 	}
 	allowed := []string{
@@ -352,7 +355,7 @@ func everything(t *testing.T) map[string]*family {
 	both.Expires, both.NextRefresh = expiry, due
 	m.Observe(orders, both)
 	m.Exchanged("fluent", token.Password, token.Granted, time.Second)
-	m.CountJournal(func() (int, error) { return 0, nil })
+	m.CountJournal(func() (int, error) { return 0, nil }, func() int { return 0 })
 	m.Revoked("fluent", "revoked")
 	m.Nudged("done")
 	m.Restarted("done")

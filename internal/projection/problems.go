@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	corev1 "k8s.io/api/core/v1"
 	apivalidation "k8s.io/apimachinery/pkg/api/validation"
@@ -44,6 +45,41 @@ func Problems(object string, target v1alpha1.TargetSpec) []string {
 	}
 	for _, key := range sorted(target.Data) {
 		add("spec.target.data", naming(key, validation.IsConfigMapKey(key))...)
+	}
+	return found
+}
+
+// The limits of a target at admission, in characters. All targets are kept in the cluster's store and rendered in one
+// process.
+const (
+	maxEntry   = 16 << 10 // of one template
+	maxEntries = 64 << 10 // of all templates with their keys, and of all annotations
+)
+
+// SizeProblems returns what admission finds too large in a target. An object stored before these limits is served all
+// the same.
+func SizeProblems(target v1alpha1.TargetSpec) []string {
+	var found []string
+	size := 0
+	for _, key := range sorted(target.Data) {
+		entry := utf8.RuneCountInString(target.Data[key])
+		if entry > maxEntry {
+			found = append(found, fmt.Sprintf(
+				"spec.target.data: entry %s has more than %d characters", key, maxEntry))
+		}
+		size += utf8.RuneCountInString(key) + entry
+	}
+	if size > maxEntries {
+		found = append(found, fmt.Sprintf(
+			"spec.target.data: the entries have at most %d characters in all, with their keys", maxEntries))
+	}
+	size = 0
+	for key, value := range target.Annotations {
+		size += utf8.RuneCountInString(key) + utf8.RuneCountInString(value)
+	}
+	if size > maxEntries {
+		found = append(found, fmt.Sprintf(
+			"spec.target.annotations: annotations have at most %d characters in all, with their keys", maxEntries))
 	}
 	return found
 }
