@@ -46,6 +46,8 @@ type Options struct {
 	HostRate int
 	// JournalDir is where replies are kept until they are stored; empty: nowhere.
 	JournalDir string
+	// TargetMetadata are the domains that labels and annotations of targets may have beside app.kubernetes.io.
+	TargetMetadata []string
 	// Namespaces are the ones that the manager's cache is restricted to; none means all.
 	Namespaces []string
 	// PermissionRecheck is how often the permission to nudge pods is looked up; zero means every five minutes.
@@ -80,6 +82,7 @@ func NewReconciler(mgr ctrl.Manager, options Options) *Reconciler {
 		Recorder: mgr.GetEventRecorder(v1alpha1.OperatorName),
 		Clock:    options.Clock,
 		Draw:     rand.Float64,
+		Domains:  options.TargetMetadata,
 		Holder:   custody.Holder{Pod: options.PodUID, Start: custody.NewID()},
 		Watchdog: watchdog.New(options.Clock.Now),
 		memory:   newMemory(),

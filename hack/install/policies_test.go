@@ -666,3 +666,31 @@ func (c *cluster) grant(t *testing.T, namespace, user string, rules ...rbacv1.Po
 		Subjects:   []rbacv1.Subject{{Kind: "User", APIGroup: rbacv1.GroupName, Name: user}},
 	})
 }
+
+// TestOperatorMayUseTheDomainsOfThePolicy: the list in the policy is the one of --allowed-target-metadata.
+func TestOperatorMayUseTheDomainsOfThePolicy(t *testing.T) {
+	c, err := newCluster(func() (string, error) {
+		text, err := kustomize("config", "default")
+		return strings.Replace(text, `expression: '[]'`, `expression: '["argocd.argoproj.io", "*.example.com"]'`, 1), err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	namespace := c.namespace(t, "domains")
+	target := func(part func(*corev1.Secret)) *corev1.Secret {
+		return secretOf(namespace, "new", managed, controlledBy("FluentCredential", v1alpha1.GroupVersion.String()), part)
+	}
+	denied := target(labelledAs("other.example.org/a", "b"))
+	eventually(t, "the policy is enforced", func() (bool, any) {
+		err := c.operator(t).Create(t.Context(), denied.DeepCopy(), client.DryRunAll)
+		return apierrors.IsForbidden(err), err
+	})
+	const refused = "labels and annotations of other domains"
+	c.try(t, map[string]attempt{
+		"named":               {"the list has it", operatorUser, creates(target(labelledAs("argocd.argoproj.io/secret-type", "repository"))), ""},
+		"below a pattern":     {"the list has it", operatorUser, creates(target(annotatedAs("a.b.Example.com/c", "d"))), ""},
+		"the pattern itself":  {"*. stands for what is below", operatorUser, creates(target(labelledAs("example.com/a", "b"))), refused},
+		"a name that ends so": {"a dot is a dot", operatorUser, creates(target(labelledAs("badexample.com/a", "b"))), refused},
+		"another":             {"the list does not have it", operatorUser, creates(denied), refused},
+	})
+}

@@ -245,6 +245,19 @@ func TestCheckTakesThePolicyOfTheOperator(t *testing.T) { // not parallel: an op
 	bindOperator(t, namespace)
 	finds(t, levels(t, must(t, 0, "", "check", "orders", "-n", namespace, "-o", "json")), "operator", okay, "looks after namespace")
 
+	labelled := credential(namespace, "labelled", sim.URL)
+	labelled.Spec.Target.Labels = map[string]v1alpha1.LabelValue{"argocd.argoproj.io/secret-type": "repository"}
+	labelled.Spec.Target.Name = "labelled-token"
+	create(t, labelled)
+	check := []string{"check", "labelled", "-n", namespace, "-o", "json"}
+	finds(t, levels(t, must(t, 0, "", check...)), "target", warning,
+		"without spec.target.labels.argocd.argoproj.io/secret-type: the operator's flag --allowed-target-metadata does not name")
+	for _, each := range levels(t, must(t, 0, "", append(check, "--allowed-target-metadata=*.argoproj.io")...))["target"] {
+		if each.Level == warning {
+			t.Errorf("%q, and the flag names the domain", each.Message)
+		}
+	}
+
 	elsewhere := newNamespace(t)
 	create(t, loginSecret(elsewhere, "orders-login", fullLogin()))
 	create(t, credential(elsewhere, "orders", sim.URL))

@@ -20,6 +20,7 @@ type tokenInspection struct {
 	cluster    client.Client
 	token      *v1alpha1.FluentToken
 	candidates []candidate // what is in the same file
+	metadata   *metadataPolicy
 }
 
 func (i *tokenInspection) run(ctx context.Context, fresh bool) {
@@ -34,6 +35,8 @@ func (i *tokenInspection) run(ctx context.Context, fresh bool) {
 	i.checkConsent(ctx)
 	i.about(prefix + "target")
 	i.checkTarget(ctx)
+	domains, source := i.metadata.domainsOf(ctx, i.cluster, i.token.Namespace)
+	i.checkMetadata(i.token.Spec.Target, domains, source)
 	i.about(prefix + "templates")
 	if _, err := projection.Parse(i.token.Spec.Target.Data); err != nil {
 		i.fail("Correct the entry: docs/templates.md tells the values and functions.", "%s", err)
