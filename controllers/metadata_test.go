@@ -31,8 +31,8 @@ func mustHoldMetadata(t *testing.T, secret *corev1.Secret, theirs bool) {
 	}
 }
 
-// TestMetadataOfOtherDomainsIsLeftOut: an operator whose flag does not name a domain publishes the token all the same, also into
-// a Secret that has the key already, and says what it left out.
+// TestMetadataOfOtherDomainsIsLeftOut: an operator whose flag does not name a domain publishes the token all the same,
+// also into a Secret that has the key already, and says what it left out.
 func TestMetadataOfOtherDomainsIsLeftOut(t *testing.T) {
 	t.Parallel()
 	d := newDrivenWith(t, nil, nil, func(cred *v1alpha1.FluentCredential) { labelTarget(&cred.Spec.Target) })
@@ -91,7 +91,8 @@ func TestMetadataOfOtherDomainsIsLeftOutOfAFluentToken(t *testing.T) {
 	mustHoldMetadata(t, secret(t, s.web, s.token.TargetName()), false)
 }
 
-// TestUnitPublishedTargetKeepsItsType: no login is spent for a type that targets cannot have, and a target that has it already is renewed.
+// TestUnitPublishedTargetKeepsItsType: no login is spent for a type that targets cannot have, and a target that has it
+// already is renewed.
 func TestUnitPublishedTargetKeepsItsType(t *testing.T) {
 	for _, published := range []bool{true, false} {
 		s := newScene(t)

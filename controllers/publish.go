@@ -47,7 +47,8 @@ func valuesOf(stored *custody.Token, account string) projection.Values {
 	return values
 }
 
-// workloadOf is the Secret that a target asks for, without the labels and annotations that are not allowed; its owner is still to be told.
+// workloadOf is the Secret that a target asks for, without the labels and annotations that are not allowed. It has no owner
+// yet.
 func workloadOf(
 	target v1alpha1.TargetSpec, domains projection.Domains, key types.NamespacedName, serial int64, data map[string][]byte,
 ) *projection.Workload {
