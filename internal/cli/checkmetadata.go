@@ -10,8 +10,8 @@ import (
 	"github.com/fluent-credential/operator/internal/projection"
 )
 
-// metadataPolicy is which domains the labels and annotations of a target may have: what the flag says, or what the operator
-// that serves the namespace was told.
+// metadataPolicy is which domains the labels and annotations of a target may have: what the flag says, or what the
+// operator that serves the namespace was told.
 type metadataPolicy struct {
 	domains []string
 	flags   *pflag.FlagSet
@@ -26,7 +26,9 @@ func (o *metadataPolicy) addMetadataFlag(flags *pflag.FlagSet) {
 }
 
 // domainsOf returns the domains for a namespace, and where they come from.
-func (o *metadataPolicy) domainsOf(ctx context.Context, from client.Reader, namespace string) (projection.Domains, string) {
+func (o *metadataPolicy) domainsOf(
+	ctx context.Context, from client.Reader, namespace string,
+) (projection.Domains, string) {
 	if o.flags.Changed(metadataFlag) {
 		return o.domains, "the flags"
 	}

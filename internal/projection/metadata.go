@@ -10,10 +10,10 @@ import (
 	"github.com/fluent-credential/operator/api/v1alpha1"
 )
 
-// Domains are the domains that keys of labels and annotations of a target may have: "argocd.argoproj.io" is one domain,
-// "*.example.com" are the domains below example.com, and "*" are all. Controllers act on labels and annotations of their
-// domain, so such a key can do more than the Secret alone. Keys without a domain, and those of app.kubernetes.io, are
-// always allowed.
+// Domains are the domains that keys of labels and annotations of a target may have: "argocd.argoproj.io" is one
+// domain, "*.example.com" are the domains below example.com, and "*" are all. Controllers act on labels and
+// annotations of their domain, so such a key can do more than the Secret alone. Keys without a domain, and those of
+// app.kubernetes.io, are always allowed.
 type Domains []string
 
 // recommended is the domain of the labels that Kubernetes recommends for every object.
@@ -45,8 +45,8 @@ func Allowed[V ~string](d Domains, entries map[string]V) map[string]string {
 	return allowed
 }
 
-// Ignored reports which labels and annotations of a target are not put on its Secret, and what to do. It returns an empty
-// text if all are. The operator's own keys do not count: they are never taken from a target.
+// Ignored reports which labels and annotations of a target are not put on its Secret, and what to do. It returns an
+// empty text if all are. The operator's own keys do not count: they are never taken from a target.
 func (d Domains) Ignored(target v1alpha1.TargetSpec) string {
 	fields, keys := []string{}, []string{}
 	add := func(field string, of []string) {
