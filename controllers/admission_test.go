@@ -50,9 +50,9 @@ func TestAdmission(t *testing.T) {
 			c.Spec.Target.Name, c.Spec.CredentialsSecretRef.Name = "", c.Name
 		}, "must not be the credentials Secret", "the login would be overwritten"},
 		"target of the state's type": {func(c *v1alpha1.FluentCredential) { c.Spec.Target.Type = v1alpha1.StateSecretType },
-			"kept for the operator", "it would be taken for the state"},
+			typesOfTargets, "it would be taken for the state"},
 		"target with a service account's token": {func(c *v1alpha1.FluentCredential) { c.Spec.Target.Type = "kubernetes.io/service-account-token" },
-			"service account's token", "whoever may write a FluentCredential could have one of any service account"},
+			typesOfTargets, "whoever may write a FluentCredential could have one of any service account"},
 		"renamed key that is none": {func(c *v1alpha1.FluentCredential) {
 			c.Spec.CredentialsSecretRef.Keys = map[string]v1alpha1.SecretKey{"user": "USER"}
 		}, "keys may rename", "a misspelt name would be ignored in silence"},

@@ -47,9 +47,10 @@ func entries[V ~string](count int) map[string]V {
 const long = "x123456789012345678901234567890123456789012345678901234567890123"
 
 const (
-	qualified = "alphanumeric characters, '-', '_' or '.'"
-	configKey = "a valid config key must consist of"
-	kept      = "kept for the operator's state Secrets"
+	qualified      = "alphanumeric characters, '-', '_' or '.'"
+	typesOfTargets = "a target Secret has the type"
+	configKey      = "a valid config key must consist of"
+	kept           = "kept for the operator's state Secrets"
 )
 
 var targetCases = map[string]targetCase{
@@ -166,9 +167,24 @@ var targetCases = map[string]targetCase{
 
 	"type of the login guard": {
 		"it would be taken for one",
-		targetSpec{Type: v1alpha1.GuardSecretType}, "kept for the operator", false,
+		targetSpec{Type: v1alpha1.GuardSecretType}, typesOfTargets, false,
 	},
-	"type of another project": {"any is permitted", targetSpec{Type: "example.com/token"}, "", false},
+	"type of another project": {
+		"its controller acts on it",
+		targetSpec{Type: "example.com/token"}, typesOfTargets, false,
+	},
+	"no type": {"it is Opaque", targetSpec{Type: ""}, "", false},
+	"Opaque":  {"the default", targetSpec{Type: "Opaque"}, "", false},
+	"token of a service account": {
+		"Kubernetes would put a token into it",
+		targetSpec{Type: string(corev1.SecretTypeServiceAccountToken)}, typesOfTargets, false,
+	},
+	"bootstrap token": {"it lets a node join", targetSpec{Type: "bootstrap.kubernetes.io/token"}, typesOfTargets, false},
+	"release of Helm": {"the next upgrade acts on it", targetSpec{Type: "helm.sh/release.v1"}, typesOfTargets, false},
+	"certificate": {"no token is one", targetSpec{
+		Type: string(corev1.SecretTypeTLS), Data: map[string]string{"tls.key": "x", "tls.crt": "y"}}, typesOfTargets, false},
+	"key": {"no token is one", targetSpec{
+		Type: string(corev1.SecretTypeSSHAuth), Data: one("ssh-privatekey", "y")}, typesOfTargets, false},
 	"docker config without it": {
 		"Kubernetes refuses the Secret",
 		targetSpec{Type: string(corev1.SecretTypeDockerConfigJson)}, ".dockerconfigjson", false,
@@ -178,12 +194,6 @@ var targetCases = map[string]targetCase{
 	"old docker config without it": {
 		"Kubernetes refuses the Secret",
 		targetSpec{Type: string(corev1.SecretTypeDockercfg)}, ".dockercfg", false,
-	},
-	"TLS with the key alone": {"Kubernetes refuses the Secret", targetSpec{
-		Type: string(corev1.SecretTypeTLS), Data: one("tls.key", "x")}, "tls.crt", false},
-	"SSH without a key": {
-		"Kubernetes refuses the Secret",
-		targetSpec{Type: string(corev1.SecretTypeSSHAuth), Data: one("x", "y")}, "ssh-privatekey", false,
 	},
 	"basic auth without either": {"Kubernetes refuses the Secret", targetSpec{
 		Type: string(corev1.SecretTypeBasicAuth), Data: one("token", "x")}, "username or password", false},
@@ -302,7 +312,7 @@ func judge(t *testing.T, why, says string, err error) {
 func TestKubernetesRefusesTheSecretsThatAdmissionRefuses(t *testing.T) {
 	t.Parallel()
 	namespace := newNamespace(t)
-	ours := []string{kept, "journal", "kept for the operator", "at most 64", "annotations have", "entry ", "the entries"}
+	ours := []string{kept, "journal", typesOfTargets, "at most 64", "annotations have", "entry ", "the entries"}
 	for name, test := range targetCases {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -315,7 +325,7 @@ func TestKubernetesRefusesTheSecretsThatAdmissionRefuses(t *testing.T) {
 			for key, value := range test.target.Data {
 				data[key] = []byte(value)
 			}
-			wanted := workloadOf(test.target, client.ObjectKey{Namespace: namespace, Name: "orders"}, 1, data)
+			wanted := workloadOf(test.target, projection.Domains{"*"}, client.ObjectKey{Namespace: namespace, Name: "orders"}, 1, data)
 			wanted.Owner = projection.Owner{Kind: projection.Credential, Name: "orders", UID: "u"}
 			secret := wanted.Secret("")
 			if test.target.Name != "" {

@@ -21,6 +21,7 @@ import (
 	"github.com/fluent-credential/operator/internal/loginguard"
 	"github.com/fluent-credential/operator/internal/metrics"
 	"github.com/fluent-credential/operator/internal/plan"
+	"github.com/fluent-credential/operator/internal/projection"
 	"github.com/fluent-credential/operator/internal/watchdog"
 )
 
@@ -38,6 +39,8 @@ type Reconciler struct {
 	Tokens   *TokenReconciler    // who else gets the token; nil: nobody
 	Recorder events.EventRecorder
 	Clock    clock.PassiveClock
+	// Domains are those that labels and annotations of targets may have.
+	Domains projection.Domains
 	// Draw is a random number, 0 ≤ n < 1: the only source of jitter.
 	Draw func() float64
 	// Holder is this process, as claims name it.

@@ -16,6 +16,7 @@ import (
 	"github.com/fluent-credential/operator/internal/distribution"
 	"github.com/fluent-credential/operator/internal/kubeerror"
 	"github.com/fluent-credential/operator/internal/metrics"
+	"github.com/fluent-credential/operator/internal/projection"
 	"github.com/fluent-credential/operator/internal/watchdog"
 )
 
@@ -32,6 +33,8 @@ type TokenReconciler struct {
 	Clock    clock.PassiveClock
 	// Namespaces are the ones that the operator works in; none means all.
 	Namespaces []string
+	// Domains are those that labels and annotations of targets may have.
+	Domains projection.Domains
 	// Selects says that the labels of namespaces can be read.
 	Selects bool
 

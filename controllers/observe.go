@@ -36,8 +36,9 @@ type observation struct {
 	unreadable bool            // the state is there and is not ours to read
 	hostFails  bool            // the token host does not answer
 	policy     exchange.Policy // of this process
-	failed     error           // what the Kubernetes API said to a publication, or to what an exchange has to write
-	denied     bool            // it says so for good: no exchange can be made
+	domains    projection.Domains
+	failed     error // what the Kubernetes API said to a publication, or to what an exchange has to write
+	denied     bool  // it says so for good: no exchange can be made
 
 	distributed     <-chan struct{}           // closed when all consumers had their turn; nil: there is nothing new for them
 	consumers       *v1alpha1.ConsumersStatus // who else has the token; counted for the status
@@ -57,7 +58,7 @@ func (o *observation) owner() custody.Owner {
 // spec or the login is an obstacle. The clock is read last: of a process that is frozen between the two, what it has seen must not
 // seem to be older than it is, or it would take a claim that was made meanwhile for one that it has known for long.
 func (r *Reconciler) observe(ctx context.Context, cred *v1alpha1.FluentCredential, memory *remembered) (*observation, error) {
-	seen := &observation{cred: cred, memory: memory, policy: r.Dialer.Policy}
+	seen := &observation{cred: cred, memory: memory, policy: r.Dialer.Policy, domains: r.Domains}
 	r.recallMark(seen)
 	if err := r.observeState(ctx, seen); err != nil {
 		return nil, err
@@ -134,7 +135,7 @@ func (o *observation) obstructByLogin() {
 	if projection.IsStateName(target) && (o.isOwnState(target) || o.cred.Status.TargetName != target) {
 		o.obstruct(v1alpha1.ReasonTargetConflict, targetIsState)
 	}
-	if why := targetProblems(o.cred.Name, o.cred.Spec.Target); why != "" {
+	if why := targetProblems(o.cred.Name, o.cred.Spec.Target, o.cred.Status.TargetName == target); why != "" {
 		o.obstruct(v1alpha1.ReasonPublishFailed, why)
 	}
 	if login := o.loginFact(); o.record.Damaged && !login.Renews() && !login.Seed {
@@ -154,9 +155,12 @@ func (o *observation) isOwnState(name string) bool {
 
 // targetProblems returns why the Kubernetes API would refuse the target Secret, or an empty string if it would not.
 // Admission checks this first, but an object can be older than the admission rules. No login is spent for a Secret that
-// cannot be written.
-func targetProblems(object string, target v1alpha1.TargetSpec) string {
+// cannot be written. A target Secret that was published before keeps its type.
+func targetProblems(object string, target v1alpha1.TargetSpec, isPublished bool) string {
 	problems := projection.Problems(object, target)
+	if isPublished {
+		problems = projection.PublishedProblems(object, target)
+	}
 	problems = slices.DeleteFunc(problems, func(problem string) bool {
 		return strings.HasPrefix(problem, "spec.target.name: ") // this obstacle is reported separately
 	})

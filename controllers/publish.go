@@ -26,7 +26,7 @@ func (o *observation) render() {
 		o.obstruct(v1alpha1.ReasonTemplateInvalid, err.Error())
 		return
 	}
-	o.workload.wanted = workloadOf(o.cred.Spec.Target, o.targetKey(), o.record.Serial, data)
+	o.workload.wanted = workloadOf(o.cred.Spec.Target, o.domains, o.targetKey(), o.record.Serial, data)
 	o.workload.wanted.Owner = o.beneficiary()
 }
 
@@ -47,14 +47,14 @@ func valuesOf(stored *custody.Token, account string) projection.Values {
 	return values
 }
 
-// workloadOf is the Secret that a target asks for; its owner is still to be told.
-func workloadOf(target v1alpha1.TargetSpec, key types.NamespacedName, serial int64, data map[string][]byte) *projection.Workload {
-	labels := make(map[string]string, len(target.Labels))
-	for label, value := range target.Labels {
-		labels[label] = string(value)
-	}
+// workloadOf is the Secret that a target asks for, without the labels and annotations that are not allowed. It has no owner
+// yet.
+func workloadOf(
+	target v1alpha1.TargetSpec, domains projection.Domains, key types.NamespacedName, serial int64, data map[string][]byte,
+) *projection.Workload {
 	return &projection.Workload{
-		Namespace: key.Namespace, Name: key.Name, Type: target.Type, Labels: labels, Annotations: target.Annotations,
+		Namespace: key.Namespace, Name: key.Name, Type: target.Type,
+		Labels: projection.Allowed(domains, target.Labels), Annotations: projection.Allowed(domains, target.Annotations),
 		Serial: serial, Data: data,
 	}
 }

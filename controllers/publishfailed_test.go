@@ -14,10 +14,13 @@ func TestTypeOfTheWorkloadSecretCannotChange(t *testing.T) {
 	t.Parallel()
 	r := startReady(t, longLived)
 	before := r.workload(t)
-	edit(t, r.cred, func(cred *v1alpha1.FluentCredential) { cred.Spec.Target.Type = "example.com/token" })
+	edit(t, r.cred, func(cred *v1alpha1.FluentCredential) {
+		cred.Spec.Target.Type = "kubernetes.io/basic-auth"
+		cred.Spec.Target.Data = map[string]string{"password": "{{ .AccessToken }}"}
+	})
 	r.eventuallyReason(t, v1alpha1.ConditionReady, v1alpha1.ReasonPublishFailed)
 	message := reread(t, r.cred).Status.Summary.Message
-	want := `Secret orders-token cannot be written: Invalid: type: Invalid value: "example.com/token": field is immutable`
+	want := `Secret orders-token cannot be written: Invalid: type: Invalid value: "kubernetes.io/basic-auth": field is immutable`
 	if message != want {
 		t.Errorf("says %q, want %q", message, want)
 	}
@@ -25,7 +28,7 @@ func TestTypeOfTheWorkloadSecretCannotChange(t *testing.T) {
 		t.Fatal(err)
 	}
 	eventually(t, "Ready again once the old Secret is gone", ready(t, r.cred))
-	if kind := r.workload(t).Type; kind != "example.com/token" {
+	if kind := r.workload(t).Type; kind != "kubernetes.io/basic-auth" {
 		t.Errorf("its type is %s", kind)
 	}
 	if asked := r.Ledger().Requests; asked != 1 {

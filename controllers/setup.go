@@ -49,6 +49,8 @@ type Options struct {
 	JournalDir string
 	// JournalSize is how many bytes of the disk the replies may take, for each namespace and in all; zero: any number.
 	JournalSize int64
+	// TargetMetadata are the domains that labels and annotations of targets may have beside app.kubernetes.io.
+	TargetMetadata []string
 	// Namespaces are the ones that the manager's cache is restricted to; none means all.
 	Namespaces []string
 	// PermissionRecheck is how often the permission to nudge pods is looked up; zero means every five minutes.
@@ -83,6 +85,7 @@ func NewReconciler(mgr ctrl.Manager, options Options) *Reconciler {
 		Recorder: newBoundedRecorder(printableRecorder{mgr.GetEventRecorder(v1alpha1.OperatorName)}, options.Clock),
 		Clock:    options.Clock,
 		Draw:     rand.Float64,
+		Domains:  options.TargetMetadata,
 		Holder:   custody.Holder{Pod: options.PodUID, Start: custody.NewID()},
 		Watchdog: watchdog.New(options.Clock.Now),
 		memory:   newMemory(),

@@ -66,6 +66,8 @@ func conditionsOf(seen *observation, next plan.Step) []metav1.Condition {
 	setOnlyTrue(v1alpha1.ConditionReconciling, isReconciling(seen, next))
 	why = cause{v1alpha1.ReasonNamespacesUnreadable, selectorIgnored}
 	setOnlyTrue(v1alpha1.ConditionSelectorIgnored, seen.selectorIgnored)
+	why = cause{v1alpha1.ReasonMetadataNotAllowed, seen.domains.Ignored(seen.cred.Spec.Target)}
+	setOnlyTrue(v1alpha1.ConditionMetadataIgnored, why.message != "")
 	return conditions
 }
 

@@ -533,6 +533,11 @@ func TestUnitStatusReasonsAreReached(t *testing.T) {
 	if found := meta.FindStatusCondition(ignored.status().Conditions, v1alpha1.ConditionSelectorIgnored); found != nil {
 		said[found.Reason] = true
 	}
+	labelled := newScene(t)
+	labelled.cred.Spec.Target.Labels = map[string]v1alpha1.LabelValue{"argocd.argoproj.io/secret-type": "repository"}
+	if found := meta.FindStatusCondition(labelled.status().Conditions, v1alpha1.ConditionMetadataIgnored); found != nil {
+		said[found.Reason] = true
+	}
 	reasons := reasonConstants(t)
 	for reason := range reasons {
 		if !said[reason] {

@@ -34,6 +34,7 @@ type tokenObservation struct {
 	unlisted bool                       // because it asks for what the owner does not list
 	workload workload
 	failed   error // what the Kubernetes API said to an action
+	domains  projection.Domains
 
 	facts distribution.Observed
 }
@@ -51,7 +52,7 @@ func (o *tokenObservation) targetKey() types.NamespacedName {
 func (t *TokenReconciler) observe(
 	ctx context.Context, token *v1alpha1.FluentToken, known *consumer, stored *custody.Record,
 ) (*tokenObservation, error) {
-	seen := &tokenObservation{token: token, known: known, now: t.Clock.Now()}
+	seen := &tokenObservation{token: token, known: known, domains: t.Domains, now: t.Clock.Now()}
 	certain := []string{token.TargetName(), token.Status.TargetName, known.published.name}
 	held, copies, err := t.publisher().published(ctx, token.Namespace, seen.owner(), &known.copies, certain)
 	if err != nil {
@@ -192,13 +193,13 @@ func (o *tokenObservation) render() {
 	if err == nil && stored != nil {
 		var data map[string][]byte
 		if data, err = templates.RenderForConsumer(valuesOf(stored, accountOf(o.cred)), listedMembers(o.cred)); err == nil {
-			o.workload.wanted = workloadOf(target, o.targetKey(), o.record.Serial, data)
+			o.workload.wanted = workloadOf(target, o.domains, o.targetKey(), o.record.Serial, data)
 			o.workload.wanted.Owner, o.workload.wanted.Source = o.owner(), o.cred.UID
 		}
 	}
 	o.obstacle = obstacle{}
 	o.unlisted = projection.IsUnlisted(err)
-	problems := targetProblems(o.token.Name, target)
+	problems := targetProblems(o.token.Name, target, o.token.Status.TargetName == o.token.TargetName())
 	switch {
 	case projection.IsStateName(o.token.TargetName()):
 		o.obstacle = obstacle{v1alpha1.ReasonTargetConflict, targetIsState}

@@ -66,6 +66,8 @@ func tokenConditions(seen *tokenObservation, next distribution.Step) []metav1.Co
 		because = seen.refused()
 	}
 	setOnlyTrue(v1alpha1.ConditionReconciling, !stalled && (!ready || seen.failed != nil), because)
+	because = cause{v1alpha1.ReasonMetadataNotAllowed, seen.domains.Ignored(seen.token.Spec.Target)}
+	setOnlyTrue(v1alpha1.ConditionMetadataIgnored, because.message != "", because)
 	return conditions
 }
 

@@ -49,7 +49,7 @@ func (r *Reconciler) tokens(options Options, selects bool) *TokenReconciler {
 	return &TokenReconciler{
 		Client: r.Client, Live: r.Live, Custody: r.Custody, Metrics: r.Metrics, Delivery: r.Delivery, Recorder: r.Recorder,
 		Clock: r.Clock, Namespaces: options.Namespaces, Selects: selects, consumers: newConsumers(),
-		Watchdog: r.Watchdog,
+		Watchdog: r.Watchdog, Domains: r.Domains,
 	}
 }
 

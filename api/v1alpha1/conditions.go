@@ -1,6 +1,7 @@
 package v1alpha1
 
-// Condition types of a FluentCredential, and of a FluentToken: of these it has Ready, Stalled and Reconciling. Together they follow kstatus: Stalled means Failed, Reconciling means InProgress, Ready
+// Condition types of a FluentCredential, and of a FluentToken: of these it has all but Renewable and
+// SelectorIgnored. Together they follow kstatus: Stalled means Failed, Reconciling means InProgress, Ready
 // alone means Current.
 const (
 	// ConditionReady is True while workloads have a token that is valid now.
@@ -15,6 +16,9 @@ const (
 	// ConditionSelectorIgnored is present, and True, only while a FluentCredential selects namespaces by labels that this operator may
 	// not read.
 	ConditionSelectorIgnored = "SelectorIgnored"
+	// ConditionMetadataIgnored is present, and True, only while spec.target has labels or annotations of a domain that the operator's flag
+	// --allowed-target-metadata does not name. The token is published without them.
+	ConditionMetadataIgnored = "MetadataIgnored"
 )
 
 // Reasons of conditions. The set is closed: every reason the operator ever writes is here.
@@ -77,6 +81,9 @@ const (
 	ReasonCredentialNotReady = "CredentialNotReady"
 	// ReasonNamespacesUnreadable surfaces on a FluentCredential with a selector for namespaces whose labels this operator may not read.
 	ReasonNamespacesUnreadable = "NamespacesUnreadable"
+	// ReasonMetadataNotAllowed surfaces on MetadataIgnored when spec.target has labels or annotations of a domain that the operator's flag
+	// --allowed-target-metadata does not name.
+	ReasonMetadataNotAllowed = "MetadataNotAllowed"
 	// ReasonSuspended surfaces when spec.suspend is true.
 	ReasonSuspended = "Suspended"
 )

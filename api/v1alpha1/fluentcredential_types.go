@@ -210,8 +210,6 @@ type LabelValue string
 //
 // +kubebuilder:validation:XValidation:rule="!has(self.type) || self.type != 'kubernetes.io/dockercfg' || has(self.data) && '.dockercfg' in self.data",message="a Secret of type kubernetes.io/dockercfg needs the entry .dockercfg: name it in target.data"
 // +kubebuilder:validation:XValidation:rule="!has(self.type) || self.type != 'kubernetes.io/dockerconfigjson' || has(self.data) && '.dockerconfigjson' in self.data",message="a Secret of type kubernetes.io/dockerconfigjson needs the entry .dockerconfigjson: name it in target.data"
-// +kubebuilder:validation:XValidation:rule="!has(self.type) || self.type != 'kubernetes.io/tls' || has(self.data) && 'tls.crt' in self.data && 'tls.key' in self.data",message="a Secret of type kubernetes.io/tls needs the entries tls.crt and tls.key: name it in target.data"
-// +kubebuilder:validation:XValidation:rule="!has(self.type) || self.type != 'kubernetes.io/ssh-auth' || has(self.data) && 'ssh-privatekey' in self.data",message="a Secret of type kubernetes.io/ssh-auth needs the entry ssh-privatekey: name it in target.data"
 // +kubebuilder:validation:XValidation:rule="!has(self.type) || self.type != 'kubernetes.io/basic-auth' || has(self.data) && ('username' in self.data || 'password' in self.data)",message="a Secret of type kubernetes.io/basic-auth needs the entry username or password: name it in target.data"
 type TargetSpec struct {
 	// name of the workload Secret; the object's own name where it is not set. Renaming publishes the new Secret, then
@@ -223,19 +221,22 @@ type TargetSpec struct {
 	// +kubebuilder:validation:XValidation:rule="self != 'fluent-credential-operator-journal-key'",message="this name is kept for the key of the operator's journal: choose another name"
 	// +optional
 	Name string `json:"name,omitempty"`
-	// type of the workload Secret. It cannot change once the Secret exists (Kubernetes forbids it).
+	// type of the workload Secret: Opaque, kubernetes.io/basic-auth, kubernetes.io/dockercfg or kubernetes.io/dockerconfigjson. It cannot
+	// change once the Secret exists (Kubernetes forbids it).
 	// +kubebuilder:default=Opaque
 	// +kubebuilder:validation:MaxLength=253
-	// +kubebuilder:validation:XValidation:rule="!self.startsWith('auth.fluent-credential.dev/')",message="this type is kept for the operator's own state: types that begin with auth.fluent-credential.dev/ are"
-	// +kubebuilder:validation:XValidation:rule="self != 'kubernetes.io/service-account-token'",message="Kubernetes would put a service account's token into a Secret of this type"
+	// +kubebuilder:validation:XValidation:rule="self in ['', 'Opaque', 'kubernetes.io/basic-auth', 'kubernetes.io/dockercfg', 'kubernetes.io/dockerconfigjson']",message="a target Secret has the type Opaque, kubernetes.io/basic-auth, kubernetes.io/dockercfg or kubernetes.io/dockerconfigjson: Kubernetes or a controller acts on others"
 	// +optional
 	Type string `json:"type,omitempty"`
-	// labels to put on the workload Secret, but those that begin with auth.fluent-credential.dev/: they are the operator's own.
+	// labels to put on the workload Secret, but those that begin with auth.fluent-credential.dev/: they are the operator's own. A label
+	// with the prefix of another domain than app.kubernetes.io needs that domain in the operator's flag --allowed-target-metadata; without
+	// it, the Secret is published without the label, and the condition MetadataIgnored says so.
 	// +kubebuilder:validation:MaxProperties=64
 	// +kubebuilder:validation:XValidation:rule="self.all(k, !format.qualifiedName().validate(k).hasValue())",message="a label's key has up to 63 letters, digits, dashes, underscores or dots, behind an optional DNS prefix and a slash",messageExpression="'invalid key ' + self.filter(k, format.qualifiedName().validate(k).hasValue())[0] + ': ' + format.qualifiedName().validate(self.filter(k, format.qualifiedName().validate(k).hasValue())[0]).value()[0]"
 	// +optional
 	Labels map[string]LabelValue `json:"labels,omitempty"`
-	// annotations to put on the workload Secret, but those that begin with auth.fluent-credential.dev/: they are the operator's own.
+	// annotations to put on the workload Secret, but those that begin with auth.fluent-credential.dev/: they are the operator's own. The
+	// domains are restricted as those of labels are.
 	// +kubebuilder:validation:MaxProperties=64
 	// +kubebuilder:validation:XValidation:rule="self.all(k, !format.qualifiedName().validate(k.lowerAscii()).hasValue())",message="an annotation's key has up to 63 letters, digits, dashes, underscores or dots, behind an optional DNS prefix and a slash",messageExpression="'invalid key ' + self.filter(k, format.qualifiedName().validate(k.lowerAscii()).hasValue())[0] + ': ' + format.qualifiedName().validate(self.filter(k, format.qualifiedName().validate(k.lowerAscii()).hasValue())[0].lowerAscii()).value()[0]"
 	// +kubebuilder:validation:XValidation:rule="self.map(k, size(k) + size(self[k])).sum() <= 65536",message="annotations have at most 65536 characters in all, with their keys"

@@ -24,6 +24,7 @@ import (
 	"github.com/fluent-credential/operator/controllers"
 	"github.com/fluent-credential/operator/internal/exchange"
 	"github.com/fluent-credential/operator/internal/printable"
+	"github.com/fluent-credential/operator/internal/projection"
 )
 
 // gracefulShutdown is how long the exchanges in flight have to finish after SIGTERM; the pod's grace period must be longer.
@@ -39,6 +40,7 @@ type flags struct {
 	pprofAddress    string
 	allowedHosts    list
 	insecureHTTP    bool
+	targetMetadata  list
 	maxConcurrent   int
 	hostRate        int
 	journalDir      string
@@ -76,6 +78,8 @@ func (f *flags) register(set *flag.FlagSet) {
 	set.Var(&f.allowedHosts, "allowed-hosts",
 		"Comma list of host patterns such as *.api.fluentretail.com that may be asked for a token; every public host by default.")
 	set.BoolVar(&f.insecureHTTP, "insecure-http", false, "Permit http:// endpoints and loopback addresses. For development.")
+	set.Var(&f.targetMetadata, "allowed-target-metadata", "Comma list of domains such as argocd.argoproj.io, *.example.com or * for all, "+
+		"whose labels and annotations spec.target may have; none by default but app.kubernetes.io. The admission policy has the same list.")
 	set.IntVar(&f.maxConcurrent, "max-concurrent-exchanges", 16, "How many exchanges may be in flight.")
 	set.IntVar(&f.hostRate, "host-rate", 0, "Requests a minute to one token host; 0 means what its API documents: 30 for Commerce Layer, any number for the others.")
 	set.StringVar(&f.journalDir, "journal-dir", "/var/lib/fluent-credential-operator/journal",
@@ -102,6 +106,11 @@ func (f *flags) check() error {
 	for _, pattern := range f.allowedHosts {
 		if !isHostPattern(pattern) {
 			return fmt.Errorf("--allowed-hosts: %q is not a pattern of host names: no scheme, port or path", pattern)
+		}
+	}
+	for _, domain := range f.targetMetadata {
+		if !projection.IsDomain(domain) {
+			return fmt.Errorf("--allowed-target-metadata: %q is not a domain: name it as in example.com, *.example.com or *", domain)
 		}
 	}
 	var err error
@@ -149,6 +158,7 @@ func (f *flags) controllerOptions() controllers.Options {
 		Proxy:                  f.proxy,
 		MaxConcurrentExchanges: f.maxConcurrent,
 		HostRate:               f.hostRate,
+		TargetMetadata:         f.targetMetadata,
 		JournalDir:             f.journalDir,
 		JournalSize:            f.journalSize.Value(),
 		Namespaces:             f.namespaces,

@@ -29,6 +29,7 @@ var contract = map[string]string{
 	"pprof-bind-address":        "",
 	"allowed-hosts":             "",
 	"insecure-http":             "false",
+	"allowed-target-metadata":   "",
 	"journal-dir":               "/var/lib/fluent-credential-operator/journal",
 	"journal-size":              "64Mi",
 	"max-concurrent-exchanges":  "16",
@@ -81,6 +82,7 @@ func TestFlagsReachWhatTheyAreFor(t *testing.T) {
 		Namespaces                     []string
 		Hosts                          []string
 		InsecureHTTP                   bool
+		Metadata                       []string
 		Concurrent, Rate               int
 		Pod                            string
 		Journal, Namespace             string
@@ -111,6 +113,8 @@ func TestFlagsReachWhatTheyAreFor(t *testing.T) {
 		"profiles":           {"off unless somebody asks for them", "--pprof-bind-address=127.0.0.1:6060", func(r *reached) { r.Profiles = "127.0.0.1:6060" }},
 		"hosts":              {"a comma list of patterns", "--allowed-hosts=*.api.fluentretail.com,10.0.0.7", func(r *reached) { r.Hosts = []string{"*.api.fluentretail.com", "10.0.0.7"} }},
 		"hosts of IPv6":      {"an address", "--allowed-hosts=fd00::7", func(r *reached) { r.Hosts = []string{"fd00::7"} }},
+		"metadata":           {"a comma list of domains", "--allowed-target-metadata=argocd.argoproj.io,*.example.com", func(r *reached) { r.Metadata = []string{"argocd.argoproj.io", "*.example.com"} }},
+		"metadata of all":    {"as it was without the flag", "--allowed-target-metadata=*", func(r *reached) { r.Metadata = []string{"*"} }},
 		"journal elsewhere":  {"a volume of one's own", "--journal-dir=/journal", func(r *reached) { r.Journal = "/journal" }},
 		"no journal":         {"empty turns it off", "--journal-dir=", func(r *reached) { r.Journal = "" }},
 		"a larger journal":   {"as large as its volume", "--journal-size=1Gi", func(r *reached) { r.JournalSize = 1 << 30 }},
@@ -130,7 +134,7 @@ func TestFlagsReachWhatTheyAreFor(t *testing.T) {
 				Elect: manager.LeaderElection, LeaseNamespace: manager.LeaderElectionNamespace,
 				Metrics: manager.Metrics.BindAddress, Secure: manager.Metrics.SecureServing, Filtered: manager.Metrics.FilterProvider != nil,
 				Probe: manager.HealthProbeBindAddress, Profiles: manager.PprofBindAddress, Namespaces: slices.Sorted(maps.Keys(manager.Cache.DefaultNamespaces)),
-				Hosts: controller.Policy.AllowedHosts, InsecureHTTP: controller.Policy.InsecureHTTP,
+				Hosts: controller.Policy.AllowedHosts, InsecureHTTP: controller.Policy.InsecureHTTP, Metadata: controller.TargetMetadata,
 				Concurrent: controller.MaxConcurrentExchanges, Rate: controller.HostRate, Pod: controller.PodUID,
 				Journal: controller.JournalDir, Namespace: controller.Namespace, JournalSize: controller.JournalSize,
 			}
@@ -176,6 +180,9 @@ func TestBadValuesAreRefused(t *testing.T) {
 		"a pattern with a path":   {"it matches no host", []string{"--allowed-hosts=acme.example/oauth"}, "--allowed-hosts"},
 		"a pattern of brackets":   {"it is no pattern", []string{"--allowed-hosts=[a-"}, "--allowed-hosts"},
 		"a pattern among others":  {"it is named", []string{"--allowed-hosts=*.example,[a-"}, `"[a-"`},
+		"metadata by its key":     {"a domain is meant", []string{"--allowed-target-metadata=argocd.argoproj.io/secret-type"}, "--allowed-target-metadata"},
+		"metadata in capitals":    {"no domain has them", []string{"--allowed-target-metadata=Example.com"}, `"Example.com"`},
+		"metadata by a pattern":   {"a whole label is a star", []string{"--allowed-target-metadata=argo*.io"}, "--allowed-target-metadata"},
 		"a duration for a number": {"the flag is named", []string{"--host-rate=30/m"}, "-host-rate"},
 	}
 	for name, test := range tests {

@@ -92,21 +92,23 @@ func TestChartValues(t *testing.T) {
 	}{
 		"image by digest": {"pinned", []string{`image.digest="sha256:` + strings.Repeat("a", 64) + `"`},
 			"Deployment " + system + " " + operatorName, "fluent-credential-operator@sha256:aaa"},
-		"image by version":    {"the chart's", []string{`image.tag=""`}, "Deployment " + system + " " + operatorName, "fluent-credential-operator:0.1.0"},
-		"allowed hosts":       {"a flag", []string{`allowedHosts=["*.api.fluentretail.com"]`}, "Deployment " + system + " " + operatorName, "--allowed-hosts=*.api.fluentretail.com"},
-		"host rate":           {"a flag", []string{`hostRate=30`}, "Deployment " + system + " " + operatorName, "--host-rate=30"},
-		"concurrency":         {"a flag", []string{`maxConcurrentExchanges=4`}, "Deployment " + system + " " + operatorName, "--max-concurrent-exchanges=4"},
-		"more flags":          {"a flag", []string{`extraArgs=["--zap-log-level=2"]`}, "Deployment " + system + " " + operatorName, "--zap-log-level=2"},
-		"journal on a claim":  {"outlives the pod", []string{`journal.volume={"emptyDir":null,"persistentVolumeClaim":{"claimName":"journal"}}`}, "Deployment " + system + " " + operatorName, "claimName:journal"},
-		"no delivery":         {"a right not given", []string{`delivery.permitted=false`}, "ClusterRole  " + operatorName + "-delivery", ""},
-		"no policies":         {"an older cluster", []string{`admissionPolicies.enabled=false`}, "ValidatingAdmissionPolicy  fluent-credential-state-secrets", ""},
-		"no network policy":   {"another one is there", []string{`networkPolicy.enabled=false`}, "NetworkPolicy " + system + " " + operatorName + "-allow-metrics", ""},
-		"no disruption":       {"one replica", []string{`podDisruptionBudget.enabled=false`}, "PodDisruptionBudget " + system + " " + operatorName, ""},
-		"no CRD":              {"installed by somebody else", []string{`crd.install=false`}, "CustomResourceDefinition  fluentcredentials.auth.fluent-credential.dev", ""},
-		"CRD that goes":       {"a test cluster", []string{`crd.keep=false`}, "CustomResourceDefinition  fluentcredentials.auth.fluent-credential.dev", "fluentcredentials"},
-		"another's priority":  {"it exists", []string{`priorityClass={"create":false,"name":"high"}`}, "Deployment " + system + " " + operatorName, "priorityClassName:high"},
-		"no priority class":   {"it exists", []string{`priorityClass={"create":false,"name":"high"}`}, "PriorityClass  high", ""},
-		"no right on Secrets": {"namespaces are listed", []string{`namespaces=["shop"]`}, "ClusterRole  " + operatorName, ""},
+		"image by version":     {"the chart's", []string{`image.tag=""`}, "Deployment " + system + " " + operatorName, "fluent-credential-operator:0.1.0"},
+		"allowed hosts":        {"a flag", []string{`allowedHosts=["*.api.fluentretail.com"]`}, "Deployment " + system + " " + operatorName, "--allowed-hosts=*.api.fluentretail.com"},
+		"target metadata":      {"a flag", []string{`allowedTargetMetadata=["argocd.argoproj.io","*.example.com"]`}, "Deployment " + system + " " + operatorName, "--allowed-target-metadata=argocd.argoproj.io,*.example.com"},
+		"target metadata, too": {"the policy has the same list", []string{`allowedTargetMetadata=["argocd.argoproj.io","*.example.com"]`}, "ValidatingAdmissionPolicy  fluent-credential-operator-secrets", `{expression:[\argocd.argoproj.io\,\*.example.com\],name:domains}`},
+		"host rate":            {"a flag", []string{`hostRate=30`}, "Deployment " + system + " " + operatorName, "--host-rate=30"},
+		"concurrency":          {"a flag", []string{`maxConcurrentExchanges=4`}, "Deployment " + system + " " + operatorName, "--max-concurrent-exchanges=4"},
+		"more flags":           {"a flag", []string{`extraArgs=["--zap-log-level=2"]`}, "Deployment " + system + " " + operatorName, "--zap-log-level=2"},
+		"journal on a claim":   {"outlives the pod", []string{`journal.volume={"emptyDir":null,"persistentVolumeClaim":{"claimName":"journal"}}`}, "Deployment " + system + " " + operatorName, "claimName:journal"},
+		"no delivery":          {"a right not given", []string{`delivery.permitted=false`}, "ClusterRole  " + operatorName + "-delivery", ""},
+		"no policies":          {"an older cluster", []string{`admissionPolicies.enabled=false`}, "ValidatingAdmissionPolicy  fluent-credential-state-secrets", ""},
+		"no network policy":    {"another one is there", []string{`networkPolicy.enabled=false`}, "NetworkPolicy " + system + " " + operatorName + "-allow-metrics", ""},
+		"no disruption":        {"one replica", []string{`podDisruptionBudget.enabled=false`}, "PodDisruptionBudget " + system + " " + operatorName, ""},
+		"no CRD":               {"installed by somebody else", []string{`crd.install=false`}, "CustomResourceDefinition  fluentcredentials.auth.fluent-credential.dev", ""},
+		"CRD that goes":        {"a test cluster", []string{`crd.keep=false`}, "CustomResourceDefinition  fluentcredentials.auth.fluent-credential.dev", "fluentcredentials"},
+		"another's priority":   {"it exists", []string{`priorityClass={"create":false,"name":"high"}`}, "Deployment " + system + " " + operatorName, "priorityClassName:high"},
+		"no priority class":    {"it exists", []string{`priorityClass={"create":false,"name":"high"}`}, "PriorityClass  high", ""},
+		"no right on Secrets":  {"namespaces are listed", []string{`namespaces=["shop"]`}, "ClusterRole  " + operatorName, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			object, there := rendered(t, test.values...)[test.object]
@@ -120,7 +122,7 @@ func TestChartValues(t *testing.T) {
 }
 
 func TestChartRefusesValuesThatMeanNothing(t *testing.T) {
-	for _, value := range []string{`replica=3`, `namespaces="shop"`, `allowedHosts=["https://example.com"]`, `replicas=0`, `delivery.permited=true`} {
+	for _, value := range []string{`replica=3`, `namespaces="shop"`, `allowedHosts=["https://example.com"]`, `replicas=0`, `delivery.permited=true`, `allowedTargetMetadata=["argocd.argoproj.io/secret-type"]`} {
 		if text, err := tool("helm", "template", operatorName, "dist/chart", "--set-json", value); err == nil {
 			t.Errorf("%s was taken: %d bytes", value, len(text))
 		}

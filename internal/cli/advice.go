@@ -61,6 +61,9 @@ var advice = map[string]string{
 	v1alpha1.ReasonCredentialNotReady: "Look at the credential: kubectl fluent status {credential} -n {owner}",
 	v1alpha1.ReasonNamespacesUnreadable: "List the namespaces in spec.allowedNamespaces.names: this operator " +
 		"sees no labels of namespaces.",
+	v1alpha1.ReasonMetadataNotAllowed: "Remove the key that the message names from spec.target, or let the operator's " +
+		"administrator add its domain to the operator's flag --allowed-target-metadata and to the variable domains of the " +
+		"admission policy fluent-credential-operator-secrets.",
 	v1alpha1.ReasonSuspended: "Nothing while it is meant to be suspended; otherwise: kubectl fluent resume " +
 		"{name} -n {namespace}",
 

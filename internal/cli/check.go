@@ -29,6 +29,7 @@ type checkOptions struct {
 	*session
 	dataOutput
 	endpointPolicy
+	metadataPolicy
 	file string
 }
 
@@ -49,6 +50,7 @@ needs no cluster, and the rest is reported as skipped. The exit code is 3 where 
 	command.Flags().StringVarP(&o.file, "filename", "f", "", "File, directory or - that holds the manifests; the same as FILE.")
 	o.addFlag(command)
 	o.addFlags(command.Flags())
+	o.addMetadataFlag(command.Flags())
 	return command
 }
 
@@ -76,11 +78,15 @@ func (o *checkOptions) run(ctx context.Context, args []string) error {
 	found.reportAbsence(away)
 	for _, each := range candidates {
 		if each.token != nil {
-			look := &tokenInspection{findings: found, cluster: cluster, token: each.token, candidates: candidates}
+			look := &tokenInspection{
+				findings: found, cluster: cluster, token: each.token, candidates: candidates, metadata: &o.metadataPolicy,
+			}
 			look.run(ctx, each.fresh)
 			continue
 		}
-		look := &inspection{session: o.session, findings: found, cluster: cluster, candidate: each}
+		look := &inspection{
+			session: o.session, findings: found, cluster: cluster, candidate: each, metadata: &o.metadataPolicy,
+		}
 		if len(candidates) > 1 {
 			look.prefix = each.cred.Name + ": "
 		}
@@ -98,6 +104,7 @@ type inspection struct {
 	cluster client.Client
 	prefix  string
 	endpoint
+	metadata *metadataPolicy
 }
 
 func (i *inspection) about(check string) { i.findings.about(i.prefix + check) }
@@ -119,6 +126,8 @@ func (i *inspection) run(ctx context.Context) {
 	i.checkEndpoint(ctx, api)
 	i.about("target")
 	i.checkTarget(ctx)
+	domains, source := i.metadata.domainsOf(ctx, i.cluster, i.cred.Namespace)
+	i.checkMetadata(i.cred.Spec.Target, domains, source)
 	i.about("templates")
 	i.checkTemplates()
 	i.about("operator")

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/yaml"
 
 	"github.com/fluent-credential/operator/api/v1alpha1"
@@ -244,6 +246,21 @@ func TestCheckTakesThePolicyOfTheOperator(t *testing.T) { // not parallel: an op
 	finds(t, found, "operator", failure, "may not: get secrets")
 	bindOperator(t, namespace)
 	finds(t, levels(t, must(t, 0, "", "check", "orders", "-n", namespace, "-o", "json")), "operator", okay, "looks after namespace")
+
+	cred := credential(namespace, "orders", sim.URL)
+	edit := client.RawPatch(types.MergePatchType,
+		[]byte(`{"spec":{"target":{"labels":{"argocd.argoproj.io/secret-type":"repository"}}}}`))
+	if err := live.Patch(t.Context(), cred, edit); err != nil {
+		t.Fatal(err)
+	}
+	check := []string{"check", "orders", "-n", namespace, "-o", "json"}
+	finds(t, levels(t, must(t, 0, "", check...)), "target", warning,
+		"without spec.target.labels.argocd.argoproj.io/secret-type: the operator's flag --allowed-target-metadata does not name")
+	for _, each := range levels(t, must(t, 0, "", append(check, "--allowed-target-metadata=*.argoproj.io")...))["target"] {
+		if each.Level == warning {
+			t.Errorf("%q, and the flag names the domain", each.Message)
+		}
+	}
 
 	elsewhere := newNamespace(t)
 	create(t, loginSecret(elsewhere, "orders-login", fullLogin()))

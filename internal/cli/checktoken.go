@@ -20,6 +20,7 @@ type tokenInspection struct {
 	cluster    client.Client
 	token      *v1alpha1.FluentToken
 	candidates []candidate // what is in the same file
+	metadata   *metadataPolicy
 }
 
 func (i *tokenInspection) run(ctx context.Context, fresh bool) {
@@ -35,6 +36,8 @@ func (i *tokenInspection) run(ctx context.Context, fresh bool) {
 	i.checkConsent(ctx)
 	i.about(prefix + "target")
 	i.checkTarget(ctx)
+	domains, source := i.metadata.domainsOf(ctx, i.cluster, i.token.Namespace)
+	i.checkMetadata(i.token.Spec.Target, domains, source)
 	i.about(prefix + "templates")
 	i.checkTemplates(ctx)
 }

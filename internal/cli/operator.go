@@ -26,6 +26,7 @@ type operatorFlags struct {
 	namespaces   []string
 	allowedHosts []string
 	insecureHTTP bool
+	metadata     []string
 	journalDir   string
 }
 
@@ -67,6 +68,7 @@ func flagsOf(runs corev1.Container) operatorFlags {
 	set.StringSliceVar(&flags.namespaces, "namespaces", nil, "")
 	set.StringSliceVar(&flags.allowedHosts, "allowed-hosts", nil, "")
 	set.BoolVar(&flags.insecureHTTP, "insecure-http", false, "")
+	set.StringSliceVar(&flags.metadata, "allowed-target-metadata", nil, "")
 	set.StringVar(&flags.journalDir, "journal-dir", flags.journalDir, "")
 	var line []string
 	for _, argument := range slices.Concat(runs.Command, runs.Args) {

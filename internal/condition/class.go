@@ -33,6 +33,7 @@ var classes = map[string][]failure.Class{
 	v1alpha1.ReasonCredentialsNotFound: {failure.Input},
 	v1alpha1.ReasonCredentialsRejected: {failure.Input},
 	v1alpha1.ReasonNotAllowed:          {failure.Input},
+	v1alpha1.ReasonMetadataNotAllowed:  {failure.Input},
 
 	v1alpha1.ReasonCredentialsIncomplete:   {failure.Person},
 	v1alpha1.ReasonLoginInUse:              {failure.Person},

@@ -1,6 +1,7 @@
 package projection
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -19,6 +20,22 @@ import (
 // which values the operator reserves for itself. Admission finds the same problems. An object stored before these rules
 // can still have one, and no login is spent for a Secret that cannot be written.
 func Problems(object string, target v1alpha1.TargetSpec) []string {
+	found := PublishedProblems(object, target)
+	if kind := cmp.Or(target.Type, opaque); !slices.Contains(targetTypes, kind) {
+		found = append(found, fmt.Sprintf("spec.target.type: a target Secret has the type %s, not %q: "+
+			"Kubernetes or a controller acts on others", strings.Join(targetTypes, ", "), kind))
+	}
+	return found
+}
+
+// targetTypes are the types of target Secrets: those that a token is of use in, and that no controller takes for more than they
+// are. The CRDs and the admission policy fluent-credential-operator-secrets have the same list.
+var targetTypes = []string{
+	opaque, string(corev1.SecretTypeBasicAuth), string(corev1.SecretTypeDockercfg), string(corev1.SecretTypeDockerConfigJson),
+}
+
+// PublishedProblems is Problems for a target that was published before. Its type can be one that new targets cannot have.
+func PublishedProblems(object string, target v1alpha1.TargetSpec) []string {
 	var found []string
 	add := func(field string, problems ...string) {
 		for _, problem := range problems {

@@ -23,7 +23,7 @@ func TestSiblingDockerConfig(t *testing.T) {
 		"a brace too few":   {json, ".dockerconfigjson", `{"auths":{"r.example":{}}`, true, "it is no JSON"},
 		"of a member":       {json, ".dockerconfigjson", "{{ .Extra.docker_config }}", false, "only the reply shows it"},
 		"the old one":       {old, ".dockercfg", "x{{ .AccessToken }}", true, "it is no JSON"},
-		"another type":      {"example.com/token", ".dockerconfigjson", "{{ .AccessToken }}", false, "nobody looks into it"},
+		"another type":      {"Opaque", ".dockerconfigjson", "{{ .AccessToken }}", false, "nobody looks into it"},
 		"a broken template": {json, ".dockerconfigjson", "{{ .AccessToken", false, "it has a problem of its own"},
 		"another entry":     {json, "x", "{{ .AccessToken }}", true, "the entry is missing"},
 	}

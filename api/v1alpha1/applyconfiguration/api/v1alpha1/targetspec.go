@@ -17,11 +17,15 @@ type TargetSpecApplyConfiguration struct {
 	// name of the workload Secret; the object's own name where it is not set. Renaming publishes the new Secret, then
 	// removes the old one.
 	Name *string `json:"name,omitempty"`
-	// type of the workload Secret. It cannot change once the Secret exists (Kubernetes forbids it).
+	// type of the workload Secret: Opaque, kubernetes.io/basic-auth, kubernetes.io/dockercfg or kubernetes.io/dockerconfigjson. It cannot
+	// change once the Secret exists (Kubernetes forbids it).
 	Type *string `json:"type,omitempty"`
-	// labels to put on the workload Secret, but those that begin with auth.fluent-credential.dev/: they are the operator's own.
+	// labels to put on the workload Secret, but those that begin with auth.fluent-credential.dev/: they are the operator's own. A label
+	// with the prefix of another domain than app.kubernetes.io needs that domain in the operator's flag --allowed-target-metadata; without
+	// it, the Secret is published without the label, and the condition MetadataIgnored says so.
 	Labels map[string]apiv1alpha1.LabelValue `json:"labels,omitempty"`
-	// annotations to put on the workload Secret, but those that begin with auth.fluent-credential.dev/: they are the operator's own.
+	// annotations to put on the workload Secret, but those that begin with auth.fluent-credential.dev/: they are the operator's own. The
+	// domains are restricted as those of labels are.
 	Annotations map[string]string `json:"annotations,omitempty"`
 	// data maps a key of the workload Secret to a Go template and replaces the default keys. Values: .AccessToken .TokenType
 	// .Authorization .ExpiresAt .Scope .Account .RetailerID .Roles .Extra; functions: b64enc, toJson.
