@@ -9,12 +9,13 @@ import (
 	"github.com/fluent-credential/operator/internal/policies"
 )
 
-// The admission policies are installed beside the operator, and they are what keeps authors from rights that they do not have. An operator
-// without them works, so it says what is missing: in its log, once, and in a metric.
+// The admission policies are installed beside the operator, and they are what keeps authors from rights that they do
+// not have. An operator without them works, so it says what is missing: in its log, once, and in a metric.
 //
 // The right to look at them is in config/rbac/bindings/policies_role.yaml.
 
-// reviewPolicies returns what looks at the policies when the operator starts. It never fails: the policies are not the operator's to demand.
+// reviewPolicies returns what looks at the policies when the operator starts. It never fails: the policies are not the
+// operator's to demand.
 func (r *Reconciler) reviewPolicies(reader client.Reader, namespace string) everyReplica {
 	return func(ctx context.Context) {
 		ctx, cancel := context.WithTimeout(ctx, PassTimeout)
@@ -33,10 +34,10 @@ func (r *Reconciler) reviewPolicies(reader client.Reader, namespace string) ever
 		}
 		log := ctrl.LoggerFrom(ctx)
 		if len(gaps) > 0 {
-			log.Info("Admission policies of the installation are not in force: apply config/admission", "policies", gaps)
+			log.Info("Admission policies are not in force: apply config/admission", "policies", gaps)
 		}
 		if len(unknown) > 0 && ctx.Err() == nil {
-			log.Info("The operator cannot look whether the admission policies of the installation are in force", "policies", unknown)
+			log.Info("Cannot look whether the admission policies are in force", "policies", unknown)
 		}
 	}
 }

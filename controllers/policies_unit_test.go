@@ -35,7 +35,8 @@ func (r policyReader) Get(_ context.Context, key client.ObjectKey, into client.O
 	return r.err[key.Name]
 }
 
-// TestUnitMissingPoliciesAreReportedOnce: one line names what is missing and what follows; where the operator may not look, it says that.
+// TestUnitMissingPoliciesAreReportedOnce: one line names what is missing and what follows; where the operator may not
+// look, it says that.
 func TestUnitMissingPoliciesAreReportedOnce(t *testing.T) {
 	absent := apierrors.NewNotFound(schema.GroupResource{}, "x")
 	forbidden := apierrors.NewForbidden(schema.GroupResource{}, "x", errors.New("no"))
@@ -51,7 +52,7 @@ func TestUnitMissingPoliciesAreReportedOnce(t *testing.T) {
 		}},
 		"two missing": {
 			"one line names both, and what follows", map[string]error{policies.Authors: absent, "fluent-credential-state-secrets": absent},
-			[]string{"fluent-credential-authors: the policy does not exist, so who may write a FluentCredential can have any Secret"},
+			[]string{"fluent-credential-authors: the policy does not exist, so who may write FluentCredentials can have any Secret"},
 			map[string]float64{
 				policies.Authors: 0, "fluent-credential-operator-secrets": 1, "fluent-credential-operator-workloads": 1,
 				"fluent-credential-state-secrets": 0,
@@ -61,7 +62,7 @@ func TestUnitMissingPoliciesAreReportedOnce(t *testing.T) {
 			"a metric that says nothing is not there", map[string]error{
 				policies.Authors: forbidden, "fluent-credential-operator-secrets": forbidden,
 				"fluent-credential-operator-workloads": forbidden, "fluent-credential-state-secrets": forbidden,
-			}, []string{"cannot look whether the admission policies"}, map[string]float64{},
+			}, []string{"Cannot look whether the admission policies"}, map[string]float64{},
 		},
 	}
 	for name, test := range tests {

@@ -36,7 +36,9 @@ const (
 func (c *cluster) hire(t *testing.T, namespace string) {
 	t.Helper()
 	rule := func(group, resource, verb string, names ...string) rbacv1.PolicyRule {
-		return rbacv1.PolicyRule{APIGroups: []string{group}, Resources: []string{resource}, Verbs: []string{verb}, ResourceNames: names}
+		return rbacv1.PolicyRule{
+			APIGroups: []string{group}, Resources: []string{resource}, Verbs: []string{verb}, ResourceNames: names,
+		}
 	}
 	for user, rules := range map[string][]rbacv1.PolicyRule{
 		editor: nil,
@@ -44,20 +46,21 @@ func (c *cluster) hire(t *testing.T, namespace string) {
 			rule("", "secrets", "get", "orders-login", "orders-token"), rule("", "secrets", "create"),
 			rule("apps", "deployments", "patch", "orders"),
 		},
-		reader:   {rule("", "secrets", "get", "mine-login", "mine-token", "spare-token"), rule("", "secrets", "create")},
+		reader:   {rule("", "secrets", "get", "mine-login", "mine-token"), rule("", "secrets", "create")},
 		consumer: {rule("", "secrets", "get", "orders-login", "orders-token")},
 		maker:    {rule("", "secrets", "create")},
 		general:  {rule("", "secrets", "*"), rule("apps", "*", "patch")},
 	} {
-		rules = append(rules,
-			rule(v1alpha1.GroupVersion.Group, "fluentcredentials", "*"), rule(v1alpha1.GroupVersion.Group, "fluenttokens", "*"))
+		ours := v1alpha1.GroupVersion.Group
+		rules = append(rules, rule(ours, "fluentcredentials", "*"), rule(ours, "fluenttokens", "*"))
 		c.grant(t, namespace, user, rules...)
 	}
 	probe := order(namespace, "probe", nil)
 	eventually(t, "rights and policy are enforced", func() (bool, any) {
 		refused := c.as(t, editor).Create(t.Context(), probe.DeepCopy(), client.DryRunAll)
 		admitted := c.as(t, general).Create(t.Context(), probe.DeepCopy(), client.DryRunAll)
-		return apierrors.IsForbidden(refused) && strings.Contains(refused.Error(), needsGet) && admitted == nil, []error{refused, admitted}
+		enforced := apierrors.IsForbidden(refused) && strings.Contains(refused.Error(), needsGet)
+		return enforced && admitted == nil, []error{refused, admitted}
 	})
 }
 
@@ -121,7 +124,16 @@ func TestCreationNeedsTheRightsThatItUses(t *testing.T) {
 		cred.Spec.AllowedNamespaces = &v1alpha1.AllowedNamespaces{Selector: &metav1.LabelSelector{}}
 	})
 	byDefaultName := order(namespace, "orders", func(cred *v1alpha1.FluentCredential) {
-		cred.Spec.Target, cred.Spec.AllowedNamespaces = v1alpha1.TargetSpec{}, &v1alpha1.AllowedNamespaces{Names: []string{"web"}}
+		sharing("web")(cred)
+		cred.Spec.Target = v1alpha1.TargetSpec{}
+	})
+	sharesAnother := order(namespace, "another", func(cred *v1alpha1.FluentCredential) {
+		sharing("web")(cred)
+		cred.Spec.Target.Name = "another"
+	})
+	sharesWithNone := order(namespace, "another", func(cred *v1alpha1.FluentCredential) {
+		cred.Spec.AllowedNamespaces = &v1alpha1.AllowedNamespaces{}
+		cred.Spec.Target.Name = "another"
 	})
 	password := order(namespace, "orders", func(cred *v1alpha1.FluentCredential) {
 		cred.Spec.CredentialsSecretRef = v1alpha1.CredentialsSecretReference{
@@ -143,35 +155,67 @@ func TestCreationNeedsTheRightsThatItUses(t *testing.T) {
 		token.Spec.Delivery.Restart = []v1alpha1.RestartReference{{Kind: v1alpha1.RestartDeployment, Name: "stock"}}
 	})
 	c.try(t, map[string]attempt{
-		"owner creates":            {"they may do all of it themselves", owner, creates(order(namespace, "orders", nil)), needsNoRight},
-		"general creates":          {"the role edit", general, creates(order(namespace, "orders", nil)), needsNoRight},
-		"administrator creates":    {"they may do everything", administrator, creates(shared), needsNoRight},
-		"editor creates":           {"the login would be sent where the editor wants", editor, creates(order(namespace, "orders", nil)), needsGet + "orders-login in namespace " + namespace + ", which " + editor + " lacks: grant it, or have this applied by"},
-		"maker creates":            {"the login would be sent where the maker wants", maker, creates(order(namespace, "orders", nil)), needsGet + "orders-login"},
-		"consumer creates":         {"a Secret would be made by one who may not", consumer, creates(order(namespace, "orders", nil)), "what is written to Secret orders-token " + needsCreate},
-		"another's password":       {"renamed keys make a secret into a name, which people see", owner, creates(password), needsGet + "database"},
-		"a Secret that may come":   {"the right does not depend on what exists", maker, creates(mine(namespace, "new", nil)), needsGet + "mine-login"},
-		"reader, own":              {"their own, as little of it as exists", reader, creates(mine(namespace, "new", nil)), needsNoRight},
-		"suspended":                {"it can be resumed by anybody who may update it", editor, creates(suspended), needsGet},
-		"a copy under a new name":  {"a copy reads the login again", editor, creates(order(namespace, "copy", nil)), needsGet},
-		"a generated name":         {"the name is the target's", editor, creates(unnamed), needsGet},
-		"a generated name, maker":  {"the name is known at admission", owner, creates(unnamed), needsNoRight},
-		"owner shares":             {"they may read that Secret", owner, creates(shared), needsNoRight},
-		"owner shares by default":  {"the default name is the object's own, which they may not get", owner, creates(byDefaultName), needsToShare + "orders in"},
+		"owner creates": {
+			"they may do all of it themselves", owner, creates(order(namespace, "orders", nil)), needsNoRight,
+		},
+		"general creates":       {"the role edit", general, creates(order(namespace, "orders", nil)), needsNoRight},
+		"administrator creates": {"they may do everything", administrator, creates(shared), needsNoRight},
+		"editor creates": {
+			"the login would be sent where the editor wants", editor,
+			creates(order(namespace, "orders", nil)),
+			needsGet + "orders-login in namespace " + namespace + ", which " + editor + " lacks: grant it, or have this",
+		},
+		"maker creates": {
+			"the login would be sent where the maker wants", maker,
+			creates(order(namespace, "orders", nil)), needsGet + "orders-login",
+		},
+		"consumer creates": {
+			"a Secret would be made by one who may not", consumer,
+			creates(order(namespace, "orders", nil)), "what is written to Secret orders-token " + needsCreate,
+		},
+		"another's password": {
+			"renamed keys make a secret into a name, which people see", owner, creates(password), needsGet + "database",
+		},
+		"a Secret that may come": {
+			"the right does not depend on what exists", maker,
+			creates(mine(namespace, "new", nil)), needsGet + "mine-login",
+		},
+		"reader, own": {
+			"their own, as little of it as exists", reader, creates(mine(namespace, "new", nil)), needsNoRight,
+		},
+		"suspended": {
+			"it can be resumed by anybody who may update it", editor, creates(suspended), needsGet,
+		},
+		"a copy under a new name": {
+			"a copy reads the login again", editor, creates(order(namespace, "copy", nil)), needsGet,
+		},
+		"a generated name":        {"the name is the target's", editor, creates(unnamed), needsGet},
+		"a generated name, maker": {"the name is known at admission", owner, creates(unnamed), needsNoRight},
+		"owner shares":            {"they may read that Secret", owner, creates(shared), needsNoRight},
+		"owner shares by default": {
+			"the default name is the object's own, which they may not get", owner,
+			creates(byDefaultName), needsToShare + "orders in",
+		},
 		"owner shares by selector": {"they may read that Secret", owner, creates(selected), needsNoRight},
-		"owner shares another": {"they may get one by name only", owner, creates(order(namespace, "x", func(cred *v1alpha1.FluentCredential) {
-			sharing("web")(cred)
-			cred.Spec.Target.Name = "another"
-		})), needsToShare + "another"},
-		"owner shares with none": {"an empty list gives nothing", owner, creates(order(namespace, "x", func(cred *v1alpha1.FluentCredential) {
-			cred.Spec.AllowedNamespaces, cred.Spec.Target.Name = &v1alpha1.AllowedNamespaces{}, "another"
-		})), needsNoRight},
-		"owner restarts":         {"they may patch it", owner, creates(restarts), needsNoRight},
-		"owner restarts others":  {"they may not patch them", owner, creates(restartsOther), needsToPatch + "Deployment/orders, StatefulSet/orders, DaemonSet/agent in"},
-		"general restarts":       {"they may patch all", general, creates(restartsOther), needsNoRight},
-		"token: editor":          {"a Secret would be made by one who may not", editor, creates(token), "what is written to Secret orders-token " + needsCreate},
-		"token: maker":           {"consent is the owner's business", maker, creates(token), needsNoRight},
-		"token: maker restarts":  {"they may not patch it", maker, creates(tokenRestarts), needsToPatch + "Deployment/stock"},
-		"token: operator writes": {"the policy asks the same of everybody, and RBAC lets it create none", operatorUser, creates(token), "cannot create resource"},
+		"owner shares another":     {"they may get one by name only", owner, creates(sharesAnother), needsToShare + "another"},
+		"owner shares with none":   {"an empty list gives nothing", owner, creates(sharesWithNone), needsNoRight},
+		"owner restarts":           {"they may patch it", owner, creates(restarts), needsNoRight},
+		"owner restarts others": {
+			"they may not patch them", owner,
+			creates(restartsOther), needsToPatch + "Deployment/orders, StatefulSet/orders, DaemonSet/agent in",
+		},
+		"general restarts": {"they may patch all", general, creates(restartsOther), needsNoRight},
+		"token: editor": {
+			"a Secret would be made by one who may not", editor,
+			creates(token), "what is written to Secret orders-token " + needsCreate,
+		},
+		"token: maker": {"consent is the owner's business", maker, creates(token), needsNoRight},
+		"token: maker restarts": {
+			"they may not patch it", maker, creates(tokenRestarts), needsToPatch + "Deployment/stock",
+		},
+		"token: operator writes": {
+			"the policy asks the same of everybody, and RBAC lets it create none", operatorUser,
+			creates(token), "cannot create resource",
+		},
 	})
 }

@@ -3,8 +3,11 @@ package install
 import (
 	"context"
 	"fmt"
+	"os"
+	"strings"
 	"testing"
 
+	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -31,56 +34,197 @@ func TestChangeNeedsTheRightsThatItNewlyUses(t *testing.T) {
 	c.create(t, plain, shared, selected, rolls, bare, token)
 	const toMine = `{"spec":{"provider":{"fluent":{"baseURL":"https://mine.example.com"}}}}`
 	c.try(t, map[string]attempt{
-		"editor sends it elsewhere":      {"the login would go to a host of theirs", editor, patches(plain, toMine), needsGet + "orders-login"},
-		"consumer sends it elsewhere":    {"they have the login, and write the target", consumer, patches(plain, toMine), needsCreate},
-		"owner sends it elsewhere":       {"they have all rights", owner, patches(plain, toMine), needsNoRight},
-		"editor adds a header":           {"it is part of the endpoint", editor, patches(plain, `{"spec":{"provider":{"fluent":{"headers":{"X-A":"b"}}}}}`), needsGet},
-		"editor takes another login":     {"the password would be used", editor, patches(plain, `{"spec":{"credentialsSecretRef":{"name":"stock-login"}}}`), needsGet + "stock-login"},
-		"owner takes another login":      {"they may not get that one", owner, patches(plain, `{"spec":{"credentialsSecretRef":{"name":"stock-login"}}}`), needsGet + "stock-login"},
-		"editor renames a key":           {"a password becomes a user name, which people see", editor, patches(plain, `{"spec":{"credentialsSecretRef":{"keys":{"client_id":"password"}}}}`), needsGet},
-		"editor widens the scope":        {"the token would be another one", editor, patches(plain, `{"spec":{"scope":"admin"}}`), needsGet},
-		"editor renames the target":      {"another Secret would be written", editor, patches(plain, `{"spec":{"target":{"name":"new"}}}`), needsCreate},
-		"maker renames the target":       {"its readers become others", maker, patches(plain, `{"spec":{"target":{"name":"new"}}}`), needsFormer + "orders-token"},
-		"reader renames to their own":    {"they would read the token of a login that they may not get", reader, patches(plain, `{"spec":{"target":{"name":"mine-token"}}}`), needsFormer + "orders-token"},
-		"owner renames the target":       {"they may read it anyway", owner, patches(plain, `{"spec":{"target":{"name":"new"}}}`), needsNoRight},
-		"editor drops the target":        {"the default name is another name", editor, patches(plain, `{"spec":{"target":null}}`), needsCreate},
-		"editor sets the default":        {"a name that is written out is a change as well", editor, patches(bare, `{"spec":{"target":{"name":"bare"}}}`), needsCreate},
-		"editor adds an annotation":      {"a replicator may copy the Secret", editor, patches(plain, `{"spec":{"target":{"annotations":{"example.com/copy-to":"web"}}}}`), needsCreate},
-		"reader adds an annotation":      {"a replicator may copy the Secret", reader, patches(plain, `{"spec":{"target":{"annotations":{"example.com/copy-to":"web"}}}}`), needsFormer},
-		"editor adds an entry":           {"a constant is a Secret of their making", editor, patches(plain, `{"spec":{"target":{"data":{"a":"b"}}}}`), needsCreate},
-		"editor retains":                 {"it is part of the target", editor, patches(plain, `{"spec":{"target":{"deletionPolicy":"Retain"}}}`), needsCreate},
-		"suspended, editor changes":      {"it can be resumed", editor, patches(plain, `{"spec":{"suspend":true,"provider":{"fluent":{"account":"OTHER"}}}}`), needsGet},
-		"editor suspends":                {"nothing new is read or written", editor, patches(plain, `{"spec":{"suspend":true}}`), needsNoRight},
-		"editor refreshes earlier":       {"nothing new is read or written", editor, patches(plain, `{"spec":{"refresh":{"beforePercentage":50}}}`), needsNoRight},
-		"editor rotates":                 {"a login is spent as the FluentCredential says, which the right to update it covers", editor, patches(plain, `{"metadata":{"annotations":{"auth.fluent-credential.dev/rotate":"1"}}}`), needsNoRight},
-		"editor labels":                  {"metadata only", editor, patches(plain, `{"metadata":{"labels":{"team":"shop"}}}`), needsNoRight},
-		"operator adds its finalizer":    {"metadata only", operatorUser, patches(plain, `{"metadata":{"finalizers":["auth.fluent-credential.dev/release"]}}`), needsNoRight},
-		"editor writes nothing new":      {"a GitOps controller applies again and again", editor, updates(plain, func(*v1alpha1.FluentCredential) {}), needsNoRight},
-		"editor nudges":                  {"the annotation is harmless, and the default", editor, patches(plain, `{"spec":{"delivery":{"nudgePods":true}}}`), needsNoRight},
-		"editor restarts":                {"they may not roll it", editor, patches(plain, `{"spec":{"delivery":{"restart":[{"kind":"Deployment","name":"orders"}]}}}`), needsToPatch + "Deployment/orders"},
-		"owner restarts":                 {"they may patch it", owner, patches(plain, `{"spec":{"delivery":{"restart":[{"kind":"Deployment","name":"orders"}]}}}`), needsNoRight},
-		"owner restarts one more":        {"what was named before stays", owner, patches(rolls, `{"spec":{"delivery":{"restart":[{"kind":"Deployment","name":"stock"},{"kind":"Deployment","name":"orders"}]}}}`), needsNoRight},
-		"the same name, another kind":    {"it is another workload", owner, patches(rolls, `{"spec":{"delivery":{"restart":[{"kind":"StatefulSet","name":"stock"}]}}}`), needsToPatch + "StatefulSet/stock"},
-		"editor restarts no more":        {"nothing is rolled", editor, patches(rolls, `{"spec":{"delivery":null}}`), needsNoRight},
-		"editor shares":                  {"they could read it there and not here", editor, patches(plain, `{"spec":{"allowedNamespaces":{"names":["mine"]}}}`), needsToShare + "orders-token"},
-		"owner shares":                   {"they may read it anyway", owner, patches(plain, `{"spec":{"allowedNamespaces":{"names":["mine"]}}}`), needsNoRight},
-		"editor shares with more":        {"they could read it there and not here", editor, patches(shared, `{"spec":{"allowedNamespaces":{"names":["web","api","mine"]}}}`), needsToShare},
-		"editor swaps a namespace":       {"the number is the same, the namespace is not", editor, patches(shared, `{"spec":{"allowedNamespaces":{"names":["web","mine"]}}}`), needsToShare},
-		"editor shares by a selector":    {"they could read it there and not here", editor, patches(shared, `{"spec":{"allowedNamespaces":{"selector":{}}}}`), needsToShare},
-		"editor changes the selector":    {"nobody can tell whether it selects fewer", editor, patches(selected, `{"spec":{"allowedNamespaces":{"selector":{"matchLabels":{"team":"api"}}}}}`), needsToShare},
-		"editor shares with fewer":       {"nobody gets anything by it", editor, patches(shared, `{"spec":{"allowedNamespaces":{"names":["web"]}}}`), needsNoRight},
-		"editor sorts":                   {"a set has no order", editor, patches(shared, `{"spec":{"allowedNamespaces":{"names":["api","web"]}}}`), needsNoRight},
-		"editor shares with fewer names": {"the selector stays", editor, patches(selected, `{"spec":{"allowedNamespaces":{"names":["web"]}}}`), needsNoRight},
-		"editor drops the selector":      {"nobody gets anything by it", editor, patches(selected, `{"spec":{"allowedNamespaces":{"selector":null}}}`), needsNoRight},
-		"editor shares with none":        {"nobody gets anything by it", editor, patches(shared, `{"spec":{"allowedNamespaces":null}}`), needsNoRight},
-		"shared, editor suspends":        {"what is given stays given", editor, patches(shared, `{"spec":{"suspend":true}}`), needsNoRight},
-		"shared, a new login and fewer":  {"what is left of the list gets another token", editor, patches(shared, `{"spec":{"scope":"more","allowedNamespaces":{"names":["web"]}}}`), needsGet},
-		"token: editor, another source":  {"the Secret would hold another token", editor, patches(token, `{"spec":{"credentialRef":{"name":"stock"}}}`), needsCreate},
-		"token: maker, another source":   {"they may write Secrets", maker, patches(token, `{"spec":{"credentialRef":{"name":"stock"}}}`), needsNoRight},
-		"token: editor renames":          {"another Secret would be written", editor, patches(token, `{"spec":{"target":{"name":"new"}}}`), needsCreate},
-		"token: reader renames":          {"its readers become others", reader, patches(token, `{"spec":{"target":{"name":"mine-token"}}}`), needsFormer + "orders-token"},
-		"token: editor labels":           {"metadata only", editor, patches(token, `{"metadata":{"labels":{"team":"shop"}}}`), needsNoRight},
-		"token: editor restarts":         {"they may not roll it", editor, patches(token, `{"spec":{"delivery":{"restart":[{"kind":"DaemonSet","name":"agent"}]}}}`), needsToPatch + "DaemonSet/agent"},
+		"editor sends it elsewhere": {
+			"the login would go to a host of theirs", editor, patches(plain, toMine), needsGet + "orders-login",
+		},
+		"consumer sends it elsewhere": {
+			"they have the login, and write the target", consumer, patches(plain, toMine), needsCreate,
+		},
+		"owner sends it elsewhere": {"they have all rights", owner, patches(plain, toMine), needsNoRight},
+		"editor adds a header": {
+			"it is part of the endpoint", editor,
+			patches(plain, `{"spec":{"provider":{"fluent":{"headers":{"X-A":"b"}}}}}`), needsGet,
+		},
+		"editor takes another login": {
+			"the password would be used", editor,
+			patches(plain, `{"spec":{"credentialsSecretRef":{"name":"stock-login"}}}`), needsGet + "stock-login",
+		},
+		"owner takes another login": {
+			"they may not get that one", owner,
+			patches(plain, `{"spec":{"credentialsSecretRef":{"name":"stock-login"}}}`), needsGet + "stock-login",
+		},
+		"editor renames a key": {
+			"a password becomes a user name, which people see", editor,
+			patches(plain, `{"spec":{"credentialsSecretRef":{"keys":{"client_id":"password"}}}}`), needsGet,
+		},
+		"editor widens the scope": {
+			"the token would be another one", editor, patches(plain, `{"spec":{"scope":"admin"}}`), needsGet,
+		},
+		"editor renames the target": {
+			"another Secret would be written", editor,
+			patches(plain, `{"spec":{"target":{"name":"new"}}}`), needsCreate,
+		},
+		"maker renames the target": {
+			"its readers become others", maker,
+			patches(plain, `{"spec":{"target":{"name":"new"}}}`), needsFormer + "orders-token",
+		},
+		"reader renames to their own": {
+			"they would read the token of a login that they may not get", reader,
+			patches(plain, `{"spec":{"target":{"name":"mine-token"}}}`), needsFormer + "orders-token",
+		},
+		"owner renames the target": {
+			"they may read it anyway", owner, patches(plain, `{"spec":{"target":{"name":"new"}}}`), needsNoRight,
+		},
+		"editor drops the target": {
+			"the default name is another name", editor, patches(plain, `{"spec":{"target":null}}`), needsCreate,
+		},
+		"editor sets the default": {
+			"a name that is written out is a change as well", editor,
+			patches(bare, `{"spec":{"target":{"name":"bare"}}}`), needsCreate,
+		},
+		"editor adds an annotation": {
+			"a replicator may copy the Secret", editor,
+			patches(plain, `{"spec":{"target":{"annotations":{"example.com/copy-to":"web"}}}}`), needsCreate,
+		},
+		"reader adds an annotation": {
+			"a replicator may copy the Secret", reader,
+			patches(plain, `{"spec":{"target":{"annotations":{"example.com/copy-to":"web"}}}}`), needsFormer,
+		},
+		"editor adds an entry": {
+			"a constant is a Secret of their making", editor,
+			patches(plain, `{"spec":{"target":{"data":{"a":"b"}}}}`), needsCreate,
+		},
+		"editor retains": {
+			"it is part of the target", editor,
+			patches(plain, `{"spec":{"target":{"deletionPolicy":"Retain"}}}`), needsCreate,
+		},
+		"suspended, editor changes": {
+			"it can be resumed", editor,
+			patches(plain, `{"spec":{"suspend":true,"provider":{"fluent":{"account":"OTHER"}}}}`), needsGet,
+		},
+		"editor suspends": {
+			"nothing new is read or written", editor, patches(plain, `{"spec":{"suspend":true}}`), needsNoRight,
+		},
+		"editor refreshes earlier": {
+			"nothing new is read or written", editor,
+			patches(plain, `{"spec":{"refresh":{"beforePercentage":50}}}`), needsNoRight,
+		},
+		"editor rotates": {
+			"a login is spent as the FluentCredential says, which the right to update it covers", editor,
+			patches(plain, `{"metadata":{"annotations":{"auth.fluent-credential.dev/rotate":"1"}}}`), needsNoRight,
+		},
+		"editor labels": {
+			"metadata only", editor, patches(plain, `{"metadata":{"labels":{"team":"shop"}}}`), needsNoRight,
+		},
+		"operator adds its finalizer": {
+			"metadata only", operatorUser,
+			patches(plain, `{"metadata":{"finalizers":["auth.fluent-credential.dev/release"]}}`), needsNoRight,
+		},
+		"editor writes nothing new": {
+			"a GitOps controller applies again and again", editor,
+			updates(plain, func(*v1alpha1.FluentCredential) {}), needsNoRight,
+		},
+		"editor nudges": {
+			"the annotation is harmless, and the default", editor,
+			patches(plain, `{"spec":{"delivery":{"nudgePods":true}}}`), needsNoRight,
+		},
+		"editor restarts": {
+			"they may not roll it", editor,
+			patches(plain, `{"spec":{"delivery":{"restart":[{"kind":"Deployment","name":"orders"}]}}}`),
+			needsToPatch + "Deployment/orders",
+		},
+		"owner restarts": {
+			"they may patch it", owner,
+			patches(plain, `{"spec":{"delivery":{"restart":[{"kind":"Deployment","name":"orders"}]}}}`), needsNoRight,
+		},
+		"owner restarts one more": {
+			"what was named before stays", owner,
+			patches(rolls, `{"spec":{"delivery":{"restart":[{"kind":"Deployment","name":"stock"},{"kind":"Deployment","name":"orders"}]}}}`),
+			needsNoRight,
+		},
+		"the same name, another kind": {
+			"it is another workload", owner,
+			patches(rolls, `{"spec":{"delivery":{"restart":[{"kind":"StatefulSet","name":"stock"}]}}}`),
+			needsToPatch + "StatefulSet/stock",
+		},
+		"editor restarts no more": {
+			"nothing is rolled", editor, patches(rolls, `{"spec":{"delivery":null}}`), needsNoRight,
+		},
+		"editor shares": {
+			"they could read it there and not here", editor,
+			patches(plain, `{"spec":{"allowedNamespaces":{"names":["mine"]}}}`), needsToShare + "orders-token",
+		},
+		"owner shares": {
+			"they may read it anyway", owner,
+			patches(plain, `{"spec":{"allowedNamespaces":{"names":["mine"]}}}`), needsNoRight,
+		},
+		"editor shares with more": {
+			"they could read it there and not here", editor,
+			patches(shared, `{"spec":{"allowedNamespaces":{"names":["web","api","mine"]}}}`), needsToShare,
+		},
+		"editor swaps a namespace": {
+			"the number is the same, the namespace is not", editor,
+			patches(shared, `{"spec":{"allowedNamespaces":{"names":["web","mine"]}}}`), needsToShare,
+		},
+		"editor shares by a selector": {
+			"they could read it there and not here", editor,
+			patches(shared, `{"spec":{"allowedNamespaces":{"selector":{}}}}`), needsToShare,
+		},
+		"editor changes the selector": {
+			"nobody can tell whether it selects fewer", editor,
+			patches(selected, `{"spec":{"allowedNamespaces":{"selector":{"matchLabels":{"team":"api"}}}}}`),
+			needsToShare,
+		},
+		"editor shares with fewer": {
+			"nobody gets anything by it", editor,
+			patches(shared, `{"spec":{"allowedNamespaces":{"names":["web"]}}}`), needsNoRight,
+		},
+		"editor sorts": {
+			"a set has no order", editor,
+			patches(shared, `{"spec":{"allowedNamespaces":{"names":["api","web"]}}}`), needsNoRight,
+		},
+		"editor shares with fewer names": {
+			"the selector stays", editor,
+			patches(selected, `{"spec":{"allowedNamespaces":{"names":["web"]}}}`), needsNoRight,
+		},
+		"editor drops the selector": {
+			"nobody gets anything by it", editor,
+			patches(selected, `{"spec":{"allowedNamespaces":{"selector":null}}}`), needsNoRight,
+		},
+		"editor shares with none": {
+			"nobody gets anything by it", editor, patches(shared, `{"spec":{"allowedNamespaces":null}}`), needsNoRight,
+		},
+		"shared, editor suspends": {
+			"what is given stays given", editor, patches(shared, `{"spec":{"suspend":true}}`), needsNoRight,
+		},
+		"shared, a new login and fewer": {
+			"what is left of the list gets another token", editor,
+			patches(shared, `{"spec":{"scope":"more","allowedNamespaces":{"names":["web"]}}}`), needsGet,
+		},
+		"token: editor, another source": {
+			"the Secret would hold another token", editor,
+			patches(token, `{"spec":{"credentialRef":{"name":"stock"}}}`), needsCreate,
+		},
+		"token: maker, another source": {
+			"they may write Secrets", maker,
+			patches(token, `{"spec":{"credentialRef":{"name":"stock"}}}`), needsNoRight,
+		},
+		"token: editor renames": {
+			"another Secret would be written", editor,
+			patches(token, `{"spec":{"target":{"name":"new"}}}`), needsCreate,
+		},
+		"token: reader renames": {
+			"its readers become others", reader,
+			patches(token, `{"spec":{"target":{"name":"mine-token"}}}`), needsFormer + "orders-token",
+		},
+		"token: editor labels": {
+			"metadata only", editor, patches(token, `{"metadata":{"labels":{"team":"shop"}}}`), needsNoRight,
+		},
+		"token: editor restarts": {
+			"they may not roll it", editor,
+			patches(token, `{"spec":{"delivery":{"restart":[{"kind":"DaemonSet","name":"agent"}]}}}`),
+			needsToPatch + "DaemonSet/agent",
+		},
 	})
 }
 
@@ -122,7 +266,8 @@ func removed(cred *v1alpha1.FluentCredential) func(client.Client) error {
 	return func(who client.Client) error { return who.Delete(context.Background(), cred.DeepCopy()) }
 }
 
-// TestNoSequenceOfChangesGivesMore: changes that are harmless one by one add up to nothing that one change could not do.
+// TestNoSequenceOfChangesGivesMore: changes that are harmless one by one add up to nothing that one change could not
+// do.
 func TestNoSequenceOfChangesGivesMore(t *testing.T) {
 	c := policed(t)
 	namespace := c.namespace(t, "authors-steps")
@@ -203,4 +348,46 @@ func TestAuthorWithAllRightsIsNotHindered(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestDocumentedRoleIsEnough: what docs/install.md gives to an account of Argo CD or Flux admits what such a controller
+// applies.
+func TestDocumentedRoleIsEnough(t *testing.T) {
+	c := policed(t)
+	if out, err := c.kubectl(c.config, "", "apply", "-f", root("config", "samples", "namespace.yaml")); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	page, err := os.ReadFile(root("docs", "install.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, role, found := strings.Cut(string(page), "```yaml\n")
+	if role, _, found = strings.Cut(role, "```"); !found || !strings.Contains(role, "name: orders-deployer") {
+		t.Fatalf("no role in the page: %q", role)
+	}
+	if out, err := c.kubectl(c.config, role, "apply", "-f", "-"); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	const deployer = "system:serviceaccount:shop:deployer"
+	c.create(t, &rbacv1.RoleBinding{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "deployer"},
+		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: "orders-deployer"},
+		Subjects:   []rbacv1.Subject{{Kind: "ServiceAccount", Namespace: "shop", Name: "deployer"}},
+	})
+	cred := order("shop", "orders", func(cred *v1alpha1.FluentCredential) {
+		sharing("web")(cred)
+		cred.Spec.Delivery.Restart = []v1alpha1.RestartReference{{Kind: v1alpha1.RestartDeployment, Name: "orders"}}
+	})
+	eventually(t, "the account has its rights", func() (bool, any) {
+		err := c.as(t, deployer).Create(t.Context(), cred.DeepCopy(), client.DryRunAll)
+		return err == nil, err
+	})
+	other := order("shop", "other", func(cred *v1alpha1.FluentCredential) { cred.Spec.CredentialsSecretRef.Name = "stock-login" })
+	c.try(t, map[string]attempt{
+		"its own": {"create, edit, share, remove", deployer, steps(made(cred),
+			really(cred, `{"spec":{"scope":"api","target":{"data":{"token":"{{ .AccessToken }}"}}}}`),
+			really(cred, `{"spec":{"allowedNamespaces":{"names":["web","api"]}}}`), removed(cred)), needsNoRight},
+		"its own token":   {"it may create Secrets", deployer, creates(wish("shop", "orders", nil)), needsNoRight},
+		"another's login": {"the Role does not name it", deployer, creates(other), needsGet + "stock-login"},
+	})
 }

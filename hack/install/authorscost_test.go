@@ -16,8 +16,8 @@ import (
 	"github.com/fluent-credential/operator/api/v1alpha1"
 )
 
-// TestAuthorsPolicyIsAffordable: the largest objects that the CRD admits stay within the cost limits of the API server, which refuses
-// them otherwise.
+// TestAuthorsPolicyIsAffordable: the largest objects that the CRD admits stay within the cost limits of the API server,
+// which refuses them otherwise.
 func TestAuthorsPolicyIsAffordable(t *testing.T) {
 	c := policed(t)
 	namespace := c.namespace(t, "authors-cost")
@@ -29,11 +29,13 @@ func TestAuthorsPolicyIsAffordable(t *testing.T) {
 		}
 		return names
 	}
+	kinds := []v1alpha1.RestartKind{v1alpha1.RestartDeployment, v1alpha1.RestartStatefulSet, v1alpha1.RestartDaemonSet}
 	large := func(name string) *v1alpha1.FluentCredential {
 		return order(namespace, name, func(cred *v1alpha1.FluentCredential) {
 			sharing(namespaces("web", 1024)...)(cred)
 			cred.Spec.AllowedNamespaces.Selector = &metav1.LabelSelector{MatchLabels: map[string]string{}}
-			cred.Spec.Target.Labels, cred.Spec.Target.Annotations = map[string]v1alpha1.LabelValue{}, map[string]string{}
+			cred.Spec.Target.Labels = map[string]v1alpha1.LabelValue{}
+			cred.Spec.Target.Annotations = map[string]string{}
 			for i := range 64 {
 				key := fmt.Sprintf("label-%d", i)
 				cred.Spec.AllowedNamespaces.Selector.MatchLabels[key] = "value"
@@ -42,8 +44,9 @@ func TestAuthorsPolicyIsAffordable(t *testing.T) {
 			}
 			cred.Spec.Provider.Fluent.CABundle = strings.Repeat("a", 65536)
 			for i := range 16 {
-				kind := []v1alpha1.RestartKind{v1alpha1.RestartDeployment, v1alpha1.RestartStatefulSet, v1alpha1.RestartDaemonSet}[i%3]
-				cred.Spec.Delivery.Restart = append(cred.Spec.Delivery.Restart, v1alpha1.RestartReference{Kind: kind, Name: fmt.Sprintf("workload-%d", i)})
+				kind := kinds[i%len(kinds)]
+				named := v1alpha1.RestartReference{Kind: kind, Name: fmt.Sprintf("workload-%d", i)}
+				cred.Spec.Delivery.Restart = append(cred.Spec.Delivery.Restart, named)
 			}
 		})
 	}
@@ -56,23 +59,41 @@ func TestAuthorsPolicyIsAffordable(t *testing.T) {
 	backwards := namespaces("web", 1024)
 	slices.Reverse(backwards)
 	everything := large("stored")
-	everything.Spec.Scope, everything.Spec.Target.Name, everything.Spec.AllowedNamespaces.Names = "more", "new", namespaces("api", 1024)
+	everything.Spec.Scope = "more"
+	everything.Spec.Target.Name = "new"
+	everything.Spec.AllowedNamespaces.Names = namespaces("api", 1024)
 	for i := range everything.Spec.Delivery.Restart {
 		everything.Spec.Delivery.Restart[i].Name += "-new"
 	}
 	c.try(t, map[string]attempt{
-		"create":              {"all at a time", general, creates(large("new")), needsNoRight},
-		"create, refused":     {"its message is as large", editor, creates(large("new")), needsGet},
-		"change all":          {"every check, and every comparison in vain", general, updates(stored, func(cred *v1alpha1.FluentCredential) { cred.Spec = everything.Spec }), needsNoRight},
-		"change nothing":      {"every comparison to its end", editor, updates(stored, func(*v1alpha1.FluentCredential) {}), needsNoRight},
-		"take one away":       {"the longest comparison of two lists", editor, patches(stored, names(namespaces("web", 1023))), needsNoRight},
-		"take the first away": {"the longest comparison of two lists", editor, patches(stored, names(namespaces("web", 1024)[1:])), needsNoRight},
-		"turn the list round": {"the longest comparison of two lists", editor, patches(stored, names(backwards)), needsNoRight},
-		"other namespaces":    {"the shortest one", editor, patches(stored, names(namespaces("api", 1024))), needsToShare},
+		"create":          {"all at a time", general, creates(large("new")), needsNoRight},
+		"create, refused": {"its message is as large", editor, creates(large("new")), needsGet},
+		"change all": {
+			"every check, and every comparison in vain", general,
+			updates(stored, func(cred *v1alpha1.FluentCredential) { cred.Spec = everything.Spec }), needsNoRight,
+		},
+		"change nothing": {
+			"every comparison to its end", editor, updates(stored, func(*v1alpha1.FluentCredential) {}), needsNoRight,
+		},
+		"take one away": {
+			"the longest comparison of two lists", editor,
+			patches(stored, names(namespaces("web", 1023))), needsNoRight,
+		},
+		"take the first away": {
+			"the longest comparison of two lists", editor,
+			patches(stored, names(namespaces("web", 1024)[1:])), needsNoRight,
+		},
+		"turn the list round": {
+			"the longest comparison of two lists", editor, patches(stored, names(backwards)), needsNoRight,
+		},
+		"other namespaces": {
+			"the shortest one", editor, patches(stored, names(namespaces("api", 1024))), needsToShare,
+		},
 	})
 }
 
-// TestAuthorsPolicyHasNoTypeWarnings checks the expressions as kube-controller-manager does, which puts warnings into status.typeChecking.
+// TestAuthorsPolicyHasNoTypeWarnings checks the expressions as kube-controller-manager does, which puts warnings into
+// status.typeChecking.
 func TestAuthorsPolicyHasNoTypeWarnings(t *testing.T) {
 	c := policed(t)
 	discovers, err := discovery.NewDiscoveryClientForConfig(c.config)

@@ -11,8 +11,8 @@ import (
 	"github.com/fluent-credential/operator/api/v1alpha1"
 )
 
-// specField is a field of a spec: a value that differs from what is stored, and what the policy says to an author who has no right on
-// Secrets and workloads.
+// specField is a field of a spec: a value that differs from what is stored, and what the policy says to an author who
+// has no right on Secrets and workloads.
 type specField struct {
 	value string // JSON
 	says  string // empty: the change needs no right
@@ -22,11 +22,13 @@ type specField struct {
 const (
 	decidesToken = "it decides which token it is, and what is done with the login"
 	decidesHolds = "it decides what the target Secret holds, or who reads it"
-	decidesWhen  = "it decides when a token is refreshed: what is read, sent and written stays the same"
+	// Pods that mount the target get an annotation that means nothing, which is the default too.
+	harmlessNudge = "the default touches the same pods"
+	decidesWhen   = "it decides when a token is refreshed: what is read, sent and written stays the same"
 )
 
-// credentialFields is every field of a FluentCredential's spec. A field that is new has its row here, and where it needs a right, its
-// place in config/admission/authors.yaml.
+// credentialFields is every field of a FluentCredential's spec. A field that is new has its row here, and where it
+// needs a right, its place in config/admission/authors.yaml.
 var credentialFields = map[string]specField{
 	"provider.fluent.account":              {`"OTHER"`, needsGet, decidesToken},
 	"provider.fluent.environment":          {`"Production"`, needsGet, decidesToken},
@@ -64,7 +66,7 @@ var credentialFields = map[string]specField{
 	"target.annotations":                   {`{"a":"b"}`, needsCreate, decidesHolds},
 	"target.data":                          {`{"a":"b"}`, needsCreate, decidesHolds},
 	"target.deletionPolicy":                {`"Retain"`, needsCreate, "the target is judged as a whole"},
-	"delivery.nudgePods":                   {`true`, needsNoRight, "the default touches the same pods, which mount the target, by an annotation that means nothing"},
+	"delivery.nudgePods":                   {`true`, needsNoRight, harmlessNudge},
 	"delivery.restart":                     {`[{"kind":"Deployment","name":"stock"}]`, needsToPatch + "Deployment/stock", "it rolls workloads"},
 	"allowedNamespaces.names":              {`["mine"]`, needsToShare + "orders-token", "the token can be read there"},
 	"allowedNamespaces.selector":           {`{"matchLabels":{"a":"b"}}`, needsToShare + "orders-token", "the token can be read there"},
@@ -73,15 +75,15 @@ var credentialFields = map[string]specField{
 
 // tokenFields is every field of a FluentToken's spec.
 var tokenFields = map[string]specField{
-	"credentialRef.namespace": {`"other"`, needsCreate, "it decides what the target Secret holds; the owner's consent decides who gets it"},
-	"credentialRef.name":      {`"other"`, needsCreate, "it decides what the target Secret holds; the owner's consent decides who gets it"},
+	"credentialRef.namespace": {`"other"`, needsCreate, decidesHolds},
+	"credentialRef.name":      {`"other"`, needsCreate, decidesHolds},
 	"target.name":             {`"mine"`, needsCreate, decidesHolds},
 	"target.type":             {`"kubernetes.io/basic-auth"`, needsCreate, decidesHolds},
 	"target.labels":           {`{"a":"b"}`, needsCreate, decidesHolds},
 	"target.annotations":      {`{"a":"b"}`, needsCreate, decidesHolds},
 	"target.data":             {`{"a":"b"}`, needsCreate, decidesHolds},
 	"target.deletionPolicy":   {`"Retain"`, needsCreate, "the target is judged as a whole"},
-	"delivery.nudgePods":      {`true`, needsNoRight, "the default touches the same pods, which mount the target, by an annotation that means nothing"},
+	"delivery.nudgePods":      {`true`, needsNoRight, harmlessNudge},
 	"delivery.restart":        {`[{"kind":"Deployment","name":"stock"}]`, needsToPatch + "Deployment/stock", "it rolls workloads"},
 }
 
@@ -152,7 +154,8 @@ func (c *cluster) tryFields(t *testing.T, kind reflect.Type, fields map[string]s
 			t.Errorf("%s.%s is not judged: which right does its author need?", kind.Name(), path)
 			continue
 		}
-		attempts[kind.Name()+"."+path] = attempt{field.why, editor, patches(objectOf(path), changing(path, field.value)), field.says}
+		change := patches(objectOf(path), changing(path, field.value))
+		attempts[kind.Name()+"."+path] = attempt{field.why, editor, change, field.says}
 	}
 	for path := range fields {
 		if !known[path] {

@@ -47,10 +47,11 @@ func TestOperatorSaysThatAPolicyIsMissing(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		said = strings.Count(string(text), "fluent-credential-authors: its binding does not exist, so who may write a FluentCredential")
+		said = strings.Count(string(text), "fluent-credential-authors: its binding does not exist, so who may write")
 		return said > 0, said
 	})
-	for _, object := range []client.Object{cred, &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "orders-login"}}} {
+	login := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "orders-login"}}
+	for _, object := range []client.Object{cred, login} {
 		if err := c.admin.Delete(t.Context(), object); err != nil {
 			t.Error(err)
 		}

@@ -47,8 +47,8 @@ func admissionObjects(t *testing.T, home string) []client.Object {
 	return objects
 }
 
-// testDoctorFindsPolicies installs the policies, and then weakens and removes one. They hold for a namespace only, so that they do not
-// disturb other tests.
+// testDoctorFindsPolicies installs the policies, and then weakens and removes one. They hold for a namespace only, so
+// that they do not disturb other tests.
 func testDoctorFindsPolicies(t *testing.T, doctor func(int) map[string][]finding, home string) {
 	t.Helper()
 	finds(t, doctor(0), "policies", warning, "fluent-credential-authors is not in force: the policy does not exist, so who may write")
@@ -121,7 +121,7 @@ func TestCheckOfTheAuthorsRights(t *testing.T) {
 
 	create(t, credential(namespace, "plain", sim.URL))
 	plain := manifest(t, written(credential(namespace, "plain", sim.URL)), writtenLogin(namespace, "orders-login", fullLogin()))
-	finds(t, check(0, plain, "editor"), "author", warning, "because nothing of that is new")
+	finds(t, check(0, plain, "editor"), "author", warning, "nothing of that is new")
 }
 
 // enforceAuthors enforces the policy on authors in one namespace.

@@ -21,14 +21,16 @@ func (n need) String() string {
 	return strings.TrimSuffix(n.verb+" "+n.resource+"/"+n.name, "/")
 }
 
-// needsOfCredential returns the rights that the author of a FluentCredential needs: those of config/admission/authors.yaml.
+// needsOfCredential returns the rights that the author of a FluentCredential needs: those of
+// config/admission/authors.yaml.
 func needsOfCredential(cred *v1alpha1.FluentCredential) []need {
 	needs := []need{
 		{"get", "", "secrets", cred.Spec.CredentialsSecretRef.Name, "spec.credentialsSecretRef refers to it"},
 		{"create", "", "secrets", "", "the target Secret is written"},
 	}
 	if allowed := cred.Spec.AllowedNamespaces; allowed != nil && (len(allowed.Names) > 0 || allowed.Selector != nil) {
-		needs = append(needs, need{"get", "", "secrets", cred.TargetName(), "spec.allowedNamespaces gives its token away"})
+		why := "spec.allowedNamespaces gives its token away"
+		needs = append(needs, need{"get", "", "secrets", cred.TargetName(), why})
 	}
 	return append(needs, needsOfRestarts(cred.Spec.Delivery)...)
 }
@@ -47,9 +49,11 @@ func needsOfRestarts(spec v1alpha1.DeliverySpec) []need {
 	return needs
 }
 
-// checkAuthor looks whether the user has the rights that an object needs of its author, if the user may write such objects at all. An
-// object that the API server accepted may be in the cluster already, with nothing new in it.
-func (f *findings) checkAuthor(ctx context.Context, cluster client.Client, namespace, plural string, needs []need, accepted bool) {
+// checkAuthor looks whether the user has the rights that an object needs of its author, if the user may write such
+// objects at all. An object that the API server accepted may be in the cluster already, with nothing new in it.
+func (f *findings) checkAuthor(
+	ctx context.Context, cluster client.Client, namespace, plural string, needs []need, accepted bool,
+) {
 	author := need{verb: "create", group: groupName, resource: plural}
 	if may, err := mayI(ctx, cluster, namespace, author); err != nil {
 		f.skip("your rights cannot be looked at: %s", err)
@@ -68,7 +72,7 @@ func (f *findings) checkAuthor(ctx context.Context, cluster client.Client, names
 			continue
 		case accepted:
 			f.warn("Have it applied by a user who has the right, or grant it.",
-				"you may not %s: %s. The API server accepts it, because nothing of that is new or because the policy %s is not in force",
+				"you may not %s: %s. The API server accepts it: nothing of that is new, or the policy %s is not in force",
 				each, each.why, policies.Authors)
 		default:
 			f.fail("Have it applied by a user who has the right, or grant it.", "you may not %s: %s", each, each.why)

@@ -8,8 +8,8 @@ import (
 
 const policiesAdvice = "Apply the admission policies and their bindings again: they are in dist/install.yaml."
 
-// examinePolicies looks whether the admission policies are in force. A cluster can do without them, if its administrators know what they
-// trust authors with, so their absence is a warning.
+// examinePolicies looks whether the admission policies are in force. A cluster can do without them, if its
+// administrators know what they trust authors with, so their absence is a warning.
 func (v *examination) examinePolicies(ctx context.Context) {
 	if len(v.operators) == 0 {
 		v.skip("there is no operator that they could name")

@@ -24,7 +24,7 @@ var installed = []struct {
 	consequence string // of its absence
 	knowsUser   bool   // it holds for one operator, which it names
 }{
-	{Authors, "who may write a FluentCredential can have any Secret of its namespace read and sent elsewhere, and Secrets written", false},
+	{Authors, "who may write FluentCredentials can have any Secret of the namespace read and sent elsewhere", false},
 	{"fluent-credential-operator-secrets", "only RBAC limits which Secrets the operator writes", true},
 	{"fluent-credential-operator-workloads", "only RBAC limits what the operator changes in pods and workloads", true},
 	{"fluent-credential-state-secrets", "who may write Secrets can change the operator's state Secrets", true},
@@ -124,7 +124,8 @@ func defectsOfBinding(spec *admissionv1.ValidatingAdmissionPolicyBindingSpec, po
 }
 
 func isNarrowed(match *admissionv1.MatchResources) bool {
-	return match != nil && (selectsSome(match.NamespaceSelector) || selectsSome(match.ObjectSelector) || len(match.ExcludeResourceRules) > 0)
+	return match != nil &&
+		(selectsSome(match.NamespaceSelector) || selectsSome(match.ObjectSelector) || len(match.ExcludeResourceRules) > 0)
 }
 
 func selectsSome(selector *metav1.LabelSelector) bool {
