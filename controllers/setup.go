@@ -9,6 +9,7 @@ import (
 	"runtime/debug"
 	"time"
 
+	admissionv1 "k8s.io/api/admissionregistration/v1"
 	authorizationv1 "k8s.io/api/authorization/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -115,7 +116,8 @@ func Setup(ctx context.Context, mgr ctrl.Manager, options Options) (*Reconciler,
 	if r.Journal != nil {
 		r.Metrics.CountJournal(r.Journal.Len, r.Journal.Kept)
 	}
-	for _, first := range []everyReplica{giveBack, r.RecoverJournal, r.drainAtStop} {
+	review := r.reviewPolicies(mgr.GetAPIReader(), options.Namespace)
+	for _, first := range []everyReplica{giveBack, r.RecoverJournal, r.drainAtStop, review} {
 		if err := mgr.Add(first); err != nil {
 			return nil, err
 		}
@@ -220,7 +222,9 @@ func CacheOptions(namespaces []string) cache.Options {
 
 // AddToScheme adds the kinds of Kubernetes that the controllers work with.
 func AddToScheme(scheme *runtime.Scheme) error {
-	for _, add := range []func(*runtime.Scheme) error{corev1.AddToScheme, authorizationv1.AddToScheme, metav1.AddMetaToScheme} {
+	for _, add := range []func(*runtime.Scheme) error{
+		corev1.AddToScheme, authorizationv1.AddToScheme, admissionv1.AddToScheme, metav1.AddMetaToScheme,
+	} {
 		if err := add(scheme); err != nil {
 			return err
 		}

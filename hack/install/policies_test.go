@@ -605,56 +605,6 @@ func (c *cluster) wide(t *testing.T, namespace string) {
 	})
 }
 
-// TestWhoGivesATokenAwayMayReadIt: a person who may edit FluentCredentials and read no Secret cannot send a token to where they can.
-func TestWhoGivesATokenAwayMayReadIt(t *testing.T) {
-	c := policed(t)
-	namespace := c.namespace(t, "sharing")
-	const editor, owner = "editor@example.com", "owner@example.com"
-	c.grant(t, namespace, editor, rbacv1.PolicyRule{APIGroups: []string{v1alpha1.GroupVersion.Group}, Resources: []string{"fluentcredentials"}, Verbs: []string{"*"}})
-	c.grant(t, namespace, owner,
-		rbacv1.PolicyRule{APIGroups: []string{v1alpha1.GroupVersion.Group}, Resources: []string{"fluentcredentials"}, Verbs: []string{"*"}},
-		rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"secrets"}, ResourceNames: []string{"orders-token"}, Verbs: []string{"get"}})
-	cred := func(name string, allowed *v1alpha1.AllowedNamespaces) *v1alpha1.FluentCredential {
-		return &v1alpha1.FluentCredential{
-			ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name},
-			Spec: v1alpha1.FluentCredentialSpec{
-				Provider:             v1alpha1.ProviderSpec{Fluent: &v1alpha1.FluentProvider{Account: "ACME"}},
-				CredentialsSecretRef: v1alpha1.CredentialsSecretReference{Name: "orders-login"},
-				Target:               v1alpha1.TargetSpec{Name: "orders-token"}, AllowedNamespaces: allowed,
-			},
-		}
-	}
-	web := &v1alpha1.AllowedNamespaces{Names: []string{"web", "api"}}
-	given := cred("given", web)
-	c.create(t, given)
-	probe := cred("probe", web)
-	eventually(t, "the policy is enforced", func() (bool, any) {
-		err := c.as(t, editor).Create(t.Context(), probe.DeepCopy(), client.DryRunAll)
-		return apierrors.IsForbidden(err) && strings.Contains(err.Error(), "must be permitted to read"), err
-	})
-	other := cred("other", web)
-	other.Spec.Target.Name = "another-token"
-	all := &v1alpha1.AllowedNamespaces{Selector: &metav1.LabelSelector{}}
-	const refused = "must be permitted to read its Secret"
-	c.try(t, map[string]attempt{
-		"editor gives nothing":       {"an ordinary credential", editor, creates(cred("plain", nil)), ""},
-		"editor gives to nobody":     {"that is nothing", editor, creates(cred("plain", &v1alpha1.AllowedNamespaces{})), ""},
-		"editor gives by name":       {"they could not read it here", editor, creates(probe), refused},
-		"editor gives by selector":   {"they could not read it here", editor, creates(cred("probe", all)), refused},
-		"editor adds a namespace":    {"they could not read it here", editor, patches(given, `{"spec":{"allowedNamespaces":{"names":["web","api","mine"]}}}`), refused},
-		"editor adds a selector":     {"they could not read it here", editor, patches(given, `{"spec":{"allowedNamespaces":{"selector":{}}}}`), refused},
-		"editor takes one away":      {"nobody gets anything by it", editor, patches(given, `{"spec":{"allowedNamespaces":{"names":["web"]}}}`), ""},
-		"editor takes all away":      {"nobody gets anything by it", editor, patches(given, `{"spec":{"allowedNamespaces":null}}`), ""},
-		"editor changes the rest":    {"what is given stays given", editor, patches(given, `{"spec":{"suspend":true}}`), ""},
-		"editor changes the login":   {"they would read another login's token elsewhere", editor, patches(given, `{"spec":{"credentialsSecretRef":{"name":"stock-login"}}}`), refused},
-		"editor changes the API":     {"the token would be another one", editor, patches(given, `{"spec":{"provider":{"fluent":{"account":"OTHER"}}}}`), refused},
-		"editor changes both":        {"what is left of the list gets another token", editor, patches(given, `{"spec":{"scope":"more","allowedNamespaces":{"names":["web"]}}}`), refused},
-		"owner gives":                {"they may read that Secret", owner, creates(probe), ""},
-		"owner gives another Secret": {"they may read one by name only", owner, creates(other), refused},
-		"the operator's finalizer":   {"it changes no spec", operatorUser, patches(given, `{"metadata":{"finalizers":["auth.fluent-credential.dev/release"]}}`), ""},
-	})
-}
-
 // grant gives a person rules in a namespace.
 func (c *cluster) grant(t *testing.T, namespace, user string, rules ...rbacv1.PolicyRule) {
 	t.Helper()

@@ -40,10 +40,11 @@ func (s *session) check() *cobra.Command {
 		Short: "Find out what would go wrong, without spending anything",
 		Long: `Find out what would go wrong with a credential: is it valid, does its login hold what a grant needs, does its endpoint answer with a
 trusted certificate and does the operator's policy allow it, may the operator write the target and does nobody else have it, do the
-templates render. Of a FluentToken, in a FILE or as ftok/NAME: does the credential allow its namespace, and is its target free. No login
-is tried and no token is spent. A FILE may be a directory, or - for the standard input; it may hold the credentials Secret too. The
-endpoint is tried from this machine: the operator's network may differ. Where the cluster cannot be asked, a FILE is checked for what
-needs no cluster, and the rest is reported as skipped. The exit code is 3 where something would fail.`,
+templates render. Of a FluentToken, in a FILE or as ftok/NAME: does the credential allow its namespace, and is its target free. Of
+what is in a FILE: do you have the rights on Secrets and workloads that the admission policies ask of its author. No login is tried
+and no token is spent. A FILE may be a directory, or - for the standard input; it may hold the credentials Secret too. The endpoint
+is tried from this machine: the operator's network may differ. Where the cluster cannot be asked, a FILE is checked for what needs no
+cluster, and the rest is reported as skipped. The exit code is 3 where something would fail.`,
 		Example: checkExample, Args: args(cobra.MaximumNArgs(1)), ValidArgsFunction: s.completeNamesAndFiles,
 		RunE: func(command *cobra.Command, args []string) error { return o.run(command.Context(), args) },
 	}
@@ -111,15 +112,17 @@ func (i *inspection) about(check string) { i.findings.about(i.prefix + check) }
 
 func (i *inspection) run(ctx context.Context) {
 	i.about("manifest")
-	if !i.fresh || !i.judge(i.tryAdmission(ctx)) {
-		i.checkSpec(i.cred.Name, i.cred.Spec.Target, namesOf(i.cred.Spec)...)
-	}
+	accepted := i.checkManifest(ctx)
 	api, err := binding.APIOf(i.cred.Spec.Provider)
 	if err != nil {
 		i.fail("Correct spec.provider.", "%s", err)
 		return
 	}
 	i.ok("provider %s, %s", api.Name(), api.Endpoint().Redacted())
+	if i.fresh {
+		i.about("author")
+		i.checkAuthor(ctx, i.cluster, i.cred.Namespace, "fluentcredentials", needsOfCredential(i.cred), accepted)
+	}
 	i.about("login")
 	i.checkLogin(ctx, api)
 	i.about("endpoint")
@@ -134,24 +137,33 @@ func (i *inspection) run(ctx context.Context) {
 	i.checkOperator(ctx)
 }
 
-// tryAdmission submits the object to the API server's admission as a dry run: nothing is stored.
-func (i *inspection) tryAdmission(ctx context.Context) error {
-	trial := i.cred.DeepCopy()
-	err := i.cluster.Create(ctx, trial, client.DryRunAll, client.FieldOwner(fieldManager))
-	if isExisting(err) {
-		err = i.tryUpdate(ctx)
+// checkManifest has the API server judge what is from a file, and reports whether the server accepts it.
+func (i *inspection) checkManifest(ctx context.Context) (accepted bool) {
+	problems := namesOf(i.cred.Spec)
+	if !i.fresh {
+		i.checkSpec(i.cred.Name, i.cred.Spec.Target, problems...)
+		return false
 	}
-	return err
+	refusal := i.tryAdmission(ctx)
+	if !i.judge(refusal) {
+		i.checkSpec(i.cred.Name, i.cred.Spec.Target, problems...)
+	}
+	return refusal == nil
 }
 
-func (i *inspection) tryUpdate(ctx context.Context) error {
-	var current v1alpha1.FluentCredential
-	if err := i.cluster.Get(ctx, keyOf(i.cred), &current); err != nil {
-		return err
+// tryAdmission submits the object to the API server's admission as a dry run: nothing is stored.
+func (i *inspection) tryAdmission(ctx context.Context) error {
+	return tryAdmission(ctx, i.cluster, i.cred.DeepCopy(), &v1alpha1.FluentCredential{})
+}
+
+// tryAdmission submits an object as a dry run: as an update where there is one of its name, which admission judges by what is new in it.
+// The current object is read into an empty one.
+func tryAdmission(ctx context.Context, cluster client.Client, trial, current client.Object) error {
+	if err := cluster.Get(ctx, client.ObjectKeyFromObject(trial), current); err == nil {
+		trial.SetResourceVersion(current.GetResourceVersion())
+		return cluster.Update(ctx, trial, client.DryRunAll, client.FieldOwner(fieldManager))
 	}
-	trial := i.cred.DeepCopy()
-	trial.ResourceVersion = current.ResourceVersion
-	return i.cluster.Update(ctx, trial, client.DryRunAll, client.FieldOwner(fieldManager))
+	return cluster.Create(ctx, trial, client.DryRunAll, client.FieldOwner(fieldManager))
 }
 
 func (i *inspection) checkTemplates() {

@@ -11,8 +11,6 @@ import (
 	"github.com/fluent-credential/operator/api/v1alpha1"
 )
 
-func isExisting(err error) bool { return apierrors.IsAlreadyExists(err) }
-
 // secretMetadata reads a Secret without its content.
 func secretMetadata() *metav1.PartialObjectMetadata {
 	return &metav1.PartialObjectMetadata{TypeMeta: metav1.TypeMeta{APIVersion: corev1.SchemeGroupVersion.String(), Kind: "Secret"}}

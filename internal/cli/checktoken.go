@@ -27,10 +27,13 @@ func (i *tokenInspection) run(ctx context.Context, fresh bool) {
 	prefix := "ftok/" + i.token.Name + ": "
 	if fresh {
 		i.about(prefix + "manifest")
-		if !i.judge(i.tryAdmission(ctx)) {
+		refusal := i.tryAdmission(ctx)
+		if !i.judge(refusal) {
 			more := append(projection.SizeProblems(i.token.Spec.Target), restartProblems(i.token.Spec.Delivery)...)
 			i.checkSpec(i.token.Name, i.token.Spec.Target, more...)
 		}
+		i.about(prefix + "author")
+		i.checkAuthor(ctx, i.cluster, i.token.Namespace, "fluenttokens", needsOfToken(i.token), refusal == nil)
 	}
 	i.about(prefix + "consent")
 	i.checkConsent(ctx)
@@ -64,19 +67,7 @@ func (i *tokenInspection) checkTemplates(ctx context.Context) {
 
 // tryAdmission submits the object to the API server's admission as a dry run: nothing is stored.
 func (i *tokenInspection) tryAdmission(ctx context.Context) error {
-	trial := i.token.DeepCopy()
-	options := client.FieldOwner(fieldManager)
-	err := i.cluster.Create(ctx, trial, client.DryRunAll, options)
-	if !isExisting(err) {
-		return err
-	}
-	current := &v1alpha1.FluentToken{}
-	if err := i.cluster.Get(ctx, client.ObjectKeyFromObject(i.token), current); err != nil {
-		return err
-	}
-	trial = i.token.DeepCopy()
-	trial.ResourceVersion = current.ResourceVersion
-	return i.cluster.Update(ctx, trial, client.DryRunAll, options)
+	return tryAdmission(ctx, i.cluster, i.token.DeepCopy(), &v1alpha1.FluentToken{})
 }
 
 // checkConsent asks as the operator does, where this person may look at the credential.

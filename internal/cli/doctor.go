@@ -23,8 +23,8 @@ func (s *session) doctor() *cobra.Command {
 	o := &doctorOptions{session: s}
 	command := &cobra.Command{
 		Use: "doctor", Short: "Examine the installation",
-		Long: `Examine the installation: the API server and the clocks, the CRD and the versions, the operator's Deployment, its permissions, its
-lease and its journal, and whether a second operator is at work; then the credentials: claims that hang, refreshes that are late,
+		Long: `Examine the installation: the API server and the clocks, the CRD and the versions, the operator's Deployment, its permissions, the
+admission policies, its lease and its journal, and whether a second operator is at work; then the credentials: claims that hang, refreshes that are late,
 deletions that do not end. Secrets are looked at without their content. What you may not look at is told as skipped. The exit code
 is 3 where something is broken.`,
 		Example: doctorExample, Args: args(cobra.NoArgs), ValidArgsFunction: cobra.NoFileCompletions,
@@ -63,6 +63,7 @@ func (o *doctorOptions) run(ctx context.Context) error {
 		{"crd", visit.examineCRD},
 		{"operator", visit.examineOperators},
 		{"rbac", visit.examineAccess},
+		{"policies", visit.examinePolicies},
 		{"leader", visit.examineLeases},
 		{"journal", visit.examineJournal},
 		{"credentials", visit.examineCredentials},

@@ -150,6 +150,7 @@ func TestDoctor(t *testing.T) {
 	finds(t, found, "journal", okay, "the journal's key is there")
 	contains(t, must(t, 0, "", "doctor").out, "ok    server", " failed, ")
 
+	testDoctorFindsPolicies(t, doctor, home)
 	testDoctorFindsRivals(t, doctor)
 	testDoctorFindsWrongClocks(t, doctor, home)
 	testDoctorFindsWhatHangs(t, doctor)

@@ -127,6 +127,10 @@ var (
 		Meaning:  "From the reply read to the last Secret of a FluentToken written; those that failed are not waited for.",
 		Question: "How long is a dead token still published in other namespaces?",
 		Buckets:  prometheus.ExponentialBuckets(0.004, 2, 14)}
+	policyEnforced = Definition{Name: "admission_policy_enforced", Kind: Gauge, Labels: []string{"policy"},
+		Meaning: "Whether an admission policy of the installation was in force when the operator started: 1 or 0; " +
+			"no series where the operator may not look.",
+		Question: "Is something missing that keeps authors and the operator to their rights?"}
 	build = Definition{Name: "build_info", Kind: Gauge, Labels: []string{"version", "goversion"},
 		Meaning:  "Always 1; the version of the operator, and of Go that it was built with.",
 		Question: "Is it there, and which version runs?"}
@@ -137,7 +141,7 @@ func Definitions() []Definition {
 	all := []Definition{
 		ready, renewable, stalled, reason, class, expiration, nextRefresh, failures, retry, barred, replyLost,
 		exchanges, duration, published, lifeLeft, commits, recovered, entries, kept, journal, guard, revocations, nudges, restarts,
-		consumerReady, distributions, distributed, build,
+		consumerReady, distributions, distributed, policyEnforced, build,
 	}
 	for i := range all {
 		all[i].Name = namespace + "_" + all[i].Name

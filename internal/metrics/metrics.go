@@ -29,6 +29,7 @@ type Metrics struct {
 	revocations   *prometheus.CounterVec
 	nudges        *prometheus.CounterVec
 	restarts      *prometheus.CounterVec
+	policies      *prometheus.GaugeVec
 	build         *prometheus.GaugeVec
 	consumers     *consumers
 	distributions *prometheus.CounterVec
@@ -42,12 +43,12 @@ func New(registry prometheus.Registerer) *Metrics {
 		registry: registry, credentials: newCredentials(), exchanges: exchanges.counter(), duration: duration.histogram(),
 		published: published.histogram(), lifeLeft: lifeLeft.histogram(), commits: commits.counter(), recovered: recovered.counter(),
 		journal: journal.counter(), guard: guard.counter(), revocations: revocations.counter(),
-		nudges: nudges.counter(), restarts: restarts.counter(), build: build.gauge(),
+		nudges: nudges.counter(), restarts: restarts.counter(), policies: policyEnforced.gauge(), build: build.gauge(),
 		consumers: &consumers{ready: map[types.NamespacedName]bool{}}, distributions: distributions.counter(), distributed: distributed.histogram(),
 	}
 	registry.MustRegister(m.credentials, m.consumers)
 	registry.MustRegister(m.exchanges, m.duration, m.published, m.lifeLeft, m.commits, m.recovered, m.journal, m.guard, m.revocations,
-		m.nudges, m.restarts, m.build, m.distributions, m.distributed)
+		m.nudges, m.restarts, m.policies, m.build, m.distributions, m.distributed)
 	m.begin()
 	return m
 }
@@ -141,6 +142,11 @@ func (m *Metrics) CountJournal(count func() (int, error), countKept func() int) 
 		}
 		return float64(found)
 	}))
+}
+
+// PolicyEnforced sets whether an admission policy was in force at the start.
+func (m *Metrics) PolicyEnforced(policy string, is bool) {
+	m.policies.WithLabelValues(policy).Set(*truth(is))
 }
 
 // Build says which version of the operator runs.

@@ -160,6 +160,8 @@ func TestCountsOfExchanges(t *testing.T) {
 	m.JournalFailed("write")
 	m.Guarded(Allowed)
 	m.CountJournal(func() (int, error) { return 3, nil }, func() int { return 2 })
+	m.PolicyEnforced("authors", true)
+	m.PolicyEnforced("other", false)
 	m.Build("v1.2.3")
 	m.Forget(orders)
 	m.Distributed(true)
@@ -168,6 +170,8 @@ func TestCountsOfExchanges(t *testing.T) {
 	m.ObserveConsumer(orders, true)
 	m.ForgetConsumer(orders)
 	want := []string{
+		"admission_policy_enforced{policy=authors} 1.000",
+		"admission_policy_enforced{policy=other} 0.000",
 		"build_info{goversion=" + runtime.Version() + ",version=v1.2.3} 1.000",
 		"claims_recovered_total{how=journal} 1.000",
 		"claims_recovered_total{how=lost} 0.000",
@@ -270,7 +274,8 @@ func TestNoLabelIsUnbounded(t *testing.T) {
 		t.Errorf("%d series for every api, grant and verdict, want %d at most", most, limit)
 	}
 	allowed := []string{
-		"api", "class", "decision", "goversion", "grant", "how", "kind", "name", "namespace", "reason", "result", "verdict", "version",
+		"api", "class", "decision", "goversion", "grant", "how", "kind", "name", "namespace", "policy", "reason", "result",
+		"verdict", "version",
 	}
 	for name, family := range everything(t) {
 		for _, label := range family.labels {
@@ -360,6 +365,7 @@ func everything(t *testing.T) map[string]*family {
 	m.Nudged("done")
 	m.Restarted("done")
 	m.ObserveConsumer(orders, true)
+	m.PolicyEnforced("authors", true)
 	m.Build("v1.2.3")
 	gathered, err := registry.Gather()
 	if err != nil {

@@ -92,6 +92,8 @@ var Table = []Right{
 	{"impersonate", "users", "", false, false, "it is nobody else"},
 	{"bind", "clusterroles.rbac.authorization.k8s.io", "", false, false, "it gives no rights"},
 	{"create", "clusterrolebindings.rbac.authorization.k8s.io", "", false, false, "it gives no rights"},
+	{"list", "validatingadmissionpolicies.admissionregistration.k8s.io", "", false, false, "it gets those of its installation, by name"},
+	{"get", "validatingadmissionpolicies.admissionregistration.k8s.io", "", false, false, "it gets those of its installation, by name"},
 	{"patch", "validatingadmissionpolicies.admissionregistration.k8s.io", "", false, false, "it cannot let itself off"},
 	{"delete", "validatingadmissionpolicybindings.admissionregistration.k8s.io", "", false, false, "it cannot let itself off"},
 	{"delete", "customresourcedefinitions.apiextensions.k8s.io", "", false, false, "people do"},
