@@ -15,7 +15,7 @@ import (
 const (
 	maxRendered = 256 << 10 // bytes of the entry
 	maxHandled  = 4 << 20   // bytes that functions take and return
-	maxSteps    = 10_000    // values printed, turns of loops, calls of templates
+	maxSteps    = 10_000    // values printed, turns of loops, actions, calls of templates, arguments of functions
 	maxData     = 1 << 20   // bytes of all entries together: a Secret holds no more
 )
 
@@ -113,23 +113,89 @@ func countIn(node parse.Node) {
 	switch node := node.(type) {
 	case *parse.ListNode:
 		if node != nil { // as an ElseList that is not there
-			for _, each := range node.Nodes {
-				countIn(each)
-			}
+			countList(node)
 		}
+	case *parse.ActionNode:
+		chargeIn(node.Pipe)
+	case *parse.TemplateNode:
+		chargeIn(node.Pipe)
 	case *parse.IfNode:
-		countIn(node.List)
-		countIn(node.ElseList)
+		countBranch(&node.BranchNode)
 	case *parse.WithNode:
-		countIn(node.List)
-		countIn(node.ElseList)
+		countBranch(&node.BranchNode)
 	case *parse.RangeNode:
-		countIn(node.List)
-		countIn(node.ElseList)
+		countBranch(&node.BranchNode)
 		countFirst(node.List)
 	}
 }
 
 func countFirst(list *parse.ListNode) {
-	list.Nodes = append([]parse.Node{&parse.TextNode{NodeType: parse.NodeText, Pos: list.Pos}}, list.Nodes...)
+	list.Nodes = append([]parse.Node{emptyText(list.Pos)}, list.Nodes...)
+}
+
+// countList makes everything but plain text a step, also what prints nothing.
+func countList(list *parse.ListNode) {
+	var counted []parse.Node
+	for _, each := range list.Nodes {
+		if countIn(each); each.Type() != parse.NodeText {
+			counted = append(counted, emptyText(each.Position()))
+		}
+		counted = append(counted, each)
+	}
+	list.Nodes = counted
+}
+
+func emptyText(at parse.Pos) *parse.TextNode {
+	return &parse.TextNode{NodeType: parse.NodeText, Pos: at}
+}
+
+func countBranch(branch *parse.BranchNode) {
+	chargeIn(branch.Pipe)
+	countIn(branch.List)
+	countIn(branch.ElseList)
+}
+
+// chargeIn hands every argument of a function to charged first. Otherwise a loop that compares large texts would hold a worker for
+// minutes in few steps.
+func chargeIn(pipe *parse.PipeNode) {
+	if pipe == nil { // for example of a template called without one
+		return
+	}
+	var charged []*parse.CommandNode
+	for i, command := range pipe.Cmds {
+		_, isCall := command.Args[0].(*parse.IdentifierNode)
+		for at, arg := range command.Args {
+			if inner, ok := arg.(*parse.PipeNode); ok {
+				chargeIn(inner)
+			}
+			if isCall && at > 0 {
+				call := chargedCall(command.Position())
+				call.Args = append(call.Args, arg)
+				command.Args[at] = &parse.PipeNode{NodeType: parse.NodePipe, Pos: arg.Position(), Cmds: []*parse.CommandNode{call}}
+			}
+		}
+		if i > 0 {
+			charged = append(charged, chargedCall(command.Position()))
+		}
+		charged = append(charged, command)
+	}
+	pipe.Cmds = charged
+}
+
+// chargedCall is a call of charged whose argument is added, or comes through the pipeline.
+func chargedCall(at parse.Pos) *parse.CommandNode {
+	name := parse.NewIdentifier(charged).SetPos(at)
+	return &parse.CommandNode{NodeType: parse.NodeCommand, Pos: at, Args: []parse.Node{name}}
+}
+
+// charged is the name of the function through which arguments pass. It is not known while a template is parsed, so that no author can
+// call it.
+const charged = "charged"
+
+// charge counts an argument and returns it.
+func (b *bounded) charge(value any) (any, error) {
+	if b.steps++; b.steps > maxSteps {
+		return nil, errTooLong
+	}
+	return value, b.take(value)
 }

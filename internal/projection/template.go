@@ -60,7 +60,7 @@ func execute(one *template.Template, option string, values Values) ([]byte, erro
 	if err != nil {
 		return nil, err
 	}
-	err = clone.Funcs(out.functions()).Option(option).Execute(out, values)
+	err = clone.Funcs(out.functions()).Funcs(template.FuncMap{charged: out.charge}).Option(option).Execute(out, values)
 	return out.Bytes(), err
 }
 

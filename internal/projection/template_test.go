@@ -137,6 +137,14 @@ func TestParseRefuses(t *testing.T) {
 		"loops in loops":       {"{{range 1000}}{{range 1000}}{{range 1000}}{{end}}{{end}}{{end}}", errTooLong.Error(), "it would hold a worker for hours"},
 		"endless recursion":    {`{{define "a"}}{{template "a"}}{{end}}{{template "a"}}`, errTooLong.Error(), "it would fill the stack"},
 		"many calls":           {manyCalls(), errTooLong.Error(), "each line doubles the work"},
+		"silent actions":       {"{{range 9000}}" + strings.Repeat("{{$x := 1}}", 200) + "{{end}}", errTooLong.Error(), "it prints nothing and takes as long"},
+		"silent conditions":    {"{{range 9000}}" + strings.Repeat("{{if false}}{{end}}", 200) + "{{end}}", errTooLong.Error(), "it prints nothing and takes as long"},
+		"many arguments":       {"{{range 9000}}{{$x := eq 1" + strings.Repeat(" 2", 200) + "}}{{end}}", errTooLong.Error(), "each is a comparison"},
+		"nested calls":         {"{{range 9000}}{{$x := " + strings.Repeat("not (", 200) + "true" + strings.Repeat(")", 200) + "}}{{end}}", errTooLong.Error(), "each takes its time"},
+		"compared":             {largeTexts + "{{range 900}}{{$z := eq $x $y}}{{end}}", errTooLarge.Error(), "a comparison reads both to their ends"},
+		"compared in a pipe":   {largeTexts + "{{range 900}}{{$z := $x | eq $y}}{{end}}", errTooLarge.Error(), "what comes through a pipe is an argument"},
+		"looked up":            {largeTexts + "{{range 900}}{{$z := index $.Extra $x}}{{end}}", errTooLarge.Error(), "a key is read to its end"},
+		"measured in a branch": {largeTexts + "{{range 900}}{{if eq $x $y}}{{end}}{{end}}", errTooLarge.Error(), "a condition is a pipeline too"},
 		"much text":            {"{{range 5000}}" + strings.Repeat("x", 100) + "{{end}}", errTooLarge.Error(), "a Secret holds no more"},
 		"doubled text":         {`{{$a := "xxxxxxxx"}}` + strings.Repeat(`{{$a = print $a $a}}`, 40), errTooLarge.Error(), "it would fill the memory"},
 		"doubled by printf":    {`{{$a := "xxxxxxxx"}}` + strings.Repeat(`{{$a = printf "%s%s" $a $a}}`, 40), errTooLarge.Error(), "it would fill the memory"},
@@ -160,6 +168,9 @@ func TestParseRefuses(t *testing.T) {
 		})
 	}
 }
+
+// largeTexts are two equal texts of 256 KiB.
+const largeTexts = `{{$x := "aaaaaaaa"}}{{$y := "aaaaaaaa"}}{{range 15}}{{$x = printf "%s%s" $x $x}}{{$y = printf "%s%s" $y $y}}{{end}}`
 
 func manyCalls() string {
 	var text strings.Builder
