@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// hostile is the token endpoint of the poisoned objects. Its paths are /kind/number/token. It keeps account of what it is asked.
+// hostile is the token endpoint of the poisoned objects, under /kind/number/token. It records what it is asked.
 type hostile struct {
 	server  *http.Server
 	tenants map[string]*tenant
@@ -26,14 +26,15 @@ type hostile struct {
 
 func (s *stage) newHostile() *hostile {
 	h := &hostile{
-		tenants: map[string]*tenant{}, addresses: map[string]string{}, asked: map[string][]time.Time{}, presented: map[string]int{},
+		tenants: map[string]*tenant{}, addresses: map[string]string{},
+		asked: map[string][]time.Time{}, presented: map[string]int{},
 	}
 	h.server = &http.Server{Handler: h, ReadHeaderTimeout: time.Minute}
 	s.atEnd(h.server.Close)
 	return h
 }
 
-// url is the token endpoint of one object. All of 127.0.0.0/8 is Linux' loopback, so that there can be as many hosts as objects.
+// url is the token endpoint of one object. All of 127.0.0.0/8 is Linux' loopback: there can be a host for each object.
 func (h *hostile) url(kind string, number int, host string) (string, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

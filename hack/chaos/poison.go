@@ -20,48 +20,70 @@ import (
 	"github.com/fluent-credential/operator/internal/custody"
 )
 
-// poison is one kind of poisoned object. Its objects are in a namespace of their own, created by a tenant who may edit that.
+// poison is one kind of poisoned object. Its objects are in a namespace of their own, whose editor creates them.
 type poison struct {
-	kind     string
-	ownHosts bool                                                     // each object has a token host of its own
-	writer   bool                                                     // the tenant may write our kinds and read no Secret
-	many     func(usual int) int                                      // nil: the usual one
-	secrets  func(t *tenant, n int) []client.Object                   // created first
-	between  func(ctx context.Context, t *tenant) error               // done next, by the administrator
-	objects  func(t *tenant, n int) []client.Object                   // created last
-	reply    func(ctx context.Context, w http.ResponseWriter)         // nil: a token
-	strike   func(ctx context.Context, t *tenant, n int)              // done while a token request is being answered
-	edit     func(ctx context.Context, t *tenant, n, round int) error // done again and again
-	refused  bool                                                     // admission refuses what objects creates
-	says     []string                                                 // the reasons that it ends with: Ready's or Renewable's
+	kind string
+	what string // for the record
+
+	ownHosts bool                                       // each object has a token host of its own
+	writer   bool                                       // the author may write our kinds and read no Secret
+	many     func(usual int) int                        // how many objects; nil: the usual number
+	secrets  func(t *tenant, n int) []client.Object     // created first
+	between  func(ctx context.Context, t *tenant) error // done next, by the administrator
+	objects  func(t *tenant, n int) []client.Object     // created last
+
+	reply  func(ctx context.Context, w http.ResponseWriter)         // nil: a token
+	strike func(ctx context.Context, t *tenant, n int)              // done while a token request is being answered
+	edit   func(ctx context.Context, t *tenant, n, round int) error // done again and again
+
+	refused bool    // admission refuses what objects creates
+	says    reasons // one of them is the end; nil: any
 }
+
+// reasons are those of the conditions Ready and Renewable.
+type reasons []string
 
 // poisons are all kinds.
 func poisons(quick bool) []poison {
-	many := func(int) int { return 300 }
-	fourfold := func(usual int) int { return 4 * usual }
+	hundreds := func(int) int { return 300 }
 	if quick {
-		many = nil
+		hundreds = nil
 	}
 	return []poison{
-		{kind: "huge", secrets: passwordLogin, objects: huge, reply: answersHuge, edit: rotateHuge},
-		{kind: "immutable", secrets: passwordLogin, objects: plain, strike: makeImmutable},
-		{kind: "denied", secrets: passwordLogin, between: denyCommits, objects: plain, says: []string{v1alpha1.ReasonStateUnwritable}},
-		{kind: "junk", many: fourfold, secrets: seed, objects: plain, reply: answersJunk, edit: reseed},
-		{kind: "borrowed", writer: true, between: createDatabase, objects: borrowed, refused: true},
-		{kind: "state", objects: stateAsLogin, refused: true},
-		{kind: "template", secrets: clientLogin, objects: expensive, says: []string{v1alpha1.ReasonTemplateInvalid}},
-		{kind: "large", many: many, objects: consumer(1_000_000), refused: true},
-		{kind: "wide", many: many, objects: consumer(16<<10, 16<<10, 16<<10, 15<<10), says: []string{v1alpha1.ReasonNotAllowed}},
-		{kind: "slow", ownHosts: true, secrets: clientLogin, objects: plain, reply: answersSlowly},
-		{kind: "mute", ownHosts: true, secrets: clientLogin, objects: plain, reply: answersNever,
-			says: []string{v1alpha1.ReasonProviderUnavailable, v1alpha1.ReasonProgressing, v1alpha1.ReasonReplyLost}},
-		{kind: "password", secrets: passwordLogin, objects: atOurHost(), says: []string{v1alpha1.ReasonCredentialsRejected}},
-		{kind: "foreign", secrets: foreignStates, objects: plain, says: []string{v1alpha1.ReasonStateInvalid}},
-		{kind: "broken", secrets: passwordLogin, objects: atOurHost(connectionBreakers...)},
-		{kind: "taken", secrets: takenTarget, objects: plain, says: []string{v1alpha1.ReasonTargetConflict}},
-		{kind: "quota", secrets: passwordLogin, between: fillQuota, objects: plain, says: []string{v1alpha1.ReasonStateUnwritable}},
-		{kind: "churn", secrets: passwordLogin, objects: unknownHost, edit: churn},
+		{kind: "huge", what: "a state that passes 1 MiB at the commit",
+			secrets: passwordLogin, objects: huge, reply: answersHuge, edit: rotateHuge},
+		{kind: "immutable", what: "a state Secret that becomes immutable between claim and commit",
+			secrets: passwordLogin, objects: plain, strike: makeImmutable},
+		{kind: "denied", what: "commits that a policy of the cluster denies",
+			secrets: passwordLogin, between: denyCommits, objects: plain,
+			says: reasons{v1alpha1.ReasonStateUnwritable}},
+		{kind: "junk", what: "seeds that get large replies of junk", many: func(usual int) int { return 4 * usual },
+			secrets: seed, objects: plain, reply: answersJunk, edit: reseed},
+		{kind: "borrowed", what: "a Secret that the author may not read", writer: true,
+			between: createDatabase, objects: borrowed, refused: true},
+		{kind: "state", what: "a state Secret as credentials", objects: stateAsLogin, refused: true},
+		{kind: "template", what: "a template that takes minutes",
+			secrets: clientLogin, objects: expensive, says: reasons{v1alpha1.ReasonTemplateInvalid}},
+		{kind: "large", what: "1 MB of target.data", many: hundreds, objects: consumer(1_000_000), refused: true},
+		{kind: "wide", what: "as much target.data as is permitted", many: hundreds,
+			objects: consumer(16_000, 16_000, 16_000, 15_000), says: reasons{v1alpha1.ReasonNotAllowed}},
+		{kind: "slow", what: "hosts that answer late", ownHosts: true,
+			secrets: clientLogin, objects: plain, reply: answersSlowly},
+		{kind: "mute", what: "hosts that never answer", ownHosts: true,
+			secrets: clientLogin, objects: plain, reply: answersNever,
+			says: reasons{v1alpha1.ReasonProviderUnavailable, v1alpha1.ReasonProgressing, v1alpha1.ReasonReplyLost}},
+		{kind: "password", what: "wrong passwords at the host of the good ones",
+			secrets: passwordLogin, objects: atOurHost(), says: reasons{v1alpha1.ReasonCredentialsRejected}},
+		{kind: "foreign", what: "Secrets of the author under both names of the state Secret",
+			secrets: foreignStates, objects: plain, says: reasons{v1alpha1.ReasonStateInvalid}},
+		{kind: "broken", what: "connections that break at the host of the good ones",
+			secrets: passwordLogin, objects: atOurHost(connectionBreakers...)},
+		{kind: "taken", what: "a target that is a Secret of the author",
+			secrets: takenTarget, objects: plain, says: reasons{v1alpha1.ReasonTargetConflict}},
+		{kind: "quota", what: "a quota that is full",
+			secrets: passwordLogin, between: fillQuota, objects: plain, says: reasons{v1alpha1.ReasonStateUnwritable}},
+		{kind: "churn", what: "unknown hosts, created, edited and deleted all the time",
+			secrets: passwordLogin, objects: unknownHost, edit: churn},
 	}
 }
 
@@ -79,7 +101,8 @@ func clientLogin(t *tenant, n int) []client.Object {
 }
 
 func seed(t *tenant, n int) []client.Object {
-	return t.login(n, map[string]string{v1alpha1.ClientIDKey: t.name(n), v1alpha1.RefreshTokenKey: "hostile-seed-" + t.name(n)})
+	first := "hostile-seed-" + t.name(n)
+	return t.login(n, map[string]string{v1alpha1.ClientIDKey: t.name(n), v1alpha1.RefreshTokenKey: first})
 }
 
 // reseed brings another seed, three times.
@@ -116,13 +139,24 @@ func makeImmutable(ctx context.Context, t *tenant, n int) {
 }
 
 // commitDenial denies the commits of state Secrets in namespaces with a label; claims are admitted.
-const commitDenial = `{"apiVersion":"admissionregistration.k8s.io/v1","kind":"ValidatingAdmissionPolicy","metadata":{"name":"commits"},"spec":{
-	"matchConstraints":{"namespaceSelector":{"matchLabels":{"denies":"commits"}},"resourceRules":[
-		{"apiGroups":[""],"apiVersions":["v1"],"resources":["secrets"],"operations":["UPDATE"]}]},
-	"validations":[{"expression":"object.metadata.name != 'probe' && (object.type != '%s' || %s.exists(c, object.data['%s'].contains(c)))"}]}}`
-
-const commitDenialBinding = `{"apiVersion":"admissionregistration.k8s.io/v1","kind":"ValidatingAdmissionPolicyBinding","metadata":{"name":"commits"},
-	"spec":{"policyName":"commits","validationActions":["Deny"]}}`
+const commitDenial = `
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicy
+metadata: {name: commits}
+spec:
+  matchConstraints:
+    namespaceSelector: {matchLabels: {denies: commits}}
+    resourceRules: [{apiGroups: [""], apiVersions: [v1], resources: [secrets], operations: [UPDATE]}]
+  validations:
+    - expression: >-
+        object.metadata.name != "probe" &&
+        (object.type != "%s" || %s.exists(c, object.data["%s"].contains(c)))
+---
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicyBinding
+metadata: {name: commits}
+spec: {policyName: commits, validationActions: [Deny]}
+`
 
 // claimMarks are what a claim is encoded to at each of the three offsets: CEL decodes no base64.
 func claimMarks() (marks []string) {
@@ -137,14 +171,12 @@ func claimMarks() (marks []string) {
 func denyCommits(ctx context.Context, t *tenant) error {
 	marks := "['" + strings.Join(claimMarks(), "','") + "']"
 	denial := fmt.Sprintf(commitDenial, v1alpha1.StateSecretType, marks, stateEntry)
-	for name, manifest := range map[string]string{"denial.json": denial, "binding.json": commitDenialBinding} {
-		path := filepath.Join(t.stage.dir, name)
-		if err := os.WriteFile(path, []byte(manifest), 0o600); err != nil {
-			return err
-		}
-		if err := t.stage.plant.run(ctx, "apply -f "+path); err != nil {
-			return err
-		}
+	path := filepath.Join(t.stage.dir, "denial.yaml")
+	if err := os.WriteFile(path, []byte(denial), 0o600); err != nil {
+		return err
+	}
+	if err := t.stage.plant.run(ctx, "apply -f "+path); err != nil {
+		return err
 	}
 	if err := t.stage.plant.run(ctx, "label namespace "+t.namespace+" denies=commits"); err != nil {
 		return err
@@ -289,8 +321,9 @@ func (t *tenant) login(n int, entries map[string]string) []client.Object {
 }
 
 func (t *tenant) credential(n int) *v1alpha1.FluentCredential {
+	host := &v1alpha1.OAuth2Provider{TokenURL: v1alpha1.TokenURL(t.urls[n])}
 	return &v1alpha1.FluentCredential{ObjectMeta: t.meta(t.name(n)), Spec: v1alpha1.FluentCredentialSpec{
-		Provider:             v1alpha1.ProviderSpec{OAuth2: &v1alpha1.OAuth2Provider{TokenURL: v1alpha1.TokenURL(t.urls[n])}},
+		Provider:             v1alpha1.ProviderSpec{OAuth2: host},
 		CredentialsSecretRef: v1alpha1.CredentialsSecretReference{Name: t.name(n) + "-login"},
 		Target:               v1alpha1.TargetSpec{Name: t.name(n) + "-out"},
 	}}

@@ -44,8 +44,8 @@ func readLimits() (limits, error) {
 	}, nil
 }
 
-// readiness watches what all FluentCredentials say: a good one has to be Ready all the time, and none may be Ready with a token that
-// has expired.
+// readiness watches what all FluentCredentials say: a good one has to be Ready all the time, and none may be Ready with a
+// token that has expired.
 type readiness struct {
 	stage  *stage
 	limits limits

@@ -27,10 +27,10 @@ type tenancy struct {
 	before, after time.Duration // how long the good credentials are watched, before and after the restart
 }
 
-// poisonedTenants are good credentials beside poisoned objects: of every kind together, and, to find out about one, of each.
+// poisonedTenants are good credentials beside poisoned objects of every kind and, on demand, beside one kind.
 func poisonedTenants(quick bool) []scenario {
 	good, life := 200, time.Minute
-	play := tenancy{kinds: poisons(quick), poisoned: 24, before: 80 * time.Second, after: 20 * time.Second}
+	play := tenancy{kinds: poisons(quick), poisoned: 24, before: time.Minute, after: 10 * time.Second}
 	if quick {
 		good, life = 20, 30*time.Second
 		play.poisoned, play.before, play.after = 6, 30*time.Second, 5*time.Second
@@ -46,7 +46,8 @@ func poisonedTenants(quick bool) []scenario {
 			},
 		}
 	}
-	cases := []scenario{beside(fmt.Sprintf("%d good credentials beside %d poisoned objects of each kind", good, play.poisoned), play.kinds)}
+	all := fmt.Sprintf("%d good credentials beside %d poisoned objects of each kind", good, play.poisoned)
+	cases := []scenario{beside(all, play.kinds)}
 	for _, kind := range play.kinds {
 		one := beside("beside kind "+kind.kind, []poison{kind})
 		one.onDemand = true
@@ -187,10 +188,11 @@ func (t *tenant) each(objects func(*tenant, int) []client.Object, do func(client
 	return nil
 }
 
-// moveIn creates the namespace, and gives the tenant the rights of an editor in it. Without a controller manager the role edit is
-// not aggregated: its parts are bound.
+// moveIn creates the namespace, and gives the tenant the rights of an editor in it. Without a controller manager the role
+// edit is not aggregated: its parts are bound.
 func (t *tenant) moveIn(ctx context.Context) error {
-	if err := t.stage.plant.admin.Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: t.namespace}}); err != nil {
+	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: t.namespace}}
+	if err := t.stage.plant.admin.Create(ctx, namespace); err != nil {
 		return err
 	}
 	roles := []string{"fluent-token-editor", "fluent-credential-editor"}
@@ -249,7 +251,7 @@ func (t *tenant) judge(ctx context.Context) error {
 	for _, each := range tokens.Items {
 		ends[t.endOf(each.Status.Conditions)]++
 	}
-	t.stage.say("%s: %v", t.kind, ends)
+	t.stage.say("%s (%s): %v", t.kind, t.what, ends)
 	for end, times := range ends {
 		if t.says != nil && !slices.Contains(t.says, end) {
 			t.stage.find("%s: %d objects say %s, want %s", t.kind, times, end, strings.Join(t.says, " or "))

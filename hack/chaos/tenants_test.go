@@ -35,22 +35,23 @@ func TestClaimMarks(t *testing.T) {
 
 // TestReadinessBites: what a good credential must not say is found, and what it may say is not.
 func TestReadinessBites(t *testing.T) {
+	type statuses []metav1.ConditionStatus
 	const long, short = time.Hour, -time.Hour
 	for why, test := range map[string]struct {
 		name  string
-		says  []metav1.ConditionStatus
+		says  statuses
 		life  time.Duration
 		off   bool
 		finds string // empty: nothing
 	}{
-		"Ready with a valid token":        {name: "cred-0001", says: []metav1.ConditionStatus{"True"}, life: long},
-		"Ready no more":                   {name: "cred-0001", says: []metav1.ConditionStatus{"True", "False"}, life: long, finds: "not Ready"},
-		"Ready no more, for a moment":     {name: "cred-0001", says: []metav1.ConditionStatus{"True", "False", "True"}, life: long, finds: "not Ready"},
-		"Ready no more, in a restart":     {name: "cred-0001", says: []metav1.ConditionStatus{"True", "False"}, life: long, off: true},
-		"a poisoned object":               {name: "slow-001", says: []metav1.ConditionStatus{"True", "False"}, life: long},
-		"Ready after the expiry":          {name: "slow-001", says: []metav1.ConditionStatus{"True"}, life: short, finds: "token that expired"},
-		"not Ready, and expired":          {name: "slow-001", says: []metav1.ConditionStatus{"True", "False"}, life: short},
-		"Ready after the expiry, at rest": {name: "cred-0001", says: []metav1.ConditionStatus{"True"}, life: short, off: true},
+		"Ready with a valid token":        {name: "cred-0001", says: statuses{"True"}, life: long},
+		"Ready no more":                   {name: "cred-0001", says: statuses{"True", "False"}, life: long, finds: "not Ready"},
+		"Ready no more, for a moment":     {name: "cred-0001", says: statuses{"True", "False", "True"}, life: long, finds: "not Ready"},
+		"Ready no more, in a restart":     {name: "cred-0001", says: statuses{"True", "False"}, life: long, off: true},
+		"a poisoned object":               {name: "slow-001", says: statuses{"True", "False"}, life: long},
+		"Ready after the expiry":          {name: "slow-001", says: statuses{"True"}, life: short, finds: "token that expired"},
+		"not Ready, and expired":          {name: "slow-001", says: statuses{"True", "False"}, life: short},
+		"Ready after the expiry, at rest": {name: "cred-0001", says: statuses{"True"}, life: short, off: true},
 	} {
 		s := &stage{counts: map[string]int{}, replicas: []*replica{{journal: t.TempDir()}}}
 		watch := newReadiness(s, limits{})
@@ -63,9 +64,15 @@ func TestReadinessBites(t *testing.T) {
 		}
 		watch.sample()
 		watch.judge()
-		if found := strings.Join(s.findings, "; "); test.finds == "" && found != "" || !strings.Contains(found, test.finds) {
-			t.Errorf("%s: found %q, want %q", why, found, test.finds)
-		}
+		expectFinding(t, s, why, test.finds)
+	}
+}
+
+// expectFinding expects a part of the findings; empty: none.
+func expectFinding(t *testing.T, s *stage, why, want string) {
+	t.Helper()
+	if found := strings.Join(s.findings, "; "); want == "" && found != "" || !strings.Contains(found, want) {
+		t.Errorf("%s: found %q, want %q", why, found, want)
 	}
 }
 
@@ -97,10 +104,10 @@ func TestHostileJudgeBites(t *testing.T) {
 		"presented once too often": {presented: mostPresentations + 1, finds: "presented 3 times"},
 	} {
 		s := &stage{counts: map[string]int{}}
-		h := &hostile{asked: map[string][]time.Time{"slow/1": test.asked}, presented: map[string]int{"a": test.presented}}
-		h.judge(s)
-		if found := strings.Join(s.findings, "; "); test.finds == "" && found != "" || !strings.Contains(found, test.finds) {
-			t.Errorf("%s: found %q, want %q", why, found, test.finds)
+		h := &hostile{
+			asked: map[string][]time.Time{"slow/1": test.asked}, presented: map[string]int{"a": test.presented},
 		}
+		h.judge(s)
+		expectFinding(t, s, why, test.finds)
 	}
 }

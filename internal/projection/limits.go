@@ -155,8 +155,8 @@ func countBranch(branch *parse.BranchNode) {
 	countIn(branch.ElseList)
 }
 
-// chargeIn hands every argument of a function to charged first. Otherwise a loop that compares large texts would hold a worker for
-// minutes in few steps.
+// chargeIn hands every argument of a function to charged first. Otherwise a loop that compares large texts would hold a
+// worker for minutes in few steps.
 func chargeIn(pipe *parse.PipeNode) {
 	if pipe == nil { // for example of a template called without one
 		return
@@ -171,7 +171,9 @@ func chargeIn(pipe *parse.PipeNode) {
 			if isCall && at > 0 {
 				call := chargedCall(command.Position())
 				call.Args = append(call.Args, arg)
-				command.Args[at] = &parse.PipeNode{NodeType: parse.NodePipe, Pos: arg.Position(), Cmds: []*parse.CommandNode{call}}
+				command.Args[at] = &parse.PipeNode{
+					NodeType: parse.NodePipe, Pos: arg.Position(), Cmds: []*parse.CommandNode{call},
+				}
 			}
 		}
 		if i > 0 {
@@ -188,8 +190,8 @@ func chargedCall(at parse.Pos) *parse.CommandNode {
 	return &parse.CommandNode{NodeType: parse.NodeCommand, Pos: at, Args: []parse.Node{name}}
 }
 
-// charged is the name of the function through which arguments pass. It is not known while a template is parsed, so that no author can
-// call it.
+// charged is the name of the function through which arguments pass. It is not known while a template is parsed, so that no
+// author can call it.
 const charged = "charged"
 
 // charge counts an argument and returns it.
