@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -128,6 +129,12 @@ func (h *hostile) judge(s *stage) {
 				s.find("%s caused %d requests within %s", object, hostileRate+1, within.Round(time.Second))
 				break
 			}
+		}
+	}
+	for kind, each := range h.tenants {
+		hasAsked := func(object string) bool { return strings.HasPrefix(object, kind+"/") }
+		if each.asked && !slices.ContainsFunc(slices.Collect(maps.Keys(h.asked)), hasAsked) {
+			s.find("%s: its host was never asked: nothing is proven", kind)
 		}
 	}
 	for token, times := range h.presented {

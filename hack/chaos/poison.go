@@ -36,11 +36,13 @@ type poison struct {
 	strike func(ctx context.Context, t *tenant, n int)              // done while a token request is being answered
 	edit   func(ctx context.Context, t *tenant, n, round int) error // done again and again
 
+	asked   bool    // its host has to be asked, or nothing is proven
 	refused bool    // admission refuses what objects creates
 	says    reasons // one of them is the end; nil: any
 }
 
-// reasons are those of the conditions Ready and Renewable.
+// reasons are those of the conditions Ready and Renewable. RateLimited is that of one whose turn has not come: hosts that are
+// not known to answer share a part of the requests that may be on their way.
 type reasons []string
 
 // poisons are all kinds.
@@ -51,14 +53,14 @@ func poisons(quick bool) []poison {
 	}
 	return []poison{
 		{kind: "huge", what: "a state that passes 1 MiB at the commit",
-			secrets: passwordLogin, objects: huge, reply: answersHuge, edit: rotateHuge},
+			secrets: passwordLogin, objects: huge, reply: answersHuge, edit: rotateHuge, asked: true},
 		{kind: "immutable", what: "a state Secret that becomes immutable between claim and commit",
-			secrets: passwordLogin, objects: plain, strike: makeImmutable},
+			secrets: passwordLogin, objects: plain, strike: makeImmutable, asked: true},
 		{kind: "denied", what: "commits that a policy of the cluster denies",
-			secrets: passwordLogin, between: denyCommits, objects: plain,
-			says: reasons{v1alpha1.ReasonStateUnwritable}},
+			secrets: passwordLogin, between: denyCommits, objects: plain, asked: true,
+			says: reasons{v1alpha1.ReasonStateUnwritable, v1alpha1.ReasonRateLimited}},
 		{kind: "junk", what: "seeds that get large replies of junk", many: func(usual int) int { return 4 * usual },
-			secrets: seed, objects: plain, reply: answersJunk, edit: reseed},
+			secrets: seed, objects: plain, reply: answersJunk, edit: reseed, asked: true},
 		{kind: "borrowed", what: "a Secret that the author may not read", writer: true,
 			between: createDatabase, objects: borrowed, refused: true},
 		{kind: "state", what: "a state Secret as credentials", objects: stateAsLogin, refused: true},
@@ -68,10 +70,10 @@ func poisons(quick bool) []poison {
 		{kind: "wide", what: "as much target.data as is permitted", many: hundreds,
 			objects: consumer(16_000, 16_000, 16_000, 15_000), says: reasons{v1alpha1.ReasonNotAllowed}},
 		{kind: "slow", what: "hosts that answer late", ownHosts: true,
-			secrets: clientLogin, objects: plain, reply: answersSlowly},
+			secrets: clientLogin, objects: plain, reply: answersSlowly, asked: true},
 		{kind: "mute", what: "hosts that never answer", ownHosts: true,
-			secrets: clientLogin, objects: plain, reply: answersNever,
-			says: reasons{v1alpha1.ReasonProviderUnavailable, v1alpha1.ReasonProgressing, v1alpha1.ReasonReplyLost}},
+			secrets: clientLogin, objects: plain, reply: answersNever, asked: true,
+			says: reasons{v1alpha1.ReasonProviderUnavailable, v1alpha1.ReasonProgressing, v1alpha1.ReasonRateLimited}},
 		{kind: "password", what: "wrong passwords at the host of the good ones",
 			secrets: passwordLogin, objects: atOurHost(), says: reasons{v1alpha1.ReasonCredentialsRejected}},
 		{kind: "foreign", what: "Secrets of the author under both names of the state Secret",
@@ -79,9 +81,10 @@ func poisons(quick bool) []poison {
 		{kind: "broken", what: "connections that break at the host of the good ones",
 			secrets: passwordLogin, objects: atOurHost(connectionBreakers...)},
 		{kind: "taken", what: "a target that is a Secret of the author",
-			secrets: takenTarget, objects: plain, says: reasons{v1alpha1.ReasonTargetConflict}},
+			secrets: takenTarget, objects: plain, asked: true, says: reasons{v1alpha1.ReasonTargetConflict}},
 		{kind: "quota", what: "a quota that is full",
-			secrets: passwordLogin, between: fillQuota, objects: plain, says: reasons{v1alpha1.ReasonStateUnwritable}},
+			secrets: passwordLogin, between: fillQuota, objects: plain,
+			says: reasons{v1alpha1.ReasonStateUnwritable, v1alpha1.ReasonRateLimited}},
 		{kind: "churn", what: "unknown hosts, created, edited and deleted all the time",
 			secrets: passwordLogin, objects: unknownHost, edit: churn},
 	}

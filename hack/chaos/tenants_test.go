@@ -96,16 +96,22 @@ func TestHostileJudgeBites(t *testing.T) {
 	for why, test := range map[string]struct {
 		asked     []time.Time
 		presented int
+		tenants   map[string]*tenant
 		finds     string // empty: nothing
 	}{
 		"as often as it may":       {asked: times(hostileRate, time.Second), presented: mostPresentations},
 		"for hours":                {asked: times(1000, 4*time.Second)},
 		"too often":                {asked: times(hostileRate+1, time.Second), finds: "slow/1 caused 21 requests"},
 		"presented once too often": {presented: mostPresentations + 1, finds: "presented 3 times"},
+		"asked as it has to be":    {asked: times(1, 0), tenants: map[string]*tenant{"slow": {poison: poison{asked: true}}}},
+		"never asked": {
+			asked: times(1, 0), tenants: map[string]*tenant{"mute": {poison: poison{asked: true}}}, finds: "mute: its host was never",
+		},
 	} {
 		s := &stage{counts: map[string]int{}}
 		h := &hostile{
-			asked: map[string][]time.Time{"slow/1": test.asked}, presented: map[string]int{"a": test.presented},
+			tenants: test.tenants,
+			asked:   map[string][]time.Time{"slow/1": test.asked}, presented: map[string]int{"a": test.presented},
 		}
 		h.judge(s)
 		expectFinding(t, s, why, test.finds)
