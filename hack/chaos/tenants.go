@@ -41,7 +41,7 @@ func poisonedTenants(quick bool) []scenario {
 		return scenario{
 			name: name, quick: true, alone: true, most: 12 * time.Minute, run: play.run,
 			setting: setting{
-				installed: true, elects: true, credentials: good, namespaces: 5, life: life,
+				installed: true, credentials: good, namespaces: 5, life: life,
 				tenant: func(config *authsim.Config) { config.KillOnRefresh = false },
 			},
 		}
@@ -77,6 +77,9 @@ func (p tenancy) run(ctx context.Context, s *stage) error {
 		go each.editAll(editing)
 	}
 	pause(ctx, p.before)
+	if !s.replicas[0].isAlive() {
+		return s.replicas[0].current().Ended()
+	}
 	for _, each := range tenants {
 		if err := each.judge(ctx); err != nil {
 			return err
