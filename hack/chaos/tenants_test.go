@@ -27,7 +27,7 @@ func TestClaimMarks(t *testing.T) {
 		if !hasMark(before + `,"claim":{"id":"x"}}`) {
 			t.Errorf("offset %d: a claim is not known", offset)
 		}
-		if hasMark(before + `,"accessToken":"a","refreshToken":"b"}`) {
+		if hasMark(before + `,"lastClaim":"claim","accessToken":"a","refreshToken":"b"}`) {
 			t.Errorf("offset %d: a commit is taken for a claim", offset)
 		}
 	}
