@@ -21,6 +21,8 @@ type scenario struct {
 	run  func(ctx context.Context, s *stage) error
 	// waits is for a scenario that does little but wait: many of them are played beside the others.
 	waits bool
+	// onDemand is for a scenario that another one contains: it is played where --case asks for it.
+	onDemand bool
 	// alone is for a scenario that needs a control plane of its own.
 	alone bool
 }
@@ -53,6 +55,7 @@ func catalogue(pass pass) []fault {
 		{name: "F23", title: "workload Secret deleted, edited; FluentCredential deleted in mid-exchange", cases: meddledObjects()},
 		{name: "F24", title: "another client uses the same login", cases: strangers()},
 		{name: "F25", title: "odd replies", cases: oddReplies()},
+		{name: "F32", title: "other tenants' poisoned objects of every kind", cases: poisonedTenants(pass.quick)},
 	}
 }
 

@@ -17,17 +17,21 @@ import (
 
 // credential is a FluentCredential with a login of its own.
 type credential struct {
-	stage  *stage
-	number int
-	name   string
-	user   string
-	asked  string // the rotate annotation as it was set last
+	stage     *stage
+	number    int
+	namespace string // empty: the stage's own
+	name      string
+	user      string
+	asked     string // the rotate annotation as it was set last
 }
 
+// goodPrefix begins the names of the credentials that a stage creates.
+const goodPrefix = "cred-"
+
 func (s *stage) createCredential(ctx context.Context, number int) (*credential, error) {
-	c := &credential{stage: s, number: number, name: fmt.Sprintf("cred-%04d", number), user: userName(number)}
+	c := &credential{stage: s, number: number, namespace: s.home(number), name: goodPrefix + fmt.Sprintf("%04d", number), user: userName(number)}
 	login := &corev1.Secret{
-		ObjectMeta: metav1.ObjectMeta{Namespace: s.namespace, Name: c.name + "-login"},
+		ObjectMeta: metav1.ObjectMeta{Namespace: c.namespace, Name: c.name + "-login"},
 		StringData: map[string]string{v1alpha1.ClientIDKey: s.clientOf(number), v1alpha1.ClientSecretKey: clientSecret},
 	}
 	if s.seeded {
@@ -39,7 +43,7 @@ func (s *stage) createCredential(ctx context.Context, number int) (*credential, 
 		return c, err
 	}
 	return c, s.plant.admin.Create(ctx, &v1alpha1.FluentCredential{
-		ObjectMeta: metav1.ObjectMeta{Namespace: s.namespace, Name: c.name},
+		ObjectMeta: metav1.ObjectMeta{Namespace: c.namespace, Name: c.name},
 		Spec: v1alpha1.FluentCredentialSpec{
 			Provider:             v1alpha1.ProviderSpec{Fluent: &v1alpha1.FluentProvider{BaseURL: v1alpha1.BaseURL(s.tokens.url())}},
 			CredentialsSecretRef: v1alpha1.CredentialsSecretReference{Name: login.Name},
@@ -51,7 +55,7 @@ func (s *stage) createCredential(ctx context.Context, number int) (*credential, 
 }
 
 func (c *credential) key() types.NamespacedName {
-	return types.NamespacedName{Namespace: c.stage.namespace, Name: c.name}
+	return types.NamespacedName{Namespace: cmp.Or(c.namespace, c.stage.namespace), Name: c.name}
 }
 
 func (c *credential) get(ctx context.Context) (*v1alpha1.FluentCredential, error) {
@@ -62,14 +66,14 @@ func (c *credential) get(ctx context.Context) (*v1alpha1.FluentCredential, error
 // secret reads a Secret in the credential's namespace.
 func (c *credential) secret(ctx context.Context, name string) (*corev1.Secret, error) {
 	var secret corev1.Secret
-	return &secret, c.stage.plant.admin.Get(ctx, types.NamespacedName{Namespace: c.stage.namespace, Name: name}, &secret)
+	return &secret, c.stage.plant.admin.Get(ctx, types.NamespacedName{Namespace: c.key().Namespace, Name: name}, &secret)
 }
 
 // rotate asks for a new token by the annotation.
 func (c *credential) rotate(ctx context.Context) error {
 	c.asked = time.Now().Format(time.RFC3339Nano)
 	patch := fmt.Appendf(nil, `{"metadata":{"annotations":{%q:%q}}}`, v1alpha1.RotateAnnotation, c.asked)
-	cred := &v1alpha1.FluentCredential{ObjectMeta: metav1.ObjectMeta{Namespace: c.stage.namespace, Name: c.name}}
+	cred := &v1alpha1.FluentCredential{ObjectMeta: metav1.ObjectMeta{Namespace: c.key().Namespace, Name: c.name}}
 	return c.stage.plant.admin.Patch(ctx, cred, client.RawPatch(types.MergePatchType, patch))
 }
 

@@ -123,11 +123,14 @@ func list(faults []fault) {
 		fmt.Printf("%-4s %s\n", each.name, each.title)
 		for _, scenario := range each.cases {
 			mark := " "
-			if scenario.quick {
+			switch {
+			case scenario.onDemand:
+				mark = "-"
+			case scenario.quick:
 				mark = "*"
 			}
 			fmt.Printf("     %s %s\n", mark, scenario.name)
 		}
 	}
-	fmt.Println("* is a part of --quick")
+	fmt.Println("* is a part of --quick, - is played where --case names it")
 }

@@ -5,10 +5,16 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
+	authenticationv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
 	eventsv1 "k8s.io/api/events/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/fluent-credential/operator/api/v1alpha1"
@@ -19,6 +25,7 @@ import (
 type plant struct {
 	cluster  *localcluster.Cluster
 	admin    client.WithWatch // past all proxies
+	config   *rest.Config     // the administrator's
 	operator *localcluster.User
 	kubectl  []string // its environment
 	identity *identity
@@ -57,11 +64,14 @@ func (p *plant) addUsers() error {
 		return err
 	}
 	scheme := runtime.NewScheme()
-	for _, add := range []func(*runtime.Scheme) error{corev1.AddToScheme, eventsv1.AddToScheme, v1alpha1.AddToScheme} {
+	for _, add := range []func(*runtime.Scheme) error{
+		authenticationv1.AddToScheme, corev1.AddToScheme, eventsv1.AddToScheme, rbacv1.AddToScheme, v1alpha1.AddToScheme,
+	} {
 		if err := add(scheme); err != nil {
 			return err
 		}
 	}
+	p.config = visitor.Config
 	p.admin, err = client.NewWithWatch(visitor.Config, client.Options{Scheme: scheme})
 	return err
 }
@@ -75,10 +85,44 @@ func (p *plant) install(ctx context.Context) error {
 		"create clusterrolebinding lease --clusterrole=lease --user=" + operatorName,
 		"wait --for=condition=Established crd/fluentcredentials.auth.fluent-credential.dev",
 	} {
-		out, err := localcluster.Run(ctx, p.kubectl, p.cluster.Kubectl, strings.Fields(command)...)
-		if err != nil {
-			return fmt.Errorf("kubectl %s: %w\n%s", command, err, out)
+		if err := p.run(ctx, command); err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+// run runs kubectl as the administrator.
+func (p *plant) run(ctx context.Context, command string) error {
+	out, err := localcluster.Run(ctx, p.kubectl, p.cluster.Kubectl, strings.Fields(command)...)
+	if err != nil {
+		return fmt.Errorf("kubectl %s: %w\n%s", command, err, out)
+	}
+	return nil
+}
+
+// installWhole installs the release: the operator is its ServiceAccount then, and the admission policies hold.
+func (p *plant) installWhole(ctx context.Context) error {
+	if err := p.run(ctx, "apply --server-side --force-conflicts -f dist/install.yaml"); err != nil {
+		return err
+	}
+	account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: localcluster.OperatorNamespace, Name: operatorName}}
+	request := &authenticationv1.TokenRequest{}
+	if err := p.admin.SubResource("token").Create(ctx, account, request); err != nil {
+		return err
+	}
+	p.operator = &localcluster.User{Config: &rest.Config{
+		Host: p.operator.Config.Host, BearerToken: request.Status.Token, QPS: -1,
+		TLSClientConfig: rest.TLSClientConfig{CAData: p.operator.Config.CAData},
+	}}
+	probe := &corev1.Secret{
+		ObjectMeta: metav1.ObjectMeta{Namespace: localcluster.OperatorNamespace, Name: "probe"}, Type: v1alpha1.StateSecretType,
+	}
+	return until(ctx, time.Minute, "the admission policies are enforced", func(ctx context.Context) (string, error) {
+		err := p.admin.Create(ctx, probe.DeepCopy(), client.DryRunAll)
+		if apierrors.IsForbidden(err) {
+			return "", nil
+		}
+		return "a state Secret by another author is admitted", err
+	})
 }

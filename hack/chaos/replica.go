@@ -72,13 +72,13 @@ func (r *replica) launch() error {
 	}
 	metrics, probes := r.address+":8443", r.address+":8081"
 	args := append([]string{
-		"--kubeconfig=" + r.config, "--namespaces=" + r.stage.namespace, "--insecure-http", "--journal-dir=" + r.journal,
-		"--leader-elect=" + fmt.Sprint(r.stage.elects), "--leader-election-namespace=" + r.stage.namespace,
+		"--kubeconfig=" + r.config, "--namespaces=" + r.stage.watched(), "--insecure-http", "--journal-dir=" + r.journal,
+		"--leader-elect=" + fmt.Sprint(r.stage.elects), "--leader-election-namespace=" + r.stage.operatorHome(),
 		"--metrics-secure=false", "--metrics-bind-address=" + metrics, "--health-probe-bind-address=" + probes,
 	}, r.args...)
 	process, err := r.stage.plant.cluster.Launch(localcluster.Program{
 		Name: r.name, Path: binary, Args: args, AtExec: r.atExec,
-		Environment: []string{"POD_NAMESPACE=" + r.stage.namespace, "POD_UID=" + r.name},
+		Environment: []string{"POD_NAMESPACE=" + r.stage.operatorHome(), "POD_UID=" + r.name},
 	})
 	if err != nil {
 		return err

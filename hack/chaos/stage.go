@@ -16,6 +16,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/fluent-credential/operator/hack/authsim"
+	"github.com/fluent-credential/operator/hack/localcluster"
 )
 
 // setting is what a case asks of its stage. The zero setting is one replica that leads without asking, one credential with a
@@ -32,6 +33,8 @@ type setting struct {
 	tenant      func(*authsim.Config)
 	args        []string
 	idle        bool // the replicas and the credentials are started by the case itself
+	installed   bool // the operator has the rights and the policies of the release, and works in all namespaces (with alone)
+	namespaces  int  // over which the credentials are spread, if not the stage's own
 
 	mayPresent int  // how often a refresh token may be presented, if not once
 	mayLose    int  // how many chains the fault may cost: what the two-generals bound takes
@@ -74,13 +77,13 @@ func newStage(ctx context.Context, plant *plant, namespace string, wanted settin
 			err = errors.Join(err, s.clear())
 		}
 	}()
-	if err := plant.admin.Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}}); err != nil {
+	if err := s.createNamespaces(ctx); err != nil {
 		return nil, err
 	}
 	if err := s.openServer(); err != nil {
 		return nil, err
 	}
-	s.watch = newPublications(plant.admin, namespace)
+	s.watch = newPublications(plant.admin, s.watched())
 	s.atEnd(s.watch.start(ctx))
 	for number := range max(1, wanted.replicas) {
 		added, err := s.newReplica(number)
@@ -91,6 +94,40 @@ func newStage(ctx context.Context, plant *plant, namespace string, wanted settin
 		s.replicas = append(s.replicas, added)
 	}
 	return s, nil
+}
+
+// home is the namespace of a credential.
+func (s *stage) home(number int) string {
+	if s.namespaces == 0 {
+		return s.namespace
+	}
+	return fmt.Sprintf("%s-shop-%d", s.namespace, number%s.namespaces)
+}
+
+func (s *stage) createNamespaces(ctx context.Context) error {
+	for number := range max(1, s.namespaces) {
+		namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: s.home(number)}}
+		if err := s.plant.admin.Create(ctx, namespace); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// operatorHome is the operator's own namespace.
+func (s *stage) operatorHome() string {
+	if s.installed {
+		return localcluster.OperatorNamespace
+	}
+	return s.namespace
+}
+
+// watched is the namespace that the operator works in; empty: all.
+func (s *stage) watched() string {
+	if s.installed {
+		return ""
+	}
+	return s.namespace
 }
 
 // atEnd does something when the stage is cleared; the last thing first.
