@@ -151,6 +151,9 @@ func TestCreationNeedsTheRightsThatItUses(t *testing.T) {
 		}
 	})
 	token := wish(namespace, "orders", nil)
+	templated := wish(namespace, "orders", func(token *v1alpha1.FluentToken) {
+		token.Spec.Target.Data = map[string]string{"k": "{{ .AccessToken }}"}
+	})
 	tokenRestarts := wish(namespace, "orders", func(token *v1alpha1.FluentToken) {
 		token.Spec.Delivery.Restart = []v1alpha1.RestartReference{{Kind: v1alpha1.RestartDeployment, Name: "stock"}}
 	})
@@ -210,6 +213,11 @@ func TestCreationNeedsTheRightsThatItUses(t *testing.T) {
 			creates(token), "what is written to Secret orders-token " + needsCreate,
 		},
 		"token: maker": {"consent is the owner's business", maker, creates(token), needsNoRight},
+		"token: maker has templates": {
+			"the status shows whether a template suits the token, bit by bit", maker, creates(templated),
+			"spec.target.data has templates for another FluentCredential's token: this needs the right to get Secret orders-token",
+		},
+		"token: owner has templates": {"they may read that Secret", owner, creates(templated), needsNoRight},
 		"token: maker restarts": {
 			"they may not patch it", maker, creates(tokenRestarts), needsToPatch + "Deployment/stock",
 		},

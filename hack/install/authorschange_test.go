@@ -34,6 +34,14 @@ func TestChangeNeedsTheRightsThatItNewlyUses(t *testing.T) {
 	c.create(t, plain, shared, selected, rolls, bare, token)
 	const toMine = `{"spec":{"provider":{"fluent":{"baseURL":"https://mine.example.com"}}}}`
 	c.try(t, map[string]attempt{
+		"editor shares a member": {
+			"consumers would see more of the reply", editor,
+			patches(shared, `{"spec":{"allowedNamespaces":{"replyMembers":["tenant"]}}}`), needsToShare + "orders-token",
+		},
+		"owner shares a member": {
+			"they may read that Secret", owner,
+			patches(shared, `{"spec":{"allowedNamespaces":{"replyMembers":["tenant"]}}}`), needsNoRight,
+		},
 		"editor sends it elsewhere": {
 			"the login would go to a host of theirs", editor, patches(plain, toMine), needsGet + "orders-login",
 		},

@@ -70,6 +70,7 @@ var credentialFields = map[string]specField{
 	"delivery.restart":                     {`[{"kind":"Deployment","name":"stock"}]`, needsToPatch + "Deployment/stock", "it rolls workloads"},
 	"allowedNamespaces.names":              {`["mine"]`, needsToShare + "orders-token", "the token can be read there"},
 	"allowedNamespaces.selector":           {`{"matchLabels":{"a":"b"}}`, needsToShare + "orders-token", "the token can be read there"},
+	"allowedNamespaces.replyMembers":       {`["tenant"]`, needsNoRight, "without a namespace there is no consumer; with one it is judged"},
 	"suspend":                              {`true`, needsNoRight, "what would be read, sent and written stays the same"},
 }
 

@@ -37,6 +37,10 @@ func needsOfCredential(cred *v1alpha1.FluentCredential) []need {
 
 func needsOfToken(token *v1alpha1.FluentToken) []need {
 	needs := []need{{"create", "", "secrets", "", "the target Secret is written"}}
+	if len(token.Spec.Target.Data) > 0 {
+		why := "whether spec.target.data can be rendered depends on the token"
+		needs = append(needs, need{"get", "", "secrets", token.TargetName(), why})
+	}
 	return append(needs, needsOfRestarts(token.Spec.Delivery)...)
 }
 
