@@ -134,12 +134,12 @@ func (c *hostileCluster) Update(context.Context, client.Object, ...client.Update
 func hostileRun(t *testing.T, text string, colored bool) map[string]string {
 	t.Helper()
 	printed := map[string]string{}
-	run := func(command string, print func(s *session) error) {
+	run := func(command string, show func(s *session) error) {
 		var out bytes.Buffer
 		s := &session{In: strings.NewReader(""), Out: newScreen(&out), ErrOut: newScreen(&out), version: "v1",
 			now: func() time.Time { return noon }, cluster: genericclioptions.NewConfigFlags(false)}
 		s.Out.colored, s.ErrOut.colored = colored, colored
-		if _, message := outcome(print(s)); message != "" {
+		if _, message := outcome(show(s)); message != "" {
 			tellError(s.ErrOut, message)
 		}
 		_ = s.Out.Flush()

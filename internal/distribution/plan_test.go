@@ -77,7 +77,7 @@ func TestNothingIsPublishedWithoutConsent(t *testing.T) {
 				}
 				step := Next(seen, now)
 				withheld := !seen.Allowed || seen.Deleting || !seen.Registered || seen.Former && !seen.Shared ||
-					expires.IsZero() || expires == now && !seen.Same || seen.Unlisted && seen.Holding
+					expires.IsZero() || expires.Equal(now) && !seen.Same || seen.Unlisted && seen.Holding
 				if count++; step.Do == Publish && withheld {
 					t.Errorf("published: %+v", seen)
 				}

@@ -8,6 +8,7 @@ package printable
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"sync"
 	"unicode"
@@ -122,7 +123,7 @@ func NewWriter(to io.Writer) *Writer { return &Writer{to: to} }
 func (w *Writer) Write(text []byte) (int, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	all := append(w.held, text...)
+	all := slices.Concat(w.held, text)
 	whole := len(all)
 	for n := 1; n < utf8.UTFMax && n <= len(all); n++ {
 		if tail := all[len(all)-n:]; utf8.RuneStart(tail[0]) {
