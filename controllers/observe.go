@@ -51,7 +51,14 @@ type observation struct {
 type obstacle struct{ reason, message string }
 
 func (o *observation) owner() custody.Owner {
-	return custody.Owner{Namespace: o.cred.Namespace, Name: o.cred.Name, UID: o.cred.UID}
+	return stateOwner(o.cred)
+}
+
+// stateOwner is a FluentCredential as the owner of its state.
+func stateOwner(cred *v1alpha1.FluentCredential) custody.Owner {
+	return custody.Owner{
+		Namespace: cred.Namespace, Name: cred.Name, UID: cred.UID, Reference: cred.Spec.CredentialsSecretRef.Name,
+	}
 }
 
 // observe gathers the live state, the workload Secret and the inputs. An error is the Kubernetes API's; what is wrong with the

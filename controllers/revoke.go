@@ -223,7 +223,7 @@ func (r *Reconciler) uses(ctx context.Context, other *v1alpha1.FluentCredential,
 		return false, nil
 	}
 	refresh := seen.record.Chain.Refresh
-	record, err := r.Custody.Open(ctx, custody.Owner{Namespace: other.Namespace, Name: other.Name, UID: other.UID})
+	record, err := r.Custody.Open(ctx, stateOwner(other))
 	if errors.Is(err, custody.ErrForeign) {
 		record, err = &custody.Record{}, nil // it has no family: the operator stores nothing there
 	}

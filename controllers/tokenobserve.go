@@ -177,7 +177,7 @@ func accountOf(cred *v1alpha1.FluentCredential) string { return binding.AccountO
 // observeState reads the state Secret live. One that is not the operator's, or that a newer operator wrote, holds no token for us.
 func (t *TokenReconciler) observeState(ctx context.Context, seen *tokenObservation) error {
 	cred := seen.cred
-	record, err := t.Custody.Open(ctx, custody.Owner{Namespace: cred.Namespace, Name: cred.Name, UID: cred.UID})
+	record, err := t.Custody.Open(ctx, stateOwner(cred))
 	if errors.Is(err, custody.ErrForeign) || errors.Is(err, custody.ErrNewer) {
 		record, err = &custody.Record{}, nil
 	}

@@ -108,6 +108,51 @@ func TestABackupStaysInDoubt(t *testing.T) {
 	mustBe(t, "and is not doubted more with every look", 1, a.open().Chain.Presented)
 }
 
+// TestStateIsInheritedWithTheLoginOnly: who makes a FluentCredential under the name of a former one, whose state was left
+// behind, gets its tokens only if the object refers to the same credentials Secret.
+func TestStateIsInheritedWithTheLoginOnly(t *testing.T) {
+	tests := map[string]struct {
+		why       string
+		former    string // what the state says
+		reference string // what the new object refers to
+		inherits  bool
+	}{
+		"the same":           {"a backup was restored, or a manifest applied again", "orders-login", "orders-login", true},
+		"another":            {"its author may not be one who may get the former login", "orders-login", "mine", false},
+		"an older version's": {"it says nothing of the login", "", "mine", true},
+		"not known":          {"a reader who does not know gets no tokens", "orders-login", "", false},
+	}
+	for name, test := range tests {
+		a := newAPI(t)
+		state := ageing(5)
+		state.Token = fullState().Token
+		state.Claim = &Claim{ID: "claim-1"}
+		state.Seeds = []string{"hash-of-seed"}
+		state.Reference = test.former
+		a.plant(first, state)
+		a.edit(first, func(s *corev1.Secret) { s.OwnerReferences[0].UID = "former" })
+		heir := owner
+		heir.Reference = test.reference
+		found, err := a.store().Open(t.Context(), heir)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if has := found.Chain != nil && found.Token != nil && found.Claim != nil; has != test.inherits {
+			t.Errorf("%s: the tokens are inherited: %t, want %t: %s", name, has, test.inherits, test.why)
+		}
+		if found.Serial != 5 || len(found.Seeds) != 1 {
+			t.Errorf("%s: serial %d and %d seeds, want 5 and 1", name, found.Serial, len(found.Seeds))
+		}
+		if test.inherits || test.reference == "" {
+			continue
+		}
+		written, err := a.store().Put(t.Context(), heir, found, found.State)
+		if err != nil || written.Reference != test.reference || written.Chain != nil {
+			t.Errorf("%s: written with the reference %q: %v", name, written.Reference, err)
+		}
+	}
+}
+
 func TestSerialsOfAnEditedState(t *testing.T) {
 	tests := map[string]struct {
 		why          string

@@ -224,6 +224,7 @@ func (s State) bounded() State {
 	s.Sent = allFit(s.Sent, maxLost)
 	s.LastClaim = fits(s.LastClaim, maxWord)
 	s.Rotate = RotateMark(s.Rotate)
+	s.Reference = shortHash(s.Reference)
 	s.MovedTo = fits(s.MovedTo, maxWord)
 	s.MovedFrom = fits(s.MovedFrom, maxWord)
 	if s.Token != nil {

@@ -55,7 +55,7 @@ func fullState() State {
 			Class: failure.Input, Subject: failure.CredentialsSecret, First: noon.Add(10 * time.Minute), Tries: 2, Probes: 1, Stalled: true,
 			Policy: "hash-of-policy",
 		},
-		Rotate: "2026-01-05", Repeats: true, Stagnant: 2, MovedTo: "orders-fluent-state-2", MovedFrom: "orders-fluent-state",
+		Rotate: "2026-01-05", Repeats: true, Stagnant: 2, Reference: "orders-login", MovedTo: "orders-fluent-state-2", MovedFrom: "orders-fluent-state",
 	}
 }
 

@@ -29,6 +29,11 @@ type State struct {
 	Repeats  bool   `json:"repeats,omitempty"`  // the API gives the same token again until it expires
 	Stagnant int    `json:"stagnant,omitempty"` // replies in a row that brought no more life
 
+	// Reference is the name of the owner's credentials Secret. Who makes an object of the same name inherits the tokens only
+	// with the same login: the author of a FluentCredential may get the Secret that it names, and may not be one who may get
+	// another's tokens. Empty: an older version's.
+	Reference string `json:"reference,omitempty"`
+
 	// Unconfirmed is true of a first state until its maker has seen that there is none under the other name.
 	Unconfirmed bool `json:"unconfirmed,omitempty"`
 
@@ -121,6 +126,23 @@ type Failure struct {
 	Probes  int             `json:"probes,omitempty"`  // of class Input: how many were scheduled in the run
 	Stalled bool            `json:"stalled,omitempty"` // a person is asked
 	Policy  string          `json:"policy,omitempty"`  // hash of the endpoint policy, if it refused an address
+}
+
+// of returns the state with the reference of its owner.
+func (s State) of(owner Owner) State {
+	if owner.Reference != "" {
+		s.Reference = owner.Reference
+	}
+	return s
+}
+
+// disinherited returns what a FluentCredential with another login keeps of the state of a former object of its name: the
+// count of tokens, and which seeds were spent.
+func (s State) disinherited() State {
+	return State{
+		Salt: s.Salt, Serial: s.Serial, Seeds: s.Seeds, Sent: s.Sent, Reference: s.Reference,
+		Unconfirmed: s.Unconfirmed, MovedTo: s.MovedTo, MovedFrom: s.MovedFrom,
+	}
 }
 
 // maxSeeds bounds the memory of spent seeds.

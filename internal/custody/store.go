@@ -27,6 +27,8 @@ type Store struct {
 type Owner struct {
 	Namespace, Name string
 	UID             types.UID
+	// Reference is the name of the credentials Secret.
+	Reference string
 }
 
 // Record is a State together with the version of the Secret that it was read from.
@@ -109,6 +111,9 @@ func (s *Store) read(ctx context.Context, owner Owner, name string) (*Record, er
 	case succeeded:
 		return nil, ErrGone // it is another's: the cache that shows this owner is behind
 	}
+	if record.Reference != "" && record.Reference != owner.Reference {
+		record.State = record.disinherited()
+	}
 	record.State = record.Doubted() // of a former object of the same name, out of a backup
 	return record, nil
 }
@@ -136,7 +141,7 @@ func (s *Store) Newest(ctx context.Context, owner Owner, found *Record) (*Record
 // first; any other error may mean that the write happened. An immutable Secret is replaced by one under the other name:
 // creating that is the compare-and-swap then.
 func (s *Store) Put(ctx context.Context, owner Owner, from *Record, next State) (*Record, error) {
-	next = next.bounded()
+	next = next.of(owner).bounded()
 	if from.secret == nil {
 		return s.createFirst(ctx, owner, next)
 	}
@@ -200,6 +205,7 @@ func (s *Store) createFirst(ctx context.Context, owner Owner, state State) (*Rec
 }
 
 func (s *Store) create(ctx context.Context, owner Owner, name string, state State) (*Record, error) {
+	state = state.of(owner)
 	data, err := encode(state)
 	if err != nil {
 		return nil, err
