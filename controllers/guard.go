@@ -223,9 +223,10 @@ func oneHost(endpoint *url.URL) string {
 // hostOf is the token host whose requests are counted, however the URL is written.
 func hostOf(api provider.API) string { return oneHost(api.Endpoint()) }
 
-// hasLeft tells whether a FluentCredential is gone, or was given another login and holds nothing that the old one brought: what it
-// still holds it may refresh.
-func (r *Reconciler) hasLeft(ctx context.Context, owner loginguard.Owner, login loginguard.Login) bool {
+// hasLeft reports whether the owner of a use is gone, or was given another login and holds nothing that the old one brought: what it
+// still holds it may refresh. The owner of a trial has left unless it is at work, or works with a token of the login.
+func (r *Reconciler) hasLeft(ctx context.Context, use loginguard.Use, login loginguard.Login) bool {
+	owner := use.Owner
 	var cred v1alpha1.FluentCredential
 	err := r.Live.Get(ctx, types.NamespacedName{Namespace: owner.Namespace, Name: owner.Name}, &cred)
 	if err != nil || string(cred.UID) != owner.UID {
@@ -235,11 +236,17 @@ func (r *Reconciler) hasLeft(ctx context.Context, owner loginguard.Owner, login 
 		return false // it lives, so the seed is its own
 	}
 	seen, err := r.observe(ctx, &cred, &remembered{})
-	if err != nil || seen.api == nil || seen.obstacle.reason != "" {
+	switch {
+	case err != nil:
 		return false
+	case use.Trial && seen.record.Claim != nil:
+		return false
+	case use.Trial && seen.record.Token == nil && seen.record.Chain == nil && !seen.unreadable:
+		return true
+	case seen.api == nil || seen.obstacle.reason != "" || seen.facts.Token == nil:
+		return false
+	case seen.guarded().IsSame(login):
+		return use.Trial && seen.facts.Token.Stale
 	}
-	now := seen.guarded()
-	same := now.Endpoint == login.Endpoint && now.Username == login.Username &&
-		now.Use.Client == login.Use.Client && now.Use.Scope == login.Use.Scope
-	return !same && seen.facts.Token != nil && !seen.facts.Token.Stale
+	return !seen.facts.Token.Stale
 }
