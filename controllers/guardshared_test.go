@@ -11,6 +11,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
 	"github.com/fluent-credential/operator/api/v1alpha1"
 	"github.com/fluent-credential/operator/hack/authsim"
 	"github.com/fluent-credential/operator/internal/loginguard"
@@ -150,4 +152,68 @@ func TestGuardOfAFormerSpellingIsFound(t *testing.T) {
 	if now := d.guardSecret(); now.Name != guard.Name {
 		t.Errorf("the login guard is %s, want %s only", now.Name, guard.Name)
 	}
+}
+
+// TestLoginsOfOneCredentialArePaced: one FluentCredential whose user name is changed in a loop makes few login guards, and none of them
+// outlives it for long.
+func TestLoginsOfOneCredentialArePaced(t *testing.T) {
+	t.Parallel()
+	d := newGuarded(t, nil, false)
+	for i := range 3 * loginguard.MaxNew {
+		d.setLogin(func(login map[string][]byte) { login["username"] = fmt.Appendf(nil, "user-%d", i) })
+		d.settle()
+	}
+	if got := d.status().Summary; got.Reason != v1alpha1.ReasonLoginLocked || !strings.Contains(got.Message, "new logins") {
+		t.Errorf("it says %s: %s", got.Reason, got.Message)
+	}
+	if guards := d.guardSecrets(); len(guards) != loginguard.MaxNew {
+		t.Errorf("%d login guards, want %d", len(guards), loginguard.MaxNew)
+	}
+	d.sleep(loginguard.Window)
+	d.settle()
+	if got := d.status().Summary; got.Reason != v1alpha1.ReasonCredentialsRejected {
+		t.Errorf("after the window it says %s: %s", got.Reason, got.Message)
+	}
+	if err := live.Delete(t.Context(), d.cred); err != nil {
+		t.Fatal(err)
+	}
+	d.pass()
+	d.sleep(2 * loginguard.Window)
+	if err := d.Guard.Sweep(t.Context(), d.clock.Now(), d.hasGone); err != nil {
+		t.Fatal(err)
+	}
+	if guards := d.guardSecrets(); len(guards) != 0 {
+		t.Errorf("%d login guards outlive their FluentCredential", len(guards))
+	}
+}
+
+// TestGuardOfADeletedCredentialGoes: a login that was granted counts no more when its FluentCredential is deleted.
+func TestGuardOfADeletedCredentialGoes(t *testing.T) {
+	t.Parallel()
+	d := newGuarded(t, nil, true)
+	d.settle()
+	d.sleep(loginguard.Window)
+	if err := d.Guard.Sweep(t.Context(), d.clock.Now(), d.hasGone); err != nil {
+		t.Fatal(err)
+	}
+	if guards := d.guardSecrets(); len(guards) != 1 {
+		t.Fatalf("%d login guards while it lives, want one", len(guards))
+	}
+	if err := live.Delete(t.Context(), d.cred); err != nil {
+		t.Fatal(err)
+	}
+	d.pass()
+	if guards := d.guardSecrets(); len(guards) != 0 {
+		t.Errorf("%d login guards, want none", len(guards))
+	}
+}
+
+func (d *driven) guardSecrets() []corev1.Secret {
+	d.t.Helper()
+	var all corev1.SecretList
+	ofGuards := client.MatchingFields{"type": v1alpha1.GuardSecretType}
+	if err := live.List(d.t.Context(), &all, client.InNamespace(d.Guard.Namespace), ofGuards); err != nil {
+		d.t.Fatal(err)
+	}
+	return all.Items
 }

@@ -25,6 +25,7 @@ func (r *Reconciler) release(ctx context.Context, seen *observation) error {
 	if err := r.Custody.Release(ctx, seen.owner(), record); err != nil {
 		return err
 	}
+	r.forgetGuards(ctx, seen)
 	changed := seen.cred.DeepCopy()
 	controllerutil.RemoveFinalizer(changed, v1alpha1.ReleaseFinalizer)
 	patch := client.MergeFromWithOptions(seen.cred, client.MergeFromWithOptimisticLock{})

@@ -30,8 +30,12 @@ type State struct {
 	Attempts   []Attempt   `json:"attempts,omitempty"`
 	Rejections []Rejection `json:"rejections,omitempty"`
 	Uses       []Use       `json:"uses,omitempty"`
+	// Begun is when the first login asked; zero: an earlier version did not write that down.
+	Begun time.Time `json:"begun,omitzero"`
 	// Damaged is true where one before it could not be read: what that one knew is lost, a seed that was spent for one.
 	Damaged bool `json:"damaged,omitempty"`
+	// Fresh is true where nothing is stored.
+	Fresh bool `json:"-"`
 }
 
 // Attempt is a login that was reserved. Until it is settled it counts as refused: its process may have been killed by a crash loop.
@@ -67,6 +71,7 @@ const (
 	Exhausted Why = "Exhausted" // too many logins of this user were refused
 	InUse     Why = "InUse"     // another FluentCredential has this login
 	Spent     Why = "Spent"     // this seed was spent, by one that is gone or by the same one before its state was lost
+	Paced     Why = "Paced"     // this FluentCredential came with too many logins
 	Damaged   Why = "Damaged"   // what is known of the login could not be read
 )
 
@@ -228,7 +233,7 @@ func (s State) Granted(id string, use Use) State {
 	case at < 0:
 		s.Uses = append(s.Uses, use)
 	case s.Uses[at].Owner.UID == use.Owner.UID:
-		s.Uses[at].Trial = false
+		s.Uses[at].Trial, s.Uses[at].At = false, use.At
 	}
 	return s
 }

@@ -23,7 +23,8 @@ func (l Login) IsSame(other Login) bool {
 // use is the use with the query of the endpoint, which can select a tenant. A seed is one secret whatever the query.
 func (l Login) use() Use {
 	use := l.Use
-	if endpoint, err := url.Parse(l.Endpoint); err == nil && l.Seed.IsZero() {
+	use.Seed = !l.Seed.IsZero()
+	if endpoint, err := url.Parse(l.Endpoint); err == nil && !use.Seed {
 		use.Query = endpoint.RawQuery
 	}
 	return use

@@ -22,9 +22,11 @@ type Use struct {
 	Query string `json:"query,omitempty"`
 	Owner Owner  `json:"owner"`
 	// Trial is true until the first login of the owner is granted: who names a login does not have it by that.
-	Trial bool   `json:"trial,omitempty"`
-	Spent bool   `json:"spent,omitempty"` // it is a seed, and was sent
-	Claim string `json:"claim,omitempty"` // of a seed: the exchange that took it; none where several did
+	Trial bool      `json:"trial,omitempty"`
+	At    time.Time `json:"at,omitzero"`     // of a user name: the newest login that was granted, or the trial
+	Seed  bool      `json:"seed,omitempty"`  // it is a seed; an earlier version did not say so
+	Spent bool      `json:"spent,omitempty"` // it is a seed, and was sent
+	Claim string    `json:"claim,omitempty"` // of a seed: the exchange that took it; none where several did
 }
 
 // Claimed is the state in which the owner uses the login, unless another one has it. The first to log in keeps it for as long as it

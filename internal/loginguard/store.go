@@ -55,10 +55,17 @@ func (g *Guard) Reserve(ctx context.Context, login Login, id string, now time.Ti
 	var refusal *Refusal
 	err := g.change(ctx, login, now, func(state State) (State, error) {
 		use := login.use()
-		use.Trial = true
+		use.Trial, use.At = true, now
 		claimed, refused := state.Claimed(now, use, func(use Use) bool { return g.HasLeft(ctx, use, login) })
 		if refused == nil {
 			claimed, refused = claimed.Reserve(now, Attempt{ID: id, Credentials: hash(state, login), Owner: use.Owner.UID})
+		}
+		if refused == nil && state.Fresh {
+			var err error
+			if refused, err = g.admit(ctx, use.Owner, now); err != nil {
+				return state, err
+			}
+			claimed.Begun = now
 		}
 		refusal = refused
 		switch {
@@ -76,7 +83,7 @@ func (g *Guard) Reserve(ctx context.Context, login Login, id string, now time.Ti
 }
 
 // Take asks for a seed. Only one FluentCredential may ever spend it, and nobody can spend it after that one is gone.
-func (g *Guard) Take(ctx context.Context, login Login) (*Refusal, error) {
+func (g *Guard) Take(ctx context.Context, login Login, now time.Time) (*Refusal, error) {
 	var refusal *Refusal
 	err := g.change(ctx, login, time.Time{}, func(state State) (State, error) {
 		claimed, refused := state.Claimed(time.Time{}, login.use(), func(Use) bool { return false })
@@ -85,6 +92,13 @@ func (g *Guard) Take(ctx context.Context, login Login) (*Refusal, error) {
 			refused = &Refusal{Why: Spent}
 		case state.isSpent(login.use()):
 			refused = &Refusal{Why: Spent, By: login.Use.Owner}
+		}
+		if refused == nil && state.Fresh {
+			var err error
+			if refused, err = g.admit(ctx, login.Use.Owner, now); err != nil {
+				return state, err
+			}
+			claimed.Begun = now
 		}
 		refusal = refused
 		if refused != nil || slices.Equal(claimed.Uses, state.Uses) {
@@ -148,7 +162,9 @@ func (g *Guard) Settle(ctx context.Context, login Login, id string, verdict toke
 		case token.LoginRefused:
 			state, retry = state.Refused(now, id)
 		case token.Granted:
-			state = state.Granted(id, login.use())
+			use := login.use()
+			use.At = now
+			state = state.Granted(id, use)
 		case token.Unknown, token.Declined:
 			return state.Unknown(id), errUnchanged
 		case token.Unsent, token.RefusedIntact, token.TryLater, token.RefusedDead:
@@ -176,7 +192,7 @@ func (g *Guard) change(ctx context.Context, login Login, now time.Time, next fun
 		if errors.Is(err, errUnchanged) {
 			return nil
 		}
-		if !apierrors.IsConflict(err) && !apierrors.IsAlreadyExists(err) {
+		if !isRaced(err) {
 			break
 		}
 	}
@@ -200,12 +216,15 @@ func (g *Guard) changeOnce(parent context.Context, login Login, now time.Time, n
 	if err != nil {
 		return err
 	}
+	if k.state.Fresh && changed.isEmpty() {
+		return nil
+	}
 	encoded, err := encode(changed)
 	if err != nil {
 		return err
 	}
 	key := client.ObjectKey{Namespace: g.Namespace, Name: secretName(login)}
-	err = g.write(ctx, key, &k.secret, k.missing, encoded)
+	err = g.write(ctx, key, k, login.Use.Owner, encoded)
 	if err != nil && (kubeerror.IsRefused(err) || !g.shows(parent, key, encoded)) {
 		return err
 	}
@@ -235,6 +254,7 @@ func (g *Guard) know(ctx context.Context, login Login, now time.Time) (*known, e
 	}
 	k.missing = !found
 	k.state, k.whole = g.read(&k.secret, k.missing, now)
+	k.state.Fresh = k.missing
 	if formerName(login) == secretName(login) {
 		return &k, nil
 	}
@@ -248,6 +268,7 @@ func (g *Guard) know(ctx context.Context, login Login, now time.Time) (*known, e
 	if k.missing {
 		k.state.Salt = old.Salt
 	}
+	k.state.Fresh = false
 	k.state = k.state.merged(old, login.use().Query)
 	return &k, nil
 }
@@ -290,14 +311,16 @@ func (g *Guard) read(secret *corev1.Secret, missing bool, now time.Time) (state 
 	return damaged(g.Salt(), now), false
 }
 
-func (g *Guard) write(ctx context.Context, key types.NamespacedName, secret *corev1.Secret, missing bool, encoded []byte) error {
+func (g *Guard) write(ctx context.Context, key client.ObjectKey, k *known, by Owner, encoded []byte) error {
+	secret := &k.secret
 	secret.Data = map[string][]byte{stateKey: encoded}
-	if !missing {
+	if !k.missing {
 		return refusedWrite(kubeerror.Update, key, g.Writer.Update(ctx, secret))
 	}
 	secret.Type = v1alpha1.GuardSecretType
 	secret.ObjectMeta = metav1.ObjectMeta{
-		Namespace: key.Namespace, Name: key.Name, Labels: map[string]string{v1alpha1.ManagedByLabel: v1alpha1.OperatorName},
+		Namespace: key.Namespace, Name: key.Name,
+		Labels: map[string]string{v1alpha1.ManagedByLabel: v1alpha1.OperatorName, v1alpha1.GuardOwnerLabel: by.UID},
 	}
 	return refusedWrite(kubeerror.Create, key, g.Writer.Create(ctx, secret))
 }
