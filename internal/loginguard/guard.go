@@ -235,7 +235,7 @@ func (s State) Granted(id string, use Use) State {
 	case s.Uses[at].Owner.UID == use.Owner.UID:
 		s.Uses[at].Trial, s.Uses[at].At = false, use.At
 	}
-	return s
+	return s.withoutFormer(use.Owner.UID)
 }
 
 // Released settles an attempt that never reached a judgement.

@@ -29,6 +29,13 @@ type Use struct {
 	Claim string    `json:"claim,omitempty"` // of a seed: the exchange that took it; none where several did
 }
 
+// maxUses bounds the clients and scopes of one user name or seed: a guard is one Secret.
+const maxUses = 64
+
+// formerLogins is how many of the logins that one FluentCredential was granted it may still refresh: that of the token it
+// holds, and a newer one whose token it could not store.
+const formerLogins = 2
+
 // Claimed is the state in which the owner uses the login, unless another one has it. The first to log in keeps it for as long as it
 // lives: whoever took it away could be given the very refresh token that the other one is about to spend. A trial holds it
 // until its attempt counts no more, and then only where left says that its owner was given a token after all.
@@ -36,6 +43,8 @@ func (s State) Claimed(now time.Time, use Use, left func(Use) bool) (State, *Ref
 	s.Uses = slices.Clone(s.Uses)
 	at := slices.IndexFunc(s.Uses, use.isSame)
 	switch {
+	case at < 0 && len(s.Uses) >= maxUses:
+		return s, &Refusal{Why: Paced, Until: now.Add(Window)}
 	case at < 0:
 		s.Uses = append(s.Uses, use)
 	case s.Uses[at].Owner.UID == use.Owner.UID:
@@ -65,6 +74,31 @@ func (s State) withoutIdleTrials(now time.Time, owner string) State {
 		return u.Trial && u.Owner.UID == owner && !s.isTried(now, u)
 	})
 	return s
+}
+
+// withoutFormer is the state without the logins that an owner uses no more, because it was granted others of the user since.
+func (s State) withoutFormer(owner string) State {
+	left := leftAmong(s.Uses, owner)
+	s.Uses = slices.DeleteFunc(slices.Clone(s.Uses), func(u Use) bool { return !u.Trial && left(u) })
+	return s
+}
+
+// leftAmong returns which of its own logins a living owner uses no more: it was granted others since. A trial was not granted, as
+// far as is known.
+func leftAmong(uses []Use, owner string) func(Use) bool {
+	isOwn := func(u Use) bool { return u.Owner.UID == owner && !u.isSeed() }
+	own := slices.DeleteFunc(slices.Clone(uses), func(u Use) bool { return !isOwn(u) })
+	slices.SortFunc(own, func(a, b Use) int {
+		switch {
+		case a.Trial == b.Trial:
+			return b.At.Compare(a.At)
+		case a.Trial:
+			return 1
+		}
+		return -1
+	})
+	kept := own[:min(formerLogins, len(own))]
+	return func(u Use) bool { return isOwn(u) && !slices.Contains(kept, u) }
 }
 
 // Unclaimed is the state in which the owner uses the login no more. A seed stays taken that was sent before, or that more than one

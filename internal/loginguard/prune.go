@@ -21,9 +21,6 @@ const (
 	MaxKept = 32
 	// SeedMemory is how long a spent seed of a FluentCredential that is gone is remembered, from when the seed was first taken.
 	SeedMemory = 90 * 24 * time.Hour
-	// formerLogins is how many of the logins that one FluentCredential was granted it may still refresh: that of the token it
-	// holds, and a newer one whose token it could not store.
-	formerLogins = 2
 	// pageSize bounds the memory that Sweep needs.
 	pageSize = 100
 )
@@ -146,25 +143,14 @@ func readable(list *corev1.SecretList) []own {
 	return guards
 }
 
-// leftByItself returns which of its own logins a living owner uses no more: it was granted others since. A trial was not granted, as
-// far as is known.
+// leftByItself returns which of the logins of the guards that it began a living owner uses no more.
 func leftByItself(begun []own, owner Owner) leaving {
-	var granted []Use
+	var uses []Use
 	for _, guard := range begun {
-		for _, use := range guard.state.Uses {
-			if use.Owner.UID == owner.UID && !use.isSeed() {
-				granted = append(granted, use)
-			}
-		}
+		uses = append(uses, guard.state.Uses...)
 	}
-	slices.SortFunc(granted, func(a, b Use) int {
-		if a.Trial != b.Trial {
-			return map[bool]int{true: 1, false: -1}[a.Trial]
-		}
-		return b.At.Compare(a.At)
-	})
-	kept := granted[:min(formerLogins, len(granted))]
-	return func(_ own, u Use) bool { return u.Owner.UID == owner.UID && !u.isSeed() && !slices.Contains(kept, u) }
+	left := leftAmong(uses, owner.UID)
+	return func(_ own, u Use) bool { return left(u) }
 }
 
 // prune removes the guards that hold nothing, and returns the others. One that cannot be removed is tried again another time;

@@ -188,3 +188,31 @@ func TestGuardOfALoginUnderWayIsNotRemoved(t *testing.T) {
 		t.Error("the attempt is forgotten")
 	}
 }
+
+// TestClientsInALoopAreBounded: a FluentCredential whose client is changed in a loop does not fill a guard.
+func TestClientsInALoopAreBounded(t *testing.T) {
+	s, refused := newStored(t), 0
+	for i := range maxUses + 8 {
+		login := loginOf("looping", "user")
+		login.Use.Client = fmt.Sprint("client-", i)
+		if why := s.try(login, noon.Add(time.Duration(i)*time.Minute), token.Granted); why != "" {
+			t.Fatalf("client %d is held back: %s", i, why)
+		}
+		seed := login
+		seed.Seed = token.NewSecret("seed-that-is-long-enough")
+		refusal, err := s.Take(t.Context(), seed, noon)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if refusal != nil && refusal.Why == Paced {
+			refused++
+		}
+	}
+	if refused != 8 {
+		t.Errorf("%d clients may not take the seed, want 8", refused)
+	}
+	k, err := s.know(t.Context(), loginOf("looping", "user"), noon)
+	if err != nil || len(k.state.Uses) != formerLogins {
+		t.Errorf("%d uses are remembered, want %d; error %v", len(k.state.Uses), formerLogins, err)
+	}
+}

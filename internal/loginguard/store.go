@@ -86,7 +86,7 @@ func (g *Guard) Reserve(ctx context.Context, login Login, id string, now time.Ti
 func (g *Guard) Take(ctx context.Context, login Login, now time.Time) (*Refusal, error) {
 	var refusal *Refusal
 	err := g.change(ctx, login, time.Time{}, func(state State) (State, error) {
-		claimed, refused := state.Claimed(time.Time{}, login.use(), func(Use) bool { return false })
+		claimed, refused := state.Claimed(now, login.use(), func(Use) bool { return false })
 		switch {
 		case state.Damaged: // whoever spent it, nobody knows any more
 			refused = &Refusal{Why: Spent}
