@@ -3,12 +3,14 @@ package controllers
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/url"
 	"strings"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/wait"
 	ctrl "sigs.k8s.io/controller-runtime"
 
 	"github.com/fluent-credential/operator/api/v1alpha1"
@@ -43,7 +45,7 @@ func (r *Reconciler) reserveLogin(ctx context.Context, seen *observation, try *a
 		return &provider.Answer{Verdict: token.RefusedIntact, Problem: problem, Cause: guardCauses[refusal.Why]}, nil
 	case loginguard.InUse:
 		try.retryAt = r.Clock.Now().Add(loginInUsePoll)
-	case loginguard.Rejected, loginguard.Exhausted, loginguard.Damaged:
+	case loginguard.Rejected, loginguard.Exhausted, loginguard.Paced, loginguard.Damaged:
 	}
 	return &provider.Answer{Verdict: token.LoginRefused, Problem: problem, Cause: guardCauses[refusal.Why]}, nil
 }
@@ -72,7 +74,7 @@ func (r *Reconciler) takeSeed(ctx context.Context, seen *observation, try *attem
 	case gone:
 		return nil, custody.ErrGone
 	}
-	return r.Guard.Take(ctx, seen.seeded(try))
+	return r.Guard.Take(ctx, seen.seeded(try), r.Clock.Now())
 }
 
 // isForgetful tells whether the guard refuses because its Secret could not be read.
@@ -121,6 +123,10 @@ func explain(refusal *loginguard.Refusal, namespace string) string {
 			hintAtLog(refusal.By, namespace)
 	case loginguard.Exhausted:
 		return "too many logins of this user were refused; the next one is tried at " + refusal.Until.UTC().Format(time.RFC3339)
+	case loginguard.Paced:
+		return fmt.Sprintf("this FluentCredential came with more than %d new logins in %s, or has %d that are remembered: "+
+			"give it one login; the next one is tried at %s", loginguard.MaxNew, loginguard.Window, loginguard.MaxKept,
+			refusal.Until.UTC().Format(time.RFC3339))
 	case loginguard.Spent:
 		return otherCredential(refusal.By, namespace) + " spent this seed before, and a seed works once: authorize again" +
 			hintAtLog(refusal.By, namespace)
@@ -141,6 +147,7 @@ func explainDamage(refusal *loginguard.Refusal) string {
 var guardCauses = map[loginguard.Why]failure.Cause{
 	loginguard.Rejected:  failure.WaitsForUnprobed(failure.CredentialsSecret),
 	loginguard.Exhausted: failure.Passing(),
+	loginguard.Paced:     failure.Passing(),
 	loginguard.InUse:     failure.NeedsPerson(failure.Spec),
 	loginguard.Spent:     failure.NeedsPerson(failure.CredentialsSecret),
 	loginguard.Damaged:   failure.Passing(),
@@ -150,6 +157,7 @@ var guardCauses = map[loginguard.Why]failure.Cause{
 var guardReasons = map[string]string{
 	string(loginguard.Rejected):  v1alpha1.ReasonCredentialsRejected,
 	string(loginguard.Exhausted): v1alpha1.ReasonLoginLocked,
+	string(loginguard.Paced):     v1alpha1.ReasonLoginLocked,
 	string(loginguard.InUse):     v1alpha1.ReasonLoginInUse,
 	string(loginguard.Spent):     v1alpha1.ReasonReauthorizationRequired,
 	string(loginguard.Damaged):   v1alpha1.ReasonLoginLocked,
@@ -223,9 +231,10 @@ func oneHost(endpoint *url.URL) string {
 // hostOf is the token host whose requests are counted, however the URL is written.
 func hostOf(api provider.API) string { return oneHost(api.Endpoint()) }
 
-// hasLeft tells whether a FluentCredential is gone, or was given another login and holds nothing that the old one brought: what it
-// still holds it may refresh.
-func (r *Reconciler) hasLeft(ctx context.Context, owner loginguard.Owner, login loginguard.Login) bool {
+// hasLeft reports whether the owner of a use is gone, or was given another login and holds nothing that the old one brought: what it
+// still holds it may refresh. The owner of a trial has left unless it is at work, or works with a token of the login.
+func (r *Reconciler) hasLeft(ctx context.Context, use loginguard.Use, login loginguard.Login) bool {
+	owner := use.Owner
 	var cred v1alpha1.FluentCredential
 	err := r.Live.Get(ctx, types.NamespacedName{Namespace: owner.Namespace, Name: owner.Name}, &cred)
 	if err != nil || string(cred.UID) != owner.UID {
@@ -235,11 +244,53 @@ func (r *Reconciler) hasLeft(ctx context.Context, owner loginguard.Owner, login 
 		return false // it lives, so the seed is its own
 	}
 	seen, err := r.observe(ctx, &cred, &remembered{})
-	if err != nil || seen.api == nil || seen.obstacle.reason != "" {
+	switch {
+	case err != nil:
+		return false
+	case use.Trial && seen.record.Claim != nil:
+		return false
+	case use.Trial && seen.record.Token == nil && seen.record.Chain == nil && !seen.unreadable:
+		return true
+	case seen.api == nil || seen.obstacle.reason != "" || seen.facts.Token == nil:
+		return false
+	case seen.guarded().IsSame(login):
+		return use.Trial && seen.facts.Token.Stale
+	}
+	return !seen.facts.Token.Stale
+}
+
+// guardSweep is how often the leader removes the login guards that hold nothing any more.
+const guardSweep = time.Hour
+
+// sweepGuards removes them until the context ends.
+func (r *Reconciler) sweepGuards(ctx context.Context) error {
+	wait.UntilWithContext(ctx, func(ctx context.Context) {
+		if err := r.Guard.Sweep(ctx, r.Clock.Now(), r.hasGone); err != nil && ctx.Err() == nil {
+			ctrl.LoggerFrom(ctx).Error(err, "Login guards that hold nothing any more stay: the operator cannot list them")
+		}
+	}, guardSweep)
+	return nil
+}
+
+// hasGone reports whether a FluentCredential does not exist any more. Where that is not known it says no.
+func (r *Reconciler) hasGone(ctx context.Context, owner loginguard.Owner) bool {
+	key := types.NamespacedName{Namespace: owner.Namespace, Name: owner.Name}
+	var cred v1alpha1.FluentCredential
+	if err := r.Client.Get(ctx, key, &cred); err == nil && string(cred.UID) == owner.UID {
 		return false
 	}
-	now := seen.guarded()
-	same := now.Endpoint == login.Endpoint && now.Username == login.Username &&
-		now.Use.Client == login.Use.Client && now.Use.Scope == login.Use.Scope
-	return !same && seen.facts.Token != nil && !seen.facts.Token.Stale
+	cred = v1alpha1.FluentCredential{}
+	err := r.Live.Get(ctx, key, &cred)
+	return apierrors.IsNotFound(err) || err == nil && string(cred.UID) != owner.UID
+}
+
+// forgetGuards removes the login guards that a FluentCredential which is being deleted began. What stays, Sweep removes later.
+func (r *Reconciler) forgetGuards(ctx context.Context, seen *observation) {
+	if r.Guard == nil {
+		return
+	}
+	owner := loginguard.Owner{Namespace: seen.cred.Namespace, Name: seen.cred.Name, UID: string(seen.cred.UID)}
+	if err := r.Guard.Forget(ctx, owner, r.Clock.Now()); err != nil {
+		ctrl.LoggerFrom(ctx).V(1).Info("The login guards of a FluentCredential stay until they are swept", "error", err.Error())
+	}
 }

@@ -28,7 +28,11 @@ func (r *Reconciler) release(ctx context.Context, seen *observation) error {
 	changed := seen.cred.DeepCopy()
 	controllerutil.RemoveFinalizer(changed, v1alpha1.ReleaseFinalizer)
 	patch := client.MergeFromWithOptions(seen.cred, client.MergeFromWithOptimisticLock{})
-	return client.IgnoreNotFound(r.Client.Patch(ctx, changed, patch))
+	if err := r.Client.Patch(ctx, changed, patch); err != nil {
+		return client.IgnoreNotFound(err)
+	}
+	r.forgetGuards(ctx, seen)
+	return nil
 }
 
 // isGone asks whether somebody else let it go already: the cache may be behind, and what has the names by now is another object's.

@@ -25,6 +25,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
@@ -121,6 +122,9 @@ func Setup(ctx context.Context, mgr ctrl.Manager, options Options) (*Reconciler,
 		if err := mgr.Add(first); err != nil {
 			return nil, err
 		}
+	}
+	if err := mgr.Add(manager.RunnableFunc(r.sweepGuards)); err != nil { // by the leader
+		return nil, err
 	}
 	if err := r.addDelivery(mgr, options); err != nil {
 		return nil, err

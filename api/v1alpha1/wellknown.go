@@ -44,6 +44,9 @@ const (
 	// changes, so the operator does not watch them.
 	GuardSecretType = "auth.fluent-credential.dev/login-guard"
 
+	// GuardOwnerLabel is on a login guard; its value is the UID of the FluentCredential that was the first to come with that login.
+	GuardOwnerLabel = "auth.fluent-credential.dev/begun-by"
+
 	// JournalKeySecret is the Secret in the operator's namespace that holds the journal's key, so that every replica can read what
 	// another one wrote. Without it a journal is lost: it belongs into a backup.
 	JournalKeySecret = "fluent-credential-operator-journal-key"

@@ -40,3 +40,26 @@ func damaged(salt string, now time.Time) State {
 	}
 	return state
 }
+
+// merged is the state with what another one knows of the same login, all of whose uses have the query. Refused passwords
+// are hashed with the salt of their state: under another one they count as attempts only.
+func (s State) merged(old State, query string) State {
+	into := s
+	s.Attempts, s.Uses = slices.Clone(s.Attempts), slices.Clone(s.Uses)
+	for _, attempt := range old.Attempts {
+		if !slices.ContainsFunc(into.Attempts, func(a Attempt) bool { return a.ID == attempt.ID }) {
+			s.Attempts = append(s.Attempts, attempt)
+		}
+	}
+	for _, use := range old.Uses {
+		use.Query = query
+		if !slices.ContainsFunc(into.Uses, use.isSame) {
+			s.Uses = append(s.Uses, use)
+		}
+	}
+	if s.Salt == old.Salt && len(s.Rejections) == 0 {
+		s.Rejections = old.Rejections
+	}
+	s.Damaged = s.Damaged || old.Damaged
+	return s
+}

@@ -12,10 +12,10 @@ import (
 
 // usedState has something of everything.
 func usedState() State {
-	state, _ := State{Salt: "salt"}.Claimed(Use{Client: "client", Scope: "api", Owner: Owner{Namespace: "shop", Name: "orders", UID: "uid", Created: noon}}, nil)
-	state, _ = state.Reserve(noon, "1", "wrong")
+	state, _ := State{Salt: "salt"}.Claimed(noon, Use{Client: "client", Scope: "api", Owner: Owner{Namespace: "shop", Name: "orders", UID: "uid", Created: noon}}, nil)
+	state, _ = state.Reserve(noon, Attempt{ID: "1", Credentials: "wrong"})
 	state, _ = state.Refused(noon, "1")
-	state, _ = state.Reserve(noon.Add(time.Minute), "2", "other")
+	state, _ = state.Reserve(noon.Add(time.Minute), Attempt{ID: "2", Credentials: "other"})
 	return state
 }
 
@@ -56,10 +56,10 @@ func TestDecode(t *testing.T) {
 // TestDamageCountsAsAFullBudget (I4): what is not known any more is taken for the worst, for one window; one of those that nobody knows may be under way.
 func TestDamageCountsAsAFullBudget(t *testing.T) {
 	state := damaged("salt", noon)
-	if _, refusal := state.Reserve(noon.Add(Flight+Window-time.Second), "1", "any"); refusal == nil || refusal.Why != Exhausted {
+	if _, refusal := state.Reserve(noon.Add(Flight+Window-time.Second), Attempt{ID: "1", Credentials: "any"}); refusal == nil || refusal.Why != Exhausted {
 		t.Errorf("a login may be tried, and those before it are forgotten: %+v", refusal)
 	}
-	if _, refusal := state.Reserve(noon.Add(Flight+Window), "1", "any"); refusal != nil {
+	if _, refusal := state.Reserve(noon.Add(Flight+Window), Attempt{ID: "1", Credentials: "any"}); refusal != nil {
 		t.Errorf("the window is over, and it is refused: %+v", refusal)
 	}
 }
@@ -68,18 +68,18 @@ func TestDamageCountsAsAFullBudget(t *testing.T) {
 func TestTheFutureComes(t *testing.T) {
 	ahead := State{Salt: "salt"}
 	for i := range Budget {
-		ahead, _ = ahead.Reserve(noon.Add(1000*time.Hour), fmt.Sprint(i), fmt.Sprint("wrong", i))
+		ahead, _ = ahead.Reserve(noon.Add(1000*time.Hour), Attempt{ID: fmt.Sprint(i), Credentials: fmt.Sprint("wrong", i)})
 		ahead, _ = ahead.Refused(noon.Add(1000*time.Hour), fmt.Sprint(i))
 	}
 	if !ahead.isAhead(noon) {
 		t.Fatal("it comes later than now, and nobody sees it")
 	}
 	stored := ahead.asOf(noon)
-	if _, refusal := stored.Reserve(noon.Add(time.Minute), "next", "right"); refusal == nil || refusal.Why != Exhausted {
+	if _, refusal := stored.Reserve(noon.Add(time.Minute), Attempt{ID: "next", Credentials: "right"}); refusal == nil || refusal.Why != Exhausted {
 		t.Errorf("two refused logins may have been a moment ago: %+v", refusal)
 	}
 	for _, credentials := range []string{"right", "wrong0"} {
-		if _, refusal := stored.Reserve(noon.Add(Window), "next", credentials); refusal != nil {
+		if _, refusal := stored.Reserve(noon.Add(Window), Attempt{ID: "next", Credentials: credentials}); refusal != nil {
 			t.Errorf("%s may not be tried for another %s", credentials, refusal.Until.Sub(noon))
 		}
 	}
@@ -119,7 +119,7 @@ func mustKeepTheBudget(t *testing.T, state State) {
 	passed := 0
 	for i := range 3 * Budget {
 		id := fmt.Sprint("fuzz", i)
-		if next, refusal := state.Reserve(noon, id, id); refusal == nil {
+		if next, refusal := state.Reserve(noon, Attempt{ID: id, Credentials: id}); refusal == nil {
 			state, _ = next.Refused(noon, id)
 			passed++
 		}
@@ -127,9 +127,9 @@ func mustKeepTheBudget(t *testing.T, state State) {
 	if passed > Budget {
 		t.Errorf("%d refused logins at one moment", passed)
 	}
-	state = state.Granted("fuzz0").Released("fuzz1").Spending(Use{}).Unclaimed(Use{})
+	state = state.Granted("fuzz0", Use{}).Released(noon, "fuzz1").Spending(Use{}).Unclaimed(Use{})
 	state.Rejections = slices.DeleteFunc(state.Rejections, func(r Rejection) bool { return r.Credentials == "others" })
-	if _, refusal := state.Reserve(noon.Add(Flight+Window), "later", "others"); refusal != nil {
+	if _, refusal := state.Reserve(noon.Add(Flight+Window), Attempt{ID: "later", Credentials: "others"}); refusal != nil {
 		t.Errorf("held back although a whole window has passed: %+v", refusal)
 	}
 }

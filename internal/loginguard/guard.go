@@ -14,6 +14,9 @@ const (
 	Window = 20 * time.Minute
 	// Budget is how many logins of one user may be refused in a Window.
 	Budget = 2
+	// Others is how many of them may be of FluentCredentials without a granted login where another one has one: the rest is
+	// kept for that one, which a stranger could lock out otherwise.
+	Others = Budget - 1
 	// Flight is how long after it was written down a login can reach the API: the fence and the time-out of the reply, and some more.
 	Flight = time.Minute
 )
@@ -27,14 +30,19 @@ type State struct {
 	Attempts   []Attempt   `json:"attempts,omitempty"`
 	Rejections []Rejection `json:"rejections,omitempty"`
 	Uses       []Use       `json:"uses,omitempty"`
+	// Begun is when the first login asked; zero: an earlier version did not write that down.
+	Begun time.Time `json:"begun,omitzero"`
 	// Damaged is true where one before it could not be read: what that one knew is lost, a seed that was spent for one.
 	Damaged bool `json:"damaged,omitempty"`
+	// Fresh is true where nothing is stored.
+	Fresh bool `json:"-"`
 }
 
 // Attempt is a login that was reserved. Until it is settled it counts as refused: its process may have been killed by a crash loop.
 type Attempt struct {
 	ID          string    `json:"id"`
 	Credentials string    `json:"credentials"`
+	Owner       string    `json:"owner,omitempty"`   // the UID of the FluentCredential that tries
 	At          time.Time `json:"at"`                // when it was reserved; when the refusal came, once it has
 	Settled     bool      `json:"settled,omitempty"` // the refusal came
 }
@@ -63,6 +71,7 @@ const (
 	Exhausted Why = "Exhausted" // too many logins of this user were refused
 	InUse     Why = "InUse"     // another FluentCredential has this login
 	Spent     Why = "Spent"     // this seed was spent, by one that is gone or by the same one before its state was lost
+	Paced     Why = "Paced"     // this FluentCredential came with too many logins
 	Damaged   Why = "Damaged"   // what is known of the login could not be read
 )
 
@@ -73,19 +82,53 @@ type Refusal struct {
 	By    Owner     // of InUse: who has it; of Spent: who spent it, where that is known
 }
 
-// Reserve asks for one login with the credentials, which are named by their hash.
-func (s State) Reserve(now time.Time, id, credentials string) (State, *Refusal) {
+// Reserve asks for one login: the attempt has its ID, the hash of its credentials and its owner.
+func (s State) Reserve(now time.Time, attempt Attempt) (State, *Refusal) {
 	s = s.asOf(now)
 	s.Attempts = s.recent(now)
-	if probe := s.nextProbe(credentials); now.Before(probe) {
+	if probe := s.nextProbe(attempt.Credentials); now.Before(probe) {
 		return s, &Refusal{Why: Rejected, Until: probe}
 	}
-	if len(s.Attempts) >= Budget {
-		first := func(a, b Attempt) int { return a.until().Compare(b.until()) }
-		return s, &Refusal{Why: Exhausted, Until: slices.MinFunc(s.Attempts, first).until()}
+	if until := s.exhaustedUntil(attempt.Owner); !until.IsZero() {
+		return s, &Refusal{Why: Exhausted, Until: until}
 	}
-	s.Attempts = append(s.Attempts, Attempt{ID: id, Credentials: credentials, At: now})
+	attempt.At, attempt.Settled = now, false
+	s.Attempts = append(s.Attempts, attempt)
 	return s, nil
+}
+
+// exhaustedUntil returns the time until which the owner may not try; zero: it may. The attempts are those that count.
+func (s State) exhaustedUntil(owner string) time.Time {
+	var until time.Time
+	if len(s.Attempts) >= Budget {
+		until = firstEnd(s.Attempts)
+	}
+	if !s.keepsOneFor(owner) {
+		return until
+	}
+	others := slices.DeleteFunc(slices.Clone(s.Attempts), func(a Attempt) bool { return s.isGranted(a.Owner) })
+	if end := firstEnd(others); len(others) >= Others && end.After(until) {
+		return end
+	}
+	return until
+}
+
+// firstEnd returns when the first of the attempts counts no more.
+func firstEnd(attempts []Attempt) time.Time {
+	if len(attempts) == 0 {
+		return time.Time{}
+	}
+	return slices.MinFunc(attempts, func(a, b Attempt) int { return a.until().Compare(b.until()) }).until()
+}
+
+// keepsOneFor reports whether an attempt is kept for another than the owner.
+func (s State) keepsOneFor(owner string) bool {
+	return !s.isGranted(owner) && slices.ContainsFunc(s.Uses, func(u Use) bool { return !u.Trial })
+}
+
+// isGranted reports whether the owner logged in with this user name before, by any client.
+func (s State) isGranted(owner string) bool {
+	return slices.ContainsFunc(s.Uses, func(u Use) bool { return !u.Trial && u.Owner.UID == owner })
 }
 
 // isAhead tells whether the state knows of something that comes later than now: the clock was set back.
@@ -144,9 +187,10 @@ func (s State) Refused(now time.Time, id string) (State, time.Time) {
 	}
 	s.Attempts = slices.Clone(s.Attempts)
 	s.Attempts[at].At, s.Attempts[at].Settled = now, true
+	owner := s.Attempts[at].Owner
 	slices.SortFunc(s.Attempts, func(a, b Attempt) int { return a.At.Compare(b.At) })
 	credentials := s.credentialsOf(id)
-	s = s.reject(now, credentials)
+	s = s.reject(now, credentials).withoutIdleTrials(now, owner)
 	return s, s.nextProbe(credentials)
 }
 
@@ -177,17 +221,36 @@ func (s State) reject(now time.Time, credentials string) State {
 	return s
 }
 
-// Granted settles an attempt that worked.
-func (s State) Granted(id string) State {
+// Granted settles an attempt that worked: its owner has the login from now on, unless another one was given it meanwhile.
+func (s State) Granted(id string, use Use) State {
 	good := s.credentialsOf(id)
 	s.Rejections = slices.DeleteFunc(slices.Clone(s.Rejections), func(r Rejection) bool { return r.Credentials == good })
-	return s.Released(id)
+	s.Attempts = s.without(id)
+	s.Uses = slices.Clone(s.Uses)
+	use.Trial = false
+	at := slices.IndexFunc(s.Uses, use.isSame)
+	switch {
+	case at < 0:
+		s.Uses = append(s.Uses, use)
+	case s.Uses[at].Owner.UID == use.Owner.UID:
+		s.Uses[at].Trial, s.Uses[at].At = false, use.At
+	}
+	return s.withoutFormer(use.Owner.UID)
 }
 
 // Released settles an attempt that never reached a judgement.
-func (s State) Released(id string) State {
-	s.Attempts = slices.DeleteFunc(slices.Clone(s.Attempts), func(a Attempt) bool { return a.ID == id })
-	return s
+func (s State) Released(now time.Time, id string) State {
+	at := slices.IndexFunc(s.Attempts, func(a Attempt) bool { return a.ID == id })
+	if at < 0 {
+		return s
+	}
+	owner := s.Attempts[at].Owner
+	s.Attempts = s.without(id)
+	return s.withoutIdleTrials(now, owner)
+}
+
+func (s State) without(id string) []Attempt {
+	return slices.DeleteFunc(slices.Clone(s.Attempts), func(a Attempt) bool { return a.ID == id })
 }
 
 // Unknown settles an attempt whose reply was lost: it goes on counting as refused. Even credentials that worked last may be wrong by

@@ -12,12 +12,12 @@ var noon = time.Date(2026, 1, 5, 12, 0, 0, 0, time.UTC)
 
 func TestReserve(t *testing.T) {
 	refused := func(state State, at time.Time, id, credentials string) State {
-		state, _ = state.Reserve(at, id, credentials)
+		state, _ = state.Reserve(at, Attempt{ID: id, Credentials: credentials})
 		state, _ = state.Refused(at, id)
 		return state
 	}
 	reserved := func(state State, at time.Time, id string) State {
-		state, _ = state.Reserve(at, id, "crashed-"+id)
+		state, _ = state.Reserve(at, Attempt{ID: id, Credentials: "crashed-" + id})
 		return state
 	}
 	cases := map[string]struct {
@@ -44,7 +44,7 @@ func TestReserve(t *testing.T) {
 	}
 	for name, test := range cases {
 		t.Run(name, func(t *testing.T) {
-			_, refusal := test.state.Reserve(test.at, "new", "wrong")
+			_, refusal := test.state.Reserve(test.at, Attempt{ID: "new", Credentials: "wrong"})
 			got := Why("")
 			if refusal != nil {
 				got = refusal.Why
@@ -60,32 +60,32 @@ func TestUnsettledAttemptsCountAsRefused(t *testing.T) {
 	state := State{}
 	for i := range Budget {
 		var refusal *Refusal
-		if state, refusal = state.Reserve(noon, fmt.Sprint(i), "never-settled"); refusal != nil {
+		if state, refusal = state.Reserve(noon, Attempt{ID: fmt.Sprint(i), Credentials: "never-settled"}); refusal != nil {
 			t.Fatalf("attempt %d is refused: %+v", i, refusal)
 		}
 	}
-	if _, refusal := state.Reserve(noon.Add(time.Minute), "next", "another"); refusal == nil || refusal.Why != Exhausted {
+	if _, refusal := state.Reserve(noon.Add(time.Minute), Attempt{ID: "next", Credentials: "another"}); refusal == nil || refusal.Why != Exhausted {
 		t.Errorf("a crash loop may go on: %+v", refusal)
 	}
 }
 
 func TestLostReplyCountsAsRefused(t *testing.T) {
-	state, _ := State{}.Reserve(noon, "1", "good")
-	state = state.Granted("1")
+	state, _ := State{}.Reserve(noon, Attempt{ID: "1", Credentials: "good"})
+	state = state.Granted("1", Use{})
 	for i := range Budget {
 		id := fmt.Sprint("lost", i)
 		var refusal *Refusal
-		if state, refusal = state.Reserve(noon, id, "good"); refusal != nil {
+		if state, refusal = state.Reserve(noon, Attempt{ID: id, Credentials: "good"}); refusal != nil {
 			t.Fatalf("try %d is refused: %+v", i, refusal)
 		}
 		state = state.Unknown(id)
 	}
-	if _, refusal := state.Reserve(noon, "next", "good"); refusal == nil {
+	if _, refusal := state.Reserve(noon, Attempt{ID: "next", Credentials: "good"}); refusal == nil {
 		t.Error("replies that were lost may have been refusals, also of credentials that worked once: they can have been changed at the API")
 	}
 }
 
-// TestBudgetHolds (I4): whatever happens to the attempts, no window holds more refused ones than the budget.
+// TestBudgetHolds (I4): whatever happens to the attempts of several owners, no window holds more refused ones than the budget.
 func TestBudgetHolds(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	var state State
@@ -93,7 +93,13 @@ func TestBudgetHolds(t *testing.T) {
 	now := noon
 	for i := range 20000 {
 		now = now.Add(time.Duration(random.IntN(300)) * time.Second)
-		next, refusal := state.Reserve(now, fmt.Sprint(i), fmt.Sprint("password-", random.IntN(4)))
+		id, uid := fmt.Sprint(i), fmt.Sprint(random.IntN(3))
+		use := Use{Client: fmt.Sprint(random.IntN(2)), Owner: Owner{UID: uid}, Trial: true}
+		next, refusal := state.Claimed(now, use, func(Use) bool { return random.IntN(8) == 0 })
+		if refusal == nil {
+			password := fmt.Sprint("password-", random.IntN(4))
+			next, refusal = next.Reserve(now, Attempt{ID: id, Credentials: password, Owner: uid})
+		}
 		if refusal != nil {
 			continue
 		}
@@ -102,12 +108,12 @@ func TestBudgetHolds(t *testing.T) {
 		case 0: // the process is killed; the API has refused, or does so while the request is on its way
 			refused = append(refused, now.Add(time.Duration(random.IntN(40))*time.Second))
 		case 1:
-			state, _ = state.Refused(now, fmt.Sprint(i))
+			state, _ = state.Refused(now, id)
 			refused = append(refused, now)
 		case 2:
-			state = state.Granted(fmt.Sprint(i))
+			state = state.Granted(id, use)
 		case 3:
-			state = state.Released(fmt.Sprint(i))
+			state = state.Released(now, id)
 		}
 	}
 	slices.SortFunc(refused, time.Time.Compare)
@@ -115,5 +121,48 @@ func TestBudgetHolds(t *testing.T) {
 		if within := refused[i].Sub(refused[i-Budget]); within < Window {
 			t.Fatalf("%d refused logins within %s", Budget+1, within)
 		}
+	}
+}
+
+// TestOneLoginIsKeptForTheOwner: a stranger who names the user with wrong passwords does not lock out the owner of the login.
+func TestOneLoginIsKeptForTheOwner(t *testing.T) {
+	granted := State{}.Granted("", Use{Client: "client", Owner: Owner{UID: "owner"}})
+	trial, _ := State{}.Claimed(noon, Use{Client: "client", Owner: Owner{UID: "owner"}, Trial: true}, nil)
+	cases := map[string]struct {
+		state State
+		tried []string // the owners of the logins that were refused
+		by    string
+		want  bool
+		why   string
+	}{
+		"the owner, after a stranger":       {granted, []string{"stranger"}, "owner", true, "one of two is kept for it"},
+		"a stranger, after another one":     {granted, []string{"stranger"}, "other", false, "together they have one"},
+		"a stranger, first":                 {granted, nil, "stranger", true, "it may be a second client of the user"},
+		"a stranger, after the owner":       {granted, []string{"owner"}, "stranger", true, "one is left"},
+		"the owner, after itself":           {granted, []string{"owner"}, "owner", true, "it has corrected its password"},
+		"the owner, after both":             {granted, []string{"stranger", "owner"}, "owner", false, "there are two for one user, in all"},
+		"a stranger, after the owner twice": {granted, []string{"owner", "owner"}, "stranger", false, "there are two for one user, in all"},
+		"an earlier version tried":          {granted, []string{""}, "stranger", false, "who tried is not known"},
+		"nobody logged in yet":              {State{}, []string{"stranger"}, "other", true, "there is no owner to keep one for"},
+		"a trial":                           {trial, []string{"stranger"}, "other", true, "who tries is no owner"},
+	}
+	for name, test := range cases {
+		t.Run(name, func(t *testing.T) {
+			for i, owner := range test.tried {
+				id := fmt.Sprint(i)
+				next, refusal := test.state.Reserve(noon, Attempt{ID: id, Credentials: "wrong" + id, Owner: owner})
+				if refusal != nil {
+					t.Fatalf("attempt %d: %+v", i, refusal)
+				}
+				test.state, _ = next.Refused(noon, id)
+			}
+			_, refusal := test.state.Reserve(noon, Attempt{ID: "next", Credentials: "next", Owner: test.by})
+			if passed := refusal == nil; passed != test.want {
+				t.Errorf("it may be tried: %t, want %t: %s", passed, test.want, test.why)
+			}
+			if refusal != nil && !refusal.Until.Equal(noon.Add(Window)) {
+				t.Errorf("held back until %s", refusal.Until)
+			}
+		})
 	}
 }

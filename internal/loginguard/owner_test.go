@@ -25,8 +25,8 @@ func TestClaimed(t *testing.T) {
 	}
 	for name, test := range cases {
 		t.Run(name, func(t *testing.T) {
-			state, _ := State{}.Claimed(used(test.by), nil)
-			next, refusal := state.Claimed(test.use, func(Owner) bool { return test.left })
+			state, _ := State{}.Claimed(noon, used(test.by), nil)
+			next, refusal := state.Claimed(noon, test.use, func(Use) bool { return test.left })
 			if given := refusal == nil; given != test.given {
 				t.Errorf("given %v, want %v: %s", given, test.given, test.why)
 			}
@@ -39,23 +39,23 @@ func TestClaimed(t *testing.T) {
 
 func TestUnclaimedIsFreeForOthers(t *testing.T) {
 	use := func(uid string) Use { return Use{Client: "client", Owner: Owner{UID: uid}} }
-	state, _ := State{}.Claimed(use("1"), nil)
-	if _, refusal := state.Unclaimed(use("2")).Claimed(use("3"), func(Owner) bool { return false }); refusal == nil {
+	state, _ := State{}.Claimed(noon, use("1"), nil)
+	if _, refusal := state.Unclaimed(use("2")).Claimed(noon, use("3"), func(Use) bool { return false }); refusal == nil {
 		t.Error("one that has not got it gave it away")
 	}
-	if _, refusal := state.Unclaimed(use("1")).Claimed(use("3"), func(Owner) bool { return false }); refusal != nil {
+	if _, refusal := state.Unclaimed(use("1")).Claimed(noon, use("3"), func(Use) bool { return false }); refusal != nil {
 		t.Errorf("refused after it was given back: %+v", refusal)
 	}
 }
 
 func TestSeedThatTwoExchangesTookIsNotGivenBack(t *testing.T) {
 	use := func(claim string) Use { return Use{Client: "client", Owner: Owner{UID: "1"}, Claim: claim} }
-	once, _ := State{}.Claimed(use("first"), nil)
-	again, _ := once.Claimed(use("first"), nil)
+	once, _ := State{}.Claimed(noon, use("first"), nil)
+	again, _ := once.Claimed(noon, use("first"), nil)
 	if len(again.Unclaimed(use("first")).Uses) != 0 {
 		t.Error("the only exchange that took it cannot give it back")
 	}
-	twice, _ := once.Claimed(use("second"), nil)
+	twice, _ := once.Claimed(noon, use("second"), nil)
 	for name, why := range map[string]string{
 		"first":  "an exchange that was held up gave away what the next one is about to spend",
 		"second": "an exchange that did not send it gave away what the one before may have sent: the end of that was never written down",
@@ -64,14 +64,14 @@ func TestSeedThatTwoExchangesTookIsNotGivenBack(t *testing.T) {
 			t.Error(why)
 		}
 	}
-	if _, refusal := twice.Claimed(use("third"), nil); refusal != nil {
+	if _, refusal := twice.Claimed(noon, use("third"), nil); refusal != nil {
 		t.Errorf("its owner is refused what it has: %+v", refusal)
 	}
 }
 
 func TestSeedThatWasSentIsNeverGivenBack(t *testing.T) {
 	use := Use{Client: "client", Owner: Owner{UID: "1"}}
-	state, _ := State{}.Claimed(use, nil)
+	state, _ := State{}.Claimed(noon, use, nil)
 	if state.isSpent(use) {
 		t.Error("a seed counts as spent before it was sent")
 	}
@@ -81,5 +81,67 @@ func TestSeedThatWasSentIsNeverGivenBack(t *testing.T) {
 	}
 	if back := state.Unclaimed(use); !back.isSpent(use) {
 		t.Error("a later refusal made it good again")
+	}
+}
+
+// TestTrialIsNoUse: a login belongs to who was granted it. Who only tries it holds it while its attempt is open.
+func TestTrialIsNoUse(t *testing.T) {
+	first := Use{Client: "client", Owner: Owner{UID: "first"}, Trial: true}
+	second := Use{Client: "client", Owner: Owner{UID: "second"}, Trial: true}
+	tried, _ := State{}.Claimed(noon, first, nil)
+	tried, _ = tried.Reserve(noon, Attempt{ID: "1", Owner: "first", Credentials: "any"})
+	refused, _ := tried.Refused(noon, "1")
+	twice, _ := tried.Reserve(noon, Attempt{ID: "2", Owner: "first", Credentials: "more"})
+	twice, _ = twice.Refused(noon, "2")
+	granted := tried.Granted("1", first)
+	later, _ := granted.Claimed(noon, first, nil)
+	later, _ = later.Reserve(noon, Attempt{ID: "2", Owner: "first", Credentials: "changed"})
+	later, _ = later.Refused(noon, "2")
+	cases := map[string]struct {
+		state State
+		after time.Duration
+		left  bool
+		given bool
+		why   string
+	}{
+		"under way":                     {tried, 0, true, false, "it may be granted yet"},
+		"its end is not known":          {tried, Window, true, false, "it may have been granted unheard, and its reply may be on disk"},
+		"its end is not known for long": {tried, Flight + Window, true, true, "its reply will not come any more"},
+		"its end is not known; it works": {
+			tried, Flight + Window, false, false, "it was granted, and that was never written down",
+		},
+		"refused":                    {refused, 0, false, true, "it has nothing of this login"},
+		"refused beside an open one": {twice, 0, true, false, "the open one may be granted yet"},
+		"never sent":                 {tried.Released(noon, "1"), 0, false, true, "it has nothing of this login"},
+		"granted":                    {granted, 24 * time.Hour, false, false, "the first to log in keeps it"},
+		"granted, its owner is gone": {granted, 0, true, true, "nobody uses it"},
+		"granted, and refused later": {later, 24 * time.Hour, false, false, "it may refresh what it has"},
+	}
+	for name, test := range cases {
+		t.Run(name, func(t *testing.T) {
+			_, refusal := test.state.Claimed(noon.Add(test.after), second, func(Use) bool { return test.left })
+			if given := refusal == nil; given != test.given {
+				t.Errorf("given %t, want %t: %s", given, test.given, test.why)
+			}
+		})
+	}
+}
+
+// TestGrantNeverWrittenDown: a trial of an owner that works is its use from its next login on, whatever becomes of that.
+func TestGrantNeverWrittenDown(t *testing.T) {
+	use := Use{Client: "client", Owner: Owner{UID: "owner"}, Trial: true}
+	state, _ := State{}.Claimed(noon, use, nil)
+	works := func(Use) bool { return false }
+	state, _ = state.Claimed(noon.Add(time.Hour), use, works)
+	if len(state.Uses) != 1 || state.Uses[0].Trial {
+		t.Errorf("it has %+v", state.Uses)
+	}
+}
+
+func TestLateGrantTakesNothingAway(t *testing.T) {
+	first, second := Use{Owner: Owner{UID: "first"}}, Use{Owner: Owner{UID: "second"}}
+	state := State{}.Granted("2", second).Granted("1", first)
+	if len(state.Uses) != 1 || state.Uses[0].Owner.UID != "second" {
+		t.Errorf("%+v has it: the second logged in since", state.Uses)
 	}
 }

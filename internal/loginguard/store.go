@@ -3,8 +3,6 @@ package loginguard
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"slices"
@@ -29,8 +27,9 @@ type Guard struct {
 	Namespace string
 	// Salt makes a salt for a new login.
 	Salt func() string
-	// HasLeft tells whether an owner uses a login no more. Where that is not known it says no.
-	HasLeft func(context.Context, Owner, Login) bool
+	// HasLeft tells whether the owner of a use does not use the login any more, or has not got a token by a trial. Where that is
+	// not known it says no.
+	HasLeft func(context.Context, Use, Login) bool
 }
 
 // Login is a user name at a token endpoint and the password that is to be tried, or a seed that is to be spent there.
@@ -55,9 +54,18 @@ const tries = 10
 func (g *Guard) Reserve(ctx context.Context, login Login, id string, now time.Time) (*Refusal, error) {
 	var refusal *Refusal
 	err := g.change(ctx, login, now, func(state State) (State, error) {
-		claimed, refused := state.Claimed(login.Use, func(owner Owner) bool { return g.HasLeft(ctx, owner, login) })
+		use := login.use()
+		use.Trial, use.At = true, now
+		claimed, refused := state.Claimed(now, use, func(use Use) bool { return g.HasLeft(ctx, use, login) })
 		if refused == nil {
-			claimed, refused = claimed.Reserve(now, id, hash(state, login))
+			claimed, refused = claimed.Reserve(now, Attempt{ID: id, Credentials: hash(state, login), Owner: use.Owner.UID})
+		}
+		if refused == nil && state.Fresh {
+			var err error
+			if refused, err = g.admit(ctx, use.Owner, now); err != nil {
+				return state, err
+			}
+			claimed.Begun = now
 		}
 		refusal = refused
 		switch {
@@ -75,15 +83,22 @@ func (g *Guard) Reserve(ctx context.Context, login Login, id string, now time.Ti
 }
 
 // Take asks for a seed. Only one FluentCredential may ever spend it, and nobody can spend it after that one is gone.
-func (g *Guard) Take(ctx context.Context, login Login) (*Refusal, error) {
+func (g *Guard) Take(ctx context.Context, login Login, now time.Time) (*Refusal, error) {
 	var refusal *Refusal
 	err := g.change(ctx, login, time.Time{}, func(state State) (State, error) {
-		claimed, refused := state.Claimed(login.Use, func(Owner) bool { return false })
+		claimed, refused := state.Claimed(now, login.use(), func(Use) bool { return false })
 		switch {
 		case state.Damaged: // whoever spent it, nobody knows any more
 			refused = &Refusal{Why: Spent}
-		case state.isSpent(login.Use):
+		case state.isSpent(login.use()):
 			refused = &Refusal{Why: Spent, By: login.Use.Owner}
+		}
+		if refused == nil && state.Fresh {
+			var err error
+			if refused, err = g.admit(ctx, login.Use.Owner, now); err != nil {
+				return state, err
+			}
+			claimed.Begun = now
 		}
 		refusal = refused
 		if refused != nil || slices.Equal(claimed.Uses, state.Uses) {
@@ -91,7 +106,7 @@ func (g *Guard) Take(ctx context.Context, login Login) (*Refusal, error) {
 		}
 		return claimed, nil
 	})
-	if refusal != nil && refusal.Why == InUse && g.HasLeft(ctx, refusal.By, login) {
+	if refusal != nil && refusal.Why == InUse && g.HasLeft(ctx, Use{Owner: refusal.By}, login) {
 		refusal.Why = Spent
 	}
 	if errors.Is(err, ErrDamaged) {
@@ -107,7 +122,7 @@ func (g *Guard) Retake(ctx context.Context, login Login) (*Refusal, error) {
 	switch {
 	case errors.Is(err, errUnreadable):
 		return nil, nil
-	case err != nil, owner == nil, owner.UID == login.Use.Owner.UID, g.HasLeft(ctx, *owner, login):
+	case err != nil, owner == nil, owner.UID == login.Use.Owner.UID, g.HasLeft(ctx, Use{Owner: *owner}, login):
 		return nil, err
 	}
 	return &Refusal{Why: InUse, By: *owner}, nil
@@ -115,29 +130,27 @@ func (g *Guard) Retake(ctx context.Context, login Login) (*Refusal, error) {
 
 // Spend records that a seed was sent.
 func (g *Guard) Spend(ctx context.Context, login Login) error {
-	return g.change(ctx, login, time.Time{}, func(state State) (State, error) { return state.Spending(login.Use), nil })
+	return g.change(ctx, login, time.Time{}, func(state State) (State, error) { return state.Spending(login.use()), nil })
 }
 
 // OwnerOf tells who has a login or spent a seed; nil: nobody.
 func (g *Guard) OwnerOf(ctx context.Context, login Login) (*Owner, error) {
-	var secret corev1.Secret
-	err := g.Reader.Get(ctx, types.NamespacedName{Namespace: g.Namespace, Name: secretName(login)}, &secret)
-	if err != nil {
-		return nil, client.IgnoreNotFound(err)
+	k, err := g.know(ctx, login, time.Time{})
+	switch {
+	case err != nil && !errors.Is(err, ErrForeign):
+		return nil, err
+	case err != nil, !k.whole:
+		return nil, fmt.Errorf("login guard %s: %w", secretName(login), errUnreadable)
 	}
-	state, whole := decode(secret.Data[stateKey])
-	if !whole {
-		return nil, fmt.Errorf("login guard %s: %w", secret.Name, errUnreadable)
-	}
-	if at := slices.IndexFunc(state.Uses, login.Use.isSame); at >= 0 {
-		return &state.Uses[at].Owner, nil
+	if at := slices.IndexFunc(k.state.Uses, login.use().isSame); at >= 0 {
+		return &k.state.Uses[at].Owner, nil
 	}
 	return nil, nil
 }
 
 // Return gives a seed back that was not spent after all.
 func (g *Guard) Return(ctx context.Context, login Login) error {
-	return g.change(ctx, login, time.Time{}, func(state State) (State, error) { return state.Unclaimed(login.Use), nil })
+	return g.change(ctx, login, time.Time{}, func(state State) (State, error) { return state.Unclaimed(login.use()), nil })
 }
 
 // Settle records what became of an attempt. It returns when refused credentials may be tried again. An attempt that is never settled
@@ -149,11 +162,13 @@ func (g *Guard) Settle(ctx context.Context, login Login, id string, verdict toke
 		case token.LoginRefused:
 			state, retry = state.Refused(now, id)
 		case token.Granted:
-			state = state.Granted(id)
+			use := login.use()
+			use.At = now
+			state = state.Granted(id, use)
 		case token.Unknown, token.Declined:
 			return state.Unknown(id), errUnchanged
 		case token.Unsent, token.RefusedIntact, token.TryLater, token.RefusedDead:
-			state = state.Released(id)
+			state = state.Released(now, id)
 		}
 		return state, nil
 	})
@@ -171,55 +186,109 @@ var ErrForeign = errors.New("a Secret that is not the operator's has the name of
 // change is a compare-and-swap, made again when somebody else was faster. It returns ErrDamaged where it was made to a state that
 // takes the place of an unreadable one.
 func (g *Guard) change(ctx context.Context, login Login, now time.Time, next func(State) (State, error)) error {
-	key := types.NamespacedName{Namespace: g.Namespace, Name: secretName(login)}
 	var err error
 	for range tries {
-		err = g.changeOnce(ctx, key, now, next)
+		err = g.changeOnce(ctx, login, now, next)
 		if errors.Is(err, errUnchanged) {
 			return nil
 		}
-		if !apierrors.IsConflict(err) && !apierrors.IsAlreadyExists(err) {
+		if !isRaced(err) {
 			break
 		}
 	}
 	if err != nil {
-		return fmt.Errorf("login guard %s: %w", key.Name, err)
+		return fmt.Errorf("login guard %s: %w", secretName(login), err)
 	}
 	return nil
 }
 
-func (g *Guard) changeOnce(parent context.Context, key types.NamespacedName, now time.Time, next func(State) (State, error)) error {
+func (g *Guard) changeOnce(parent context.Context, login Login, now time.Time, next func(State) (State, error)) error {
 	ctx, cancel := context.WithTimeout(parent, requestTimeout)
 	defer cancel()
-	var secret corev1.Secret
-	err := g.Reader.Get(ctx, key, &secret)
-	missing := apierrors.IsNotFound(err)
-	switch {
-	case err != nil && !missing:
+	k, err := g.know(ctx, login, now)
+	if err != nil {
 		return err
-	case !missing && secret.Type != v1alpha1.GuardSecretType:
-		return ErrForeign
 	}
-	state, whole := g.read(&secret, missing, now)
-	changed, err := next(state)
-	if errors.Is(err, errUnchanged) && !whole {
-		changed, err = state, nil // or it would be found damaged again and again, and its budget never end
+	changed, err := next(k.state)
+	if errors.Is(err, errUnchanged) && (!k.whole || k.former != nil) {
+		changed, err = k.state, nil // or it would be found damaged again and again, and its budget never end
 	}
 	if err != nil {
 		return err
+	}
+	if k.state.Fresh && changed.isEmpty() {
+		return nil
 	}
 	encoded, err := encode(changed)
 	if err != nil {
 		return err
 	}
-	err = g.write(ctx, key, &secret, missing, encoded)
+	key := client.ObjectKey{Namespace: g.Namespace, Name: secretName(login)}
+	err = g.write(ctx, key, k, login.Use.Owner, encoded)
 	if err != nil && (kubeerror.IsRefused(err) || !g.shows(parent, key, encoded)) {
 		return err
 	}
-	if whole {
+	if k.former != nil {
+		_ = g.remove(ctx, k.former) // where it stays, it is merged again
+	}
+	if k.whole {
 		return nil
 	}
 	return ErrDamaged
+}
+
+// known is what is stored of a login.
+type known struct {
+	secret  corev1.Secret
+	missing bool
+	state   State
+	whole   bool           // it could be read
+	former  *corev1.Secret // what an earlier version stored of the same login; it is in the state
+}
+
+func (g *Guard) know(ctx context.Context, login Login, now time.Time) (*known, error) {
+	var k known
+	found, err := g.get(ctx, secretName(login), &k.secret)
+	if err != nil {
+		return nil, err
+	}
+	k.missing = !found
+	k.state, k.whole = g.read(&k.secret, k.missing, now)
+	k.state.Fresh = k.missing
+	if formerName(login) == secretName(login) {
+		return &k, nil
+	}
+	var former corev1.Secret
+	if found, err = g.get(ctx, formerName(login), &former); err != nil || !found {
+		return &k, err
+	}
+	k.former = &former
+	old, whole := g.read(&former, false, now)
+	k.whole = k.whole && whole
+	if k.missing {
+		k.state.Salt = old.Salt
+	}
+	k.state.Fresh = false
+	k.state = k.state.merged(old, login.use().Query)
+	return &k, nil
+}
+
+// get reports whether there is a guard of the name.
+func (g *Guard) get(ctx context.Context, name string, secret *corev1.Secret) (bool, error) {
+	err := g.Reader.Get(ctx, client.ObjectKey{Namespace: g.Namespace, Name: name}, secret)
+	switch {
+	case apierrors.IsNotFound(err):
+		return false, nil
+	case err == nil && secret.Type != v1alpha1.GuardSecretType:
+		return false, ErrForeign
+	}
+	return err == nil, err
+}
+
+// remove deletes a guard, unless it was changed since it was read.
+func (g *Guard) remove(ctx context.Context, secret *corev1.Secret) error {
+	as := client.Preconditions{UID: &secret.UID, ResourceVersion: &secret.ResourceVersion}
+	return client.IgnoreNotFound(g.Writer.Delete(ctx, secret, as))
 }
 
 // shows reports whether a change is stored although the answer to its write was lost: made again, an attempt would be
@@ -242,14 +311,16 @@ func (g *Guard) read(secret *corev1.Secret, missing bool, now time.Time) (state 
 	return damaged(g.Salt(), now), false
 }
 
-func (g *Guard) write(ctx context.Context, key types.NamespacedName, secret *corev1.Secret, missing bool, encoded []byte) error {
+func (g *Guard) write(ctx context.Context, key client.ObjectKey, k *known, by Owner, encoded []byte) error {
+	secret := &k.secret
 	secret.Data = map[string][]byte{stateKey: encoded}
-	if !missing {
+	if !k.missing {
 		return refusedWrite(kubeerror.Update, key, g.Writer.Update(ctx, secret))
 	}
 	secret.Type = v1alpha1.GuardSecretType
 	secret.ObjectMeta = metav1.ObjectMeta{
-		Namespace: key.Namespace, Name: key.Name, Labels: map[string]string{v1alpha1.ManagedByLabel: v1alpha1.OperatorName},
+		Namespace: key.Namespace, Name: key.Name,
+		Labels: map[string]string{v1alpha1.ManagedByLabel: v1alpha1.OperatorName, v1alpha1.GuardOwnerLabel: by.UID},
 	}
 	return refusedWrite(kubeerror.Create, key, g.Writer.Create(ctx, secret))
 }
@@ -265,15 +336,3 @@ func refusedWrite(verb kubeerror.Verb, key types.NamespacedName, err error) erro
 }
 
 func hash(state State, login Login) string { return login.Password.Hash(state.Salt + login.Username) }
-
-// namePrefix of the guard's Secrets; what follows names the login without telling it.
-const namePrefix = "fluent-credential-login-"
-
-func secretName(login Login) string {
-	named := login.Username
-	if !login.Seed.IsZero() {
-		named = "\x00" + login.Seed.Hash(login.Endpoint) // no user name begins with a zero byte
-	}
-	sum := sha256.Sum256([]byte(login.Endpoint + "\x00" + named))
-	return namePrefix + hex.EncodeToString(sum[:16])
-}

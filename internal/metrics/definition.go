@@ -105,7 +105,8 @@ var (
 		Question: "Does the journal do what it is there for?"}
 	guard = Definition{Name: "login_guard_decisions_total", Kind: Counter, Labels: []string{"decision"},
 		Meaning: "Logins by password or seed that the login guard was asked for: Allowed; Rejected (these credentials were refused before), " +
-			"Exhausted (two logins of this user were refused within 20 minutes), InUse (another FluentCredential has this login), " +
+			"Exhausted (two logins of this user were refused within 20 minutes), Paced (one FluentCredential came with too many logins), " +
+			"InUse (another FluentCredential has this login), " +
 			"Spent (another one, which is gone, spent this seed), Damaged (what it knew of the login cannot be read: a full budget).",
 		Question: "Does the guard hold logins back?"}
 	revocations = Definition{Name: "revocations_total", Kind: Counter, Labels: []string{"api", "result"},

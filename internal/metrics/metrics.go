@@ -62,7 +62,7 @@ func (m *Metrics) begin() {
 	for vec, values := range map[*prometheus.CounterVec][]string{
 		m.recovered:     {"journal", "unsent", "lost"},
 		m.journal:       {"reserve", "write", "read", "remove", "quota", "dropped"},
-		m.guard:         {Allowed, "Rejected", "Exhausted", "InUse", "Spent", "Damaged"},
+		m.guard:         {Allowed, "Rejected", "Exhausted", "Paced", "InUse", "Spent", "Damaged"},
 		m.nudges:        {"done", "gone", "forbidden", "failed", "dropped"},
 		m.restarts:      {"done", "gone", "forbidden", "failed"},
 		m.distributions: {"done", "failed"},

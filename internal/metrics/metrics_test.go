@@ -197,6 +197,7 @@ func TestCountsOfExchanges(t *testing.T) {
 		"login_guard_decisions_total{decision=Damaged} 0.000",
 		"login_guard_decisions_total{decision=Exhausted} 0.000",
 		"login_guard_decisions_total{decision=InUse} 0.000",
+		"login_guard_decisions_total{decision=Paced} 0.000",
 		"login_guard_decisions_total{decision=Rejected} 0.000",
 		"login_guard_decisions_total{decision=Spent} 0.000",
 		"nudges_total{result=done} 0.000",
