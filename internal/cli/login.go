@@ -33,7 +33,7 @@ const loginExample = `  # Ask for user name and password
   kubectl fluent login orders -n shop --username fluent-api --password-stdin < password.txt
 
   # In a script, to no other host than this one
-  kubectl fluent login orders -n shop --username fluent-api --password-stdin --endpoint auth.example.com < password.txt
+  kubectl fluent login orders -n shop --username fluent-api --password-stdin --endpoint acme.sandbox.api.fluentretail.com < password.txt
 
   # Authorize in a browser: open the link that is shown, then paste the URL of the page at the end
   kubectl fluent login bank -n shop --authorization-url https://login.example.com/authorize --redirect-uri https://app.example.com/back
