@@ -10,7 +10,9 @@ import (
 	"github.com/fluent-credential/operator/internal/custody"
 	"github.com/fluent-credential/operator/internal/exchange"
 	"github.com/fluent-credential/operator/internal/plan"
+	"github.com/fluent-credential/operator/internal/printable"
 	"github.com/fluent-credential/operator/internal/provider"
+	"github.com/fluent-credential/operator/internal/redact"
 	"github.com/fluent-credential/operator/internal/token"
 )
 
@@ -50,7 +52,7 @@ func (o *observation) idleLife(chained bool) time.Duration {
 
 // tokenOf is the token of a granted reply, its life counted from the moment before the request was sent.
 func (o *observation) tokenOf(try *attempt, stored *custody.Token) custody.Token {
-	set := try.answer.Set
+	set := o.described(try)
 	end := o.expiryOf(try, stored)
 	user := ""
 	if o.login.Username != "" {
@@ -64,6 +66,32 @@ func (o *observation) tokenOf(try *attempt, stored *custody.Token) custody.Token
 		Obtained: try.sent, Expires: end.At, Latest: end.Latest, Inputs: o.inputs(), User: user,
 		Identity: set.Identity, Extra: set.Extra,
 	}
+}
+
+// described returns the set of a granted reply. What the reply says of the token and of its user is shown to people and put
+// into the files of workloads, so it is one printable line, and empty if it repeats a secret.
+func (o *observation) described(try *attempt) token.Set {
+	set := try.answer.Set
+	repeats := redact.Finder(append(o.secretsBeside(try.request), try.spends, set.Access, set.Refresh)...)
+	clean := func(text string) string {
+		if repeats(text) {
+			return ""
+		}
+		return printable.Line(text)
+	}
+	set.Scope = clean(set.Scope)
+	who := &set.Identity
+	for _, text := range []*string{&who.RetailerID, &who.FirstName, &who.LastName, &who.OwnerID, &who.OwnerType} {
+		*text = clean(*text)
+	}
+	var roles []string
+	for _, role := range who.Roles {
+		if role = clean(role); role != "" {
+			roles = append(roles, role)
+		}
+	}
+	who.Roles = roles
+	return set
 }
 
 // expiryOf is when the token of a granted reply ends, which may be the one that is stored.

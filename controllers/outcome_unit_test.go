@@ -1,7 +1,9 @@
 package controllers
 
 import (
+	"encoding/base64"
 	"fmt"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -144,6 +146,27 @@ func TestUnitGrantedToken(t *testing.T) {
 				s.Access, s.Life, s.LifeUnknown, s.LifeZero = token.NewSecret(sceneAccess), 0, true, true
 			},
 			func(s custody.State) any { return s.Token.Expires.After(start) }, false,
+		},
+		"a scope that repeats the token": {
+			"everybody who may view the object sees the status", nil, token.RefreshToken,
+			func(s *token.Set) { s.Scope = "read " + s.Access.Reveal() },
+			func(s custody.State) any { return s.Token.Scope }, "",
+		},
+		"an identity that repeats secrets": {
+			"likewise, in whatever form", nil, token.RefreshToken,
+			func(s *token.Set) {
+				s.Refresh = token.NewSecret("the-next-refresh-token")
+				s.Identity = token.Identity{
+					RetailerID: url.QueryEscape(s.Refresh.Reveal()), FirstName: s.Access.Reveal(), LastName: "Commerce",
+					Roles: []string{base64.StdEncoding.EncodeToString([]byte(s.Access.Reveal())), "RETAILER"},
+				}
+			},
+			func(s custody.State) any { return s.Token.Identity }, token.Identity{LastName: "Commerce", Roles: []string{"RETAILER"}},
+		},
+		"an identity with line ends": {
+			"consumers put it into headers and files", nil, token.RefreshToken,
+			func(s *token.Set) { s.Identity = token.Identity{RetailerID: "5\r\nX-Admin: yes\x1b[2J"} },
+			func(s custody.State) any { return s.Token.Identity.RetailerID }, "5  X-Admin: yes[2J",
 		},
 		"life in milliseconds": {
 			"the user knows better",

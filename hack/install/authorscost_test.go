@@ -38,9 +38,13 @@ func TestAuthorsPolicyIsAffordable(t *testing.T) {
 			cred.Spec.Target.Annotations = map[string]string{}
 			for i := range 64 {
 				key := fmt.Sprintf("label-%d", i)
-				cred.Spec.AllowedNamespaces.Selector.MatchLabels[key] = "value"
+				if i < 32 {
+					cred.Spec.AllowedNamespaces.Selector.MatchLabels[key] = "value"
+				}
+				member := fmt.Sprintf("member-%d", i)
+				cred.Spec.AllowedNamespaces.ReplyMembers = append(cred.Spec.AllowedNamespaces.ReplyMembers, member)
 				cred.Spec.Target.Labels[key] = "value"
-				cred.Spec.Target.Annotations[key] = strings.Repeat("a", 4000)
+				cred.Spec.Target.Annotations[key] = strings.Repeat("a", 1000)
 			}
 			cred.Spec.Provider.Fluent.CABundle = strings.Repeat("a", 65536)
 			for i := range 16 {

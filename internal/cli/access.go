@@ -77,6 +77,7 @@ func (i *inspection) checkOperator(ctx context.Context) {
 		return
 	}
 	namespace, serving := i.cred.Namespace, 0
+	operators = trusted(ctx, i.cluster, operators)
 	for n := range operators {
 		if operators[n].serves(namespace) {
 			serving++

@@ -60,7 +60,7 @@ func testDoctorFindsPolicies(t *testing.T, doctor func(int) map[string][]finding
 			authors = binding
 		}
 	}
-	finds(t, doctor(0), "policies", okay, "all 4 admission policies are in force")
+	finds(t, doctor(0), "policies", okay, "all 5 admission policies are in force")
 	authors.Spec.ValidationActions = []admissionv1.ValidationAction{admissionv1.Warn}
 	if err := live.Update(t.Context(), authors); err != nil {
 		t.Fatal(err)

@@ -36,9 +36,9 @@ func (o *metadataPolicy) domainsOf(
 	if err != nil {
 		return nil, guessed
 	}
-	for i := range operators {
-		if operators[i].serves(namespace) {
-			return operators[i].flags.metadata, "Deployment " + operators[i].name()
+	for _, each := range trusted(ctx, from, operators) {
+		if each.serves(namespace) {
+			return each.flags.metadata, "Deployment " + each.name()
 		}
 	}
 	return nil, "the default"

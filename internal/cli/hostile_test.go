@@ -14,6 +14,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/spf13/pflag"
 	appsv1 "k8s.io/api/apps/v1"
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -123,6 +124,12 @@ func (c *hostileCluster) Create(context.Context, client.Object, ...client.Create
 	})
 }
 
+func (c *hostileCluster) Update(context.Context, client.Object, ...client.UpdateOption) error {
+	return apierrors.NewForbidden(schema.GroupResource{Group: c.text, Resource: c.text}, c.text, &meta.NoKindMatchError{
+		GroupKind: schema.GroupKind{Group: c.text, Kind: c.text}, SearchedVersions: []string{c.text},
+	})
+}
+
 // hostileRun renders a text in everything that the commands print, and returns what they wrote.
 func hostileRun(t *testing.T, text string, colored bool) map[string]string {
 	t.Helper()
@@ -183,12 +190,17 @@ func hostileDoctor(ctx context.Context, s *session, text, format string) error {
 func hostileCheck(ctx context.Context, s *session, text, format string) error {
 	found := &findings{}
 	cluster := &hostileCluster{text: text}
-	look := &inspection{session: s, findings: found, cluster: cluster, candidate: candidate{cred: hostileCredential(text)}}
+	metadata := &metadataPolicy{}
+	metadata.addMetadataFlag(pflag.NewFlagSet("", pflag.ContinueOnError))
+	look := &inspection{
+		session: s, findings: found, cluster: cluster, metadata: metadata, candidate: candidate{cred: hostileCredential(text)},
+	}
 	look.prefix, look.policy.AllowedHosts = text+": ", []string{"nowhere.example.com"}
 	look.run(ctx)
 	look.cred.Spec.Provider = v1alpha1.ProviderSpec{Fluent: &v1alpha1.FluentProvider{BaseURL: "https://" + v1alpha1.BaseURL(text)}}
 	look.run(ctx)
-	(&tokenInspection{findings: found, cluster: cluster, token: poisoned[v1alpha1.FluentToken](text)}).run(ctx, true)
+	token := poisoned[v1alpha1.FluentToken](text)
+	(&tokenInspection{findings: found, cluster: cluster, metadata: metadata, token: token}).run(ctx, true)
 	return found.report(s, dataOutput{format: format})
 }
 

@@ -110,6 +110,10 @@ func (o *loginOptions) doubts(try *attempt) []string {
 	if by, at := lastAuthor(try.cred); by != "" {
 		found = append(found, "the spec was changed by "+by+" at "+stamp(at)+", after the last token was obtained")
 	}
+	for _, entry := range try.overwritten(o.removePassword) {
+		found = append(found, "entry "+entry+" of Secret "+try.secret.Name+" is replaced or removed: "+
+			"spec.credentialsSecretRef.keys names it")
+	}
 	return found
 }
 
@@ -148,8 +152,8 @@ func (o *loginOptions) introduce(ctx context.Context, try *attempt) error {
 	case o.endpoint != "", len(doubts) == 0:
 		return nil
 	case !isTerminal(o.In) || o.passwordStdin || o.codeStdin:
-		return failWith(exitRefused, "this endpoint has to be confirmed: nothing was sent.\n"+
-			"If it is the one that you expect: --endpoint %s", address)
+		return failWith(exitRefused, "this login has to be confirmed: nothing was sent.\n"+
+			"If the endpoint is the one that you expect, and the warnings are no surprise: --endpoint %s", address)
 	}
 	answer, err := o.prompter().ask(ctx, "Send the login there? Type yes to go on", "")
 	if err == nil && !slices.Contains([]string{"yes", "y"}, strings.ToLower(strings.TrimSpace(answer))) {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/spf13/pflag"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/fluent-credential/operator/api/v1alpha1"
@@ -182,5 +183,35 @@ func TestExpectedEndpoint(t *testing.T) {
 	}
 	if !expects("[2001:db8::1]", addressOf(six)) || !expects("[2001:db8::1]:443", addressOf(six)) {
 		t.Error("an address of IPv6 is not recognized")
+	}
+}
+
+// TestLoginOverwritesNothingUnasked: the author of the manifest chose the Secret and its entries, and may be able to read neither.
+func TestLoginOverwritesNothingUnasked(t *testing.T) {
+	t.Parallel()
+	sim, namespace := newServer(t, nil), newNamespace(t)
+	data := clientAlone()
+	data["hmac"] = "the-key-of-another-program"
+	create(t, loginSecret(namespace, "orders-login", data))
+	cred := credential(namespace, "orders", sim.URL)
+	cred.Spec.CredentialsSecretRef.Keys = map[string]v1alpha1.SecretKey{"refresh_token": "hmac"}
+	create(t, cred)
+	shown := onTerminal(t, nil, "login", "orders", "-n", namespace, "--insecure-http", "--username", user)
+	shown.shows("Type yes to go on: ")
+	contains(t, shown.text(), "entry hmac of Secret orders-login is replaced or removed: spec.credentialsSecretRef.keys names it")
+	shown.types("no\n")
+	shown.ends(exitRefused)
+
+	certificate := loginSecret(namespace, "prod-tls", map[string]string{"tls.crt": "c", "tls.key": "k", "client_id": clientID})
+	certificate.Type = corev1.SecretTypeTLS
+	create(t, certificate)
+	other := credential(namespace, "other", sim.URL)
+	other.Spec.CredentialsSecretRef.Name = certificate.Name
+	create(t, other)
+	refused := must(t, exitFailed, password, "login", "other", "-n", namespace, "--insecure-http", "--username", user,
+		"--password-stdin", "--endpoint", sim.address())
+	contains(t, refused.err, "Secret prod-tls has the type kubernetes.io/tls", "nothing is stored in it")
+	if requests := sim.Ledger().Requests; requests != 0 {
+		t.Errorf("%d requests were sent", requests)
 	}
 }

@@ -46,6 +46,12 @@ func (t *attempt) rehearse(ctx context.Context) error {
 	if t.secret.Immutable != nil && *t.secret.Immutable {
 		return failWith(exitFailed, "Secret %s is immutable: delete it, or name another in spec.credentialsSecretRef", t.secret.Name)
 	}
+	switch t.secret.Type {
+	case "", corev1.SecretTypeOpaque, corev1.SecretTypeBasicAuth:
+	default:
+		return failWith(exitFailed, "Secret %s has the type %s, which is not for credentials of an API: nothing is stored in it. "+
+			"Name another in spec.credentialsSecretRef", t.secret.Name, t.secret.Type)
+	}
 	trial := t.secret.DeepCopy()
 	before := trial.DeepCopy()
 	login := t.login
@@ -65,6 +71,22 @@ func (t *attempt) seed(secret *corev1.Secret, login token.Login, removePassword 
 	if removePassword {
 		delete(secret.Data, t.keyName(v1alpha1.PasswordKey))
 	}
+}
+
+// overwritten returns the entries that are there, that spec.credentialsSecretRef.keys names, and that storing the refresh
+// token changes. The author of the spec may not be the owner of the Secret.
+func (t *attempt) overwritten(removePassword bool) []string {
+	entries := []string{v1alpha1.RefreshTokenKey}
+	if removePassword {
+		entries = append(entries, v1alpha1.PasswordKey)
+	}
+	var found []string
+	for _, entry := range entries {
+		if name := t.keyName(entry); name != entry && len(t.secret.Data[name]) > 0 {
+			found = append(found, name)
+		}
+	}
+	return found
 }
 
 // write creates the Secret, or changes what differs and leaves alone what somebody else changes meanwhile.

@@ -13,6 +13,7 @@ import (
 
 	"github.com/fluent-credential/operator/api/v1alpha1"
 	"github.com/fluent-credential/operator/internal/exchange"
+	"github.com/fluent-credential/operator/internal/policies"
 )
 
 // operator is an operator that is installed in the cluster, as its Deployment tells.
@@ -44,6 +45,20 @@ func findOperators(ctx context.Context, from client.Reader) ([]operator, error) 
 		found = append(found, operator{deployment: each, flags: flagsOf(container(&each))})
 	}
 	return found, nil
+}
+
+// trusted returns the operators that the admission policies name. Without the right to read a policy, or without a
+// policy, it returns all of them.
+func trusted(ctx context.Context, from client.Reader, found []operator) []operator {
+	users, err := policies.Operators(ctx, from)
+	if err != nil {
+		return found
+	}
+	named := slices.DeleteFunc(slices.Clone(found), func(o operator) bool { return !slices.Contains(users, o.user()) })
+	if len(named) == 0 {
+		return found
+	}
+	return named
 }
 
 // container is the one that runs the operator; a service mesh may have put others beside it.

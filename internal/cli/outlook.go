@@ -113,6 +113,7 @@ func undecided(classes []failures.Class) string {
 // inputs describes what a failure of class Input waits for. The words in braces are replaced: see placeholders.
 var inputs = map[string]string{
 	v1alpha1.ReasonTokenExpired:       "what the message names",
+	v1alpha1.ReasonMetadataNotAllowed: "the operator's flag --allowed-target-metadata, or the spec,",
 	v1alpha1.ReasonCredentialNotReady: "FluentCredential {credential} in namespace {owner}",
 
 	v1alpha1.ReasonCredentialsNotFound: "the Secret {login}",

@@ -2,6 +2,8 @@ package cli
 
 import (
 	"context"
+	"fmt"
+	"reflect"
 
 	"github.com/spf13/pflag"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -26,22 +28,36 @@ func (o *endpointPolicy) addFlags(flags *pflag.FlagSet) {
 
 // of is the policy for a namespace, and where it comes from.
 func (o *endpointPolicy) of(ctx context.Context, from client.Reader, namespace string) (exchange.Policy, string) {
-	policy, source := exchange.Policy{}, "the default"
-	operators, err := findOperators(ctx, from)
-	if err != nil {
-		source = guessed
-	} else {
-		for i := range operators {
-			if operators[i].serves(namespace) {
-				policy, source = operators[i].policy(), "Deployment "+operators[i].name()
-			}
-		}
-	}
+	policy, source := policyOf(ctx, from, namespace)
 	if o.flags.Changed("allowed-hosts") {
 		policy.AllowedHosts, source = o.allowedHosts, "the flags"
 	}
 	if o.flags.Changed("insecure-http") {
 		policy.InsecureHTTP, source = o.insecureHTTP, "the flags"
+	}
+	return policy, source
+}
+
+// policyOf returns the policy of the operator that serves a namespace. Where Deployments that claim to do so differ, none
+// of them is believed: who may create a Deployment somewhere must not decide where a password is sent.
+func policyOf(ctx context.Context, from client.Reader, namespace string) (policy exchange.Policy, source string) {
+	operators, err := findOperators(ctx, from)
+	if err != nil {
+		return exchange.Policy{}, guessed
+	}
+	source = "the default"
+	var seen []string
+	for _, each := range trusted(ctx, from, operators) {
+		if !each.serves(namespace) {
+			continue
+		}
+		if len(seen) > 0 && !reflect.DeepEqual(policy, each.policy()) {
+			return exchange.Policy{}, fmt.Sprintf("the default, since the flags of Deployments %s and %s differ",
+				seen[0], each.name())
+		}
+		seen = append(seen, each.name())
+		policy = each.policy()
+		source = "Deployment " + each.name()
 	}
 	return policy, source
 }

@@ -53,7 +53,13 @@ func codingsOf(header http.Header, body []byte) []string {
 	return codings
 }
 
+// maxCodings bounds the work for one reply. One coding is usual.
+const maxCodings = 3
+
 func decodeAll(codings []string, body []byte) ([]byte, error) {
+	if len(codings) > maxCodings {
+		return nil, &fault{phase: midRead, kind: unknownCoding, detail: redact.Words(strings.Join(codings, ", "))}
+	}
 	for _, coding := range slices.Backward(codings) { // the last one was applied last
 		decoded, err := decode(coding, body)
 		if err != nil {

@@ -96,6 +96,7 @@ func TestCodingNobodyAskedFor(t *testing.T) {
 		"nothing, named":     {"HTTP/1.1 401 Unauthorized\r\nContent-Encoding: gzip\r\nContent-Length: 0\r\n\r\n", outcome{token.RefusedIntact, 401, "", "no reply of the API", ""}, "the status is a whole reply, and nothing was encoded"},
 		"brotli":             {coded("br", "\x0b\x02\x80"), broken("the reply has the content coding br, which was not asked for"), "there is no decoder for it"},
 		"zstd":               {coded("zstd", "\x28\xb5\x2f\xfd"), broken("the reply has the content coding zstd, which was not asked for"), "there is no decoder for it"},
+		"four":               {coded("gzip, gzip, gzip, gzip", gzipped(gzipped(gzipped(gzipped(granting))))), broken("the reply has the content coding gzip, gzip, gzip, gzip, which was not asked for"), "thousands of them would take seconds"},
 		"unknown, then gzip": {coded("aes128gcm, gzip", gzipped("\x01")), broken("the reply has the content coding aes128gcm, which was not asked for"), "the last one is taken off first"},
 		"a terminal's":       {coded("a\tb", "\x01"), broken("the reply has the content coding a b, which was not asked for"), "others' words are one printable line"},
 	}

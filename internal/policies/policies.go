@@ -3,6 +3,7 @@ package policies
 
 import (
 	"context"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -131,6 +132,25 @@ func isNarrowed(match *admissionv1.MatchResources) bool {
 
 func selectsSome(selector *metav1.LabelSelector) bool {
 	return selector != nil && len(selector.MatchLabels)+len(selector.MatchExpressions) > 0
+}
+
+// account matches the user name of a service account as a literal of an expression.
+var account = regexp.MustCompile(`"(system:serviceaccount:[^":]+:[^":]+)"`)
+
+// Operators returns the users that the policy on the operator's Secrets names: the operators that an administrator has
+// installed. Anybody can make a Deployment that looks like one.
+func Operators(ctx context.Context, reader client.Reader) ([]string, error) {
+	var policy admissionv1.ValidatingAdmissionPolicy
+	if err := reader.Get(ctx, client.ObjectKey{Name: "fluent-credential-operator-secrets"}, &policy); err != nil {
+		return nil, err
+	}
+	var users []string
+	for _, each := range policy.Spec.MatchConditions {
+		for _, match := range account.FindAllStringSubmatch(each.Expression, -1) {
+			users = append(users, match[1])
+		}
+	}
+	return users, nil
 }
 
 // names reports whether an expression of a policy contains the user as a literal.

@@ -26,7 +26,7 @@ const (
 var (
 	errTooLarge = errors.New("it makes too much text (an entry holds 256 KiB at most)")
 	errTooLong  = errors.New("the templates of the target evaluate more than 20000 values")
-	errTooWide  = errors.New("printf may have widths of three digits at most")
+	errTooWide  = errors.New("printf may have widths of three digits at most, and no argument indexes")
 	errTooMuch  = errors.New("target.data renders more than the 1 MiB that a Secret holds")
 	errSource   = errors.New("target.data: the templates have more than 256 KiB")
 )
@@ -90,8 +90,12 @@ func (b *bounded) functions() template.FuncMap {
 
 func (b *bounded) limited(format func(...any) string) func(...any) (string, error) {
 	return func(args ...any) (string, error) {
+		before := b.handled
 		if err := b.take(args...); err != nil {
 			return "", err
+		}
+		if b.handled-before > maxRendered { // before a text is made of them that is larger still
+			return "", errTooLarge
 		}
 		text := format(args...)
 		if len(text) > maxRendered {
@@ -101,12 +105,16 @@ func (b *bounded) limited(format func(...any) string) func(...any) (string, erro
 	}
 }
 
-// wide is a width or a precision of more than three digits, or one that an argument gives.
-var wide = regexp.MustCompile(`[0-9]{4}|\*`)
+// wide matches a width or a precision of more than three digits, or one that an argument gives, and an index of an
+// argument: it can print the same large text again and again.
+var wide = regexp.MustCompile(`[0-9]{4}|\*|%[-+# 0-9.]*\[`)
 
 func (b *bounded) printf(format string, args ...any) (string, error) {
 	if wide.MatchString(format) {
 		return "", errTooWide
+	}
+	if err := b.take(format); err != nil {
+		return "", err
 	}
 	return b.limited(func(args ...any) string { return fmt.Sprintf(format, args...) })(args...)
 }

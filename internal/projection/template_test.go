@@ -155,6 +155,9 @@ func TestParseRefuses(t *testing.T) {
 		"refilled":             {"{{fluentWork -100000}}", "not defined", "a template must not enlarge its budget"},
 		"wide":                 {`{{printf "%99999d" 1}}`, errTooWide.Error(), "a few of them would fill the memory"},
 		"wide by argument":     {`{{printf "%*d" 99999 1}}`, errTooWide.Error(), "a few of them would fill the memory"},
+		"indexed":              {twoTexts + `{{$z := printf "` + strings.Repeat("%[1]s", 2000) + `" $x}}`, errTooWide.Error(), "it would make 500 MiB of 256 KiB"},
+		"indexed, with flags":  {twoTexts + `{{$z := printf "` + strings.Repeat("%-9.3[1]q", 2000) + `" $x}}`, errTooWide.Error(), "likewise"},
+		"many large arguments": {twoTexts + "{{$z := print" + strings.Repeat(" $x", 1000) + "}}", errTooLarge.Error(), "it would make 250 MiB"},
 		"precise":              {`{{printf "%.99999f" 1.0}}`, errTooWide.Error(), "a few of them would fill the memory"},
 	}
 	for name, c := range cases {

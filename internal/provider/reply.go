@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/fluent-credential/operator/internal/token"
 )
@@ -318,11 +319,16 @@ var signed = regexp.MustCompile(`^eyJ[A-Za-z0-9_-]*(\.[A-Za-z0-9_-]*){2,4}$`)
 const leastRepeated = 8
 
 // extra returns the members beyond RFC 6749 that are scalars and no credentials: neither by their name nor by their value.
+// A value with a control character is left out: consumers put values into headers and configuration files, where a line end
+// begins a new entry.
 func (f fields) extra() map[string]string {
 	extra := map[string]string{}
 	for name := range f {
 		value := f.scalar(name)
-		if value != "" && !known[name] && !credential.MatchString(name) && !f.isCredential(value) {
+		if value == "" || strings.ContainsFunc(value, unicode.IsControl) {
+			continue
+		}
+		if !known[name] && !credential.MatchString(name) && !f.isCredential(value) {
 			extra[name] = value
 		}
 	}

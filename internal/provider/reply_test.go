@@ -91,6 +91,7 @@ func TestGrantedFields(t *testing.T) {
 		"a JWT by another name":   {`{"access_token":"a","user":"eyJhbGciOiJub25lIn0.eyJzdWIiOiJ4In0.c2ln"}`, granted(unchanged), "who has it is the user"},
 		"a JWE by another name":   {`{"access_token":"a","user":"eyJhbGciOiJkaXIifQ..aXY.dGV4dA.dGFn"}`, granted(unchanged), "likewise"},
 		"a token within a link":   {`{"access_token":"a","refresh_token":"long-enough","renew":"https://x/?r=long-enough"}`, granted(func(m *meaning) { m.Refresh = "long-enough" }), "it is the token under another name"},
+		"control characters":      {`{"access_token":"a","n":"5\r\nX-Admin: yes","e":"\u001b[2J","s":"x"}`, granted(func(m *meaning) { m.Extra = map[string]string{"s": "x"} }), "a line end would begin another header at a consumer"},
 		"what looks alike":        {`{"access_token":"a","n":"eyJ","v":"1.2.3"}`, granted(func(m *meaning) { m.Extra = map[string]string{"n": "eyJ", "v": "1.2.3"} }), "neither is signed"},
 		"the same token twice":    {`{"access_token":"a","access_token":"a"}`, granted(unchanged), "both are the same"},
 		"escapes":                 {`{"access_token":"\u0061"}`, granted(unchanged), "JSON may write a character in two ways"},

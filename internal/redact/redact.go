@@ -7,6 +7,7 @@
 package redact
 
 import (
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -61,6 +62,18 @@ func Words(text string, secrets ...token.Secret) string {
 		limit = len(line)
 	}
 	return Withheld
+}
+
+// Finder returns a function that reports whether a text repeats one of the secrets, in plain or in one of the encodings
+// that Words knows. Secrets of less than 8 characters do not count: they are parts of ordinary words.
+func Finder(secrets ...token.Secret) func(text string) bool {
+	known := indexOf(secrets)
+	return func(text string) bool {
+		if len(text) < leastSecret {
+			return false
+		}
+		return slices.Contains(known.find(printable.Line(text)).part, true)
+	}
 }
 
 // maxPasses bounds the repetition. The result of a replacement is examined like any other text, because the characters
