@@ -99,7 +99,6 @@ func TestUnitNamespaceAtSlowHostsLeavesSlots(t *testing.T) {
 		if key.Namespace == "mallory" {
 			host, takes = "slow"+key.Name[len(key.Name)-1:], 28*time.Second
 			host = map[bool]string{true: "slow-a", false: "slow-b"}[host < "slow5"]
-			who.lane, who.expires = living, now.Add(time.Second)
 		}
 		if hosts.Take(host, who, now) {
 			delete(wakes, key)
@@ -110,13 +109,13 @@ func TestUnitNamespaceAtSlowHostsLeavesSlots(t *testing.T) {
 		wakes[key] = until
 		hosts.Wait(host, who, until, now)
 	}
-	for ; now.Before(start.Add(10 * time.Minute)); now = now.Add(100 * time.Millisecond) {
+	for ; now.Before(start.Add(5 * time.Minute)); now = now.Add(200 * time.Millisecond) {
 		for _, each := range flights {
 			if each.ends.After(now) {
 				continue
 			}
 			hosts.Land(each.host, each.who.key, answered, now)
-			wakes[each.who.key] = now
+			wakes[each.who.key], expires[each.who.key] = now, now.Add(time.Second)
 			if each.who.key.Namespace == "shop" {
 				expires[each.who.key], wakes[each.who.key] = now.Add(life), now.Add(life-lead)
 			}
@@ -133,7 +132,7 @@ func TestUnitNamespaceAtSlowHostsLeavesSlots(t *testing.T) {
 			look(key)
 		}
 		for key, at := range expires {
-			if now.After(at.Add(-lead + 2*time.Second)) {
+			if key.Namespace == "shop" && now.After(at.Add(-lead+2*time.Second)) {
 				t.Fatalf("after %s, %s is not refreshed in time: its token expires in %s", now.Sub(start), key, at.Sub(now))
 			}
 		}
