@@ -138,13 +138,17 @@ func (h *Hosts) count(namespace string, by activity) {
 }
 
 // room is how many requests to a host a namespace may begin. No host takes all slots, so that one that stops to answer does not
-// stop the others; neither does a namespace. A host that fails has one canary of the namespace.
+// stop the others. No namespace takes all, nor all of those for one host: a path of that host may be slow. A host that fails has
+// one canary of the namespace.
 func (h *Hosts) room(queue *turns) int {
 	if h.slots == 0 {
 		return math.MaxInt
 	}
-	mine := h.active[queue.namespace].flying
-	room := min(h.slots-h.flying, share(h.slots, 3)-queue.host.flying, h.portion(queue.namespace, h.slots, h.flying-mine)-mine)
+	ofHost, others := share(h.slots, 3), queue.host.flying-queue.guest.flying
+	room := min(
+		h.slots-h.flying, h.roomOf(queue.namespace),
+		ofHost-queue.host.flying, portion(ofHost, others, others == 0)-queue.guest.flying,
+	)
 	if !queue.answers {
 		room = min(room, h.doubtfulRoom(queue))
 	}
@@ -157,17 +161,28 @@ func (h *Hosts) room(queue *turns) int {
 // share is so many quarters of the slots, and one at least.
 func share(slots, quarters int) int { return max((slots*quarters+3)/4, 1) }
 
-// portion is how many of the slots a namespace may use, of which others use some: half of what these leave, and one at least. A
-// namespace that is alone leaves an eighth. Workers are divided in the same way (see internal/fairqueue).
-func (h *Hosts) portion(namespace string, slots, others int) int {
-	active := len(h.active)
-	if _, isActive := h.active[namespace]; isActive {
-		active--
-	}
-	if active == 0 {
+// portion is how many slots a namespace may use, of which others use some: half of what these leave, and one at least. A namespace
+// that is alone leaves an eighth. Workers are divided in the same way (see internal/fairqueue).
+func portion(slots, others int, isAlone bool) int {
+	if isAlone {
 		return slots - slots/8
 	}
 	return max((slots-others)/2, 1)
+}
+
+// isAlone reports whether no other namespace has a request in flight or waits to send one.
+func (h *Hosts) isAlone(namespace string) bool {
+	_, isActive := h.active[namespace]
+	return len(h.active) == 0 || len(h.active) == 1 && isActive
+}
+
+// roomOf is how many requests a namespace may begin, to all hosts.
+func (h *Hosts) roomOf(namespace string) int {
+	if h.slots == 0 {
+		return math.MaxInt
+	}
+	mine := h.active[namespace].flying
+	return max(portion(h.slots, h.flying-mine, h.isAlone(namespace))-mine, 0)
 }
 
 // doubtfulRoom is how many requests a namespace may begin to a host that is not known to answer. Such requests share half of the
@@ -187,7 +202,7 @@ func (h *Hosts) doubtfulRoom(queue *turns) int {
 	if h.active[queue.namespace].flying == 0 && !queue.fails() {
 		left = max(left, 1)
 	}
-	return min(left, h.portion(queue.namespace, half, others)-mine)
+	return min(left, portion(half, others, h.isAlone(queue.namespace))-mine)
 }
 
 // turnOf is when it is the waiter's turn; zero: now.
@@ -272,12 +287,9 @@ func (h *Hosts) candidates(left int, now time.Time) []candidate {
 	var all []candidate
 	for namespace, own := range found {
 		slices.SortFunc(own, byDeadline)
-		flying := h.active[namespace].flying
-		if h.slots > 0 {
-			own = own[:min(len(own), max(h.portion(namespace, h.slots, h.flying-flying)-flying, 0))]
-		}
+		own = own[:min(len(own), h.roomOf(namespace))]
 		for i := range own {
-			own[i].rank = flying + i
+			own[i].rank = h.active[namespace].flying + i
 		}
 		all = append(all, own...)
 	}

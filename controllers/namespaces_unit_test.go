@@ -176,6 +176,19 @@ func TestUnitSlotsAreDividedAmongNamespaces(t *testing.T) {
 	}
 }
 
+// TestUnitSlowPathLeavesSlotsOfItsHost: a namespace that is alone asks a slow path of a host, and then another one asks that host.
+func TestUnitSlowPathLeavesSlotsOfItsHost(t *testing.T) {
+	hosts := NewHosts(0).Bound(16)
+	hosts.asks("host", of("slow", "first", time.Hour), answered, start)
+	hosts.asks("host", of("shop", "first", time.Hour), answered, start)
+	for i := range 16 {
+		hosts.Take("host", of("slow", fmt.Sprint(i), time.Second), start)
+	}
+	if !hosts.Take("host", of("shop", "orders", time.Hour), start) {
+		t.Error("the other namespace has to wait")
+	}
+}
+
 // TestUnitFreeSlotGoesToTheNamespaceWithFewestRequests: an earlier deadline is none of the others' business.
 func TestUnitFreeSlotGoesToTheNamespaceWithFewestRequests(t *testing.T) {
 	hosts := NewHosts(0).Bound(2)
