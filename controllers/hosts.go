@@ -53,7 +53,7 @@ func intervalOf(perMinute int) time.Duration {
 	return (time.Minute + time.Duration(perMinute) - 1) / time.Duration(perMinute)
 }
 
-// Bound allows so many exchanges at once, and a host that fails one.
+// Bound allows so many exchanges at once, and each namespace one to a host that fails for it.
 func (h *Hosts) Bound(slots int) *Hosts {
 	h.slots = slots
 	return h
