@@ -144,16 +144,16 @@ func (h *Hosts) room(queue *turns) int {
 	if h.slots == 0 {
 		return math.MaxInt
 	}
-	ofHost, others := share(h.slots, 3), queue.host.flying-queue.guest.flying
+	ofHost, others := share(h.slots, 3), queue.host.flying-queue.flying
 	room := min(
 		h.slots-h.flying, h.roomOf(queue.namespace),
-		ofHost-queue.host.flying, portion(ofHost, others, others == 0)-queue.guest.flying,
+		ofHost-queue.host.flying, portion(ofHost, others, others == 0)-queue.flying,
 	)
 	if !queue.answers {
 		room = min(room, h.doubtfulRoom(queue))
 	}
 	if queue.fails() {
-		room = min(room, 1-queue.guest.flying)
+		room = min(room, 1-queue.flying)
 	}
 	return max(room, 0)
 }
