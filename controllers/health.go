@@ -1,6 +1,7 @@
 package controllers
 
 import (
+	"maps"
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
@@ -10,51 +11,88 @@ import (
 	"github.com/fluent-credential/operator/internal/token"
 )
 
-// health is what is known of a token host. While it fails, one credential asks it, the canary, and the others wait for what comes of
-// it: ten thousand that try for themselves would help neither the host nor themselves, and each would have its own back-off to sit
-// out when the host is back.
+// health is the circuit breaker of one namespace at one token host. While the host fails, one credential asks it, the canary,
+// and the others wait for its outcome: ten thousand tries would help neither the host nor themselves, and each credential would
+// have its own back-off to sit out when the host is back. What one namespace brings, such as a wrong URL or CA bundle, says
+// nothing about the requests of others.
 type health struct {
 	flying  int // requests that are on their way
 	answers bool
 	failed  int // how often it failed in a row
 	canary  types.NamespacedName
-	retryAt time.Time // of another canary
+	retryAt time.Time     // of another canary
+	pace    time.Duration // between the last failure and retryAt
 }
 
 // host is one token host.
 type host struct {
-	health
-	queues []*turns  // one, but where one API documents a rate and another one does not
-	lately time.Time // when it was asked last
+	flying int               // requests of all namespaces in flight
+	guests map[string]*guest // by namespace
+	rates  []*rate           // one, but where one API documents a rate and another one does not
+	// lastCanary is the time of the canary after all that are to be sent, if there are many.
+	lastCanary time.Time
 }
 
-// queue is that of those who keep to one rate.
-func (t *host) queue(interval time.Duration) *turns {
-	for _, queue := range t.queues {
+// guest is one namespace at one token host.
+type guest struct {
+	health
+	namespace string
+	host      *host
+	queues    []*turns  // one for each rate
+	lately    time.Time // of the last request
+}
+
+// rate is the pace of the requests to one host, which all namespaces share. They take turns.
+type rate struct {
+	interval time.Duration
+	free     time.Time       // when the next request may be sent
+	turn     int             // counts the requests
+	busy     map[*turns]bool // queues in which a credential waits
+}
+
+// of returns the queue of a namespace at a rate.
+func (t *host) of(namespace string, interval time.Duration) *turns {
+	found, known := t.guests[namespace]
+	if !known {
+		found = &guest{namespace: namespace, host: t}
+		t.guests[namespace] = found
+	}
+	for _, queue := range found.queues {
 		if queue.interval == interval {
 			return queue
 		}
 	}
-	made := &turns{interval: interval, last: lanes - 1, host: t}
-	t.queues = append(t.queues, made)
+	made := &turns{rate: t.rate(interval), last: lanes - 1, guest: found}
+	found.queues = append(found.queues, made)
 	return made
 }
 
-// isIdle reports whether no credential waits for the host, and none has asked it for that long.
-func (t *host) isIdle(now time.Time, since time.Duration) bool {
-	for _, queue := range t.queues {
+func (t *host) rate(interval time.Duration) *rate {
+	for _, each := range t.rates {
+		if each.interval == interval {
+			return each
+		}
+	}
+	made := &rate{interval: interval, busy: map[*turns]bool{}}
+	t.rates = append(t.rates, made)
+	return made
+}
+
+// isIdle reports whether no credential of the namespace waits for the host, and none has asked it for that long.
+func (g *guest) isIdle(now time.Time, since time.Duration) bool {
+	for _, queue := range g.queues {
 		if len(queue.waiting) > 0 {
 			return false
 		}
 	}
-	return t.flying == 0 && now.Sub(t.lately) >= since
+	return g.flying == 0 && now.Sub(g.lately) >= since
 }
 
 const (
 	// forgetting is after how long an idle host is forgotten: a rate has begun anew long before.
 	forgetting = time.Hour
-	// mostHosts is how many hosts are remembered for that long. Of more than that, idle ones are forgotten after
-	// forgettingSoon.
+	// mostHosts is how many hosts of namespaces are remembered for that long. Of more than that, idle ones are forgotten
+	// after forgettingSoon.
 	mostHosts      = 4096
 	forgettingSoon = 2 * time.Minute
 	// sweepPause is how often idle hosts are looked for.
@@ -68,12 +106,17 @@ func (h *Hosts) sweep(now time.Time) {
 		return
 	}
 	h.swept = now
+	guests := 0
+	for _, host := range h.known {
+		guests += len(host.guests)
+	}
 	after := forgetting
-	if len(h.known) > mostHosts {
+	if guests > mostHosts {
 		after = forgettingSoon
 	}
 	for name, host := range h.known {
-		if host.isIdle(now, after) {
+		maps.DeleteFunc(host.guests, func(_ string, guest *guest) bool { return guest.isIdle(now, after) })
+		if len(host.guests) == 0 {
 			delete(h.known, name)
 		}
 	}
@@ -111,24 +154,56 @@ func newsOf(answer provider.Answer) news {
 	return none
 }
 
-// The pace of the canaries. It is no slower than that of a credential whose token is about to expire.
+// The pace of the canaries of one namespace. It is no slower than that of a credential whose token is about to expire. If a host
+// fails for more than ten namespaces and answers none, they take turns: all together send one canary in canaryPace.
 const (
 	canaryPace     = 500 * time.Millisecond
 	canaryPaceMost = 5 * time.Second
 )
 
 // landed takes in what an exchange tells. Those that were on their way together count as one.
-func (h *health) landed(key types.NamespacedName, told news, now time.Time) {
-	h.flying = max(h.flying-1, 0)
+func (g *guest) landed(key types.NamespacedName, told news, now time.Time) {
+	g.flying, g.host.flying = max(g.flying-1, 0), max(g.host.flying-1, 0)
 	switch {
 	case told == answered:
-		h.answers, h.failed, h.retryAt = true, 0, time.Time{}
-	case told == silent && !now.Before(h.retryAt):
-		h.answers, h.canary = false, key
-		h.retryAt = now.Add(min(canaryPace<<min(h.failed, 10), canaryPaceMost))
-		h.failed++
+		g.answers, g.failed, g.retryAt = true, 0, time.Time{}
+		g.host.hurry()
+	case told == silent && !now.Before(g.retryAt):
+		g.answers, g.canary = false, key
+		g.retryAt = g.host.nextCanary(now, min(canaryPace<<min(g.failed, 10), canaryPaceMost))
+		g.pace = g.retryAt.Sub(now)
+		g.failed++
 	case told == silent:
-		h.answers = false
+		g.answers = false
+	}
+}
+
+// nextCanary returns when a namespace sends its next canary that would send it after that time if it was alone.
+func (t *host) nextCanary(now time.Time, after time.Duration) time.Time {
+	failing, at := 0, now.Add(after)
+	for _, guest := range t.guests {
+		if guest.fails() {
+			failing++
+		}
+	}
+	most := time.Duration(failing) * canaryPace
+	if most <= canaryPaceMost {
+		return at
+	}
+	if last := t.lastCanary; last.Before(now.Add(most)) {
+		at = later(at, last.Add(canaryPace))
+	}
+	t.lastCanary = at
+	return at
+}
+
+// hurry ends the longer wait of other namespaces: the host has answered.
+func (t *host) hurry() {
+	for _, guest := range t.guests {
+		if guest.fails() && guest.pace > canaryPaceMost {
+			guest.retryAt = guest.retryAt.Add(canaryPaceMost - guest.pace)
+			guest.pace = canaryPaceMost
+		}
 	}
 }
 
@@ -140,7 +215,7 @@ func (h *health) pause(who waiter, now time.Time) time.Time {
 	if !h.fails() || who.key == h.canary || who.lane == asked {
 		return time.Time{}
 	}
-	if latest := now.Add(canaryPaceMost); h.retryAt.After(latest) {
+	if latest := now.Add(h.pace); h.retryAt.After(latest) {
 		h.retryAt = latest // the clock was set back
 	}
 	return h.retryAt

@@ -14,7 +14,8 @@ import (
 
 // Hosts bounds what is on its way to token hosts, holds the requests to each to a rate that all credentials share, and says whose turn
 // is next. The rate is that of --host-rate or, without it, the one that the API documents; that one is shared by the credentials of that
-// API, and slows nobody else who asks the same host: anybody may write any host into a FluentCredential.
+// API, and slows nobody else who asks the same host: anybody may write any host into a FluentCredential. For the same reason the
+// namespaces take turns at a rate, each has a share of the slots, and each has a circuit breaker of its own at each host.
 type Hosts struct {
 	interval time.Duration // between two requests to one host (--host-rate); zero: what the API documents
 	slots    int           // exchanges on their way, to all hosts (--max-concurrent-exchanges); zero: any number
@@ -28,14 +29,19 @@ type Hosts struct {
 	flying int
 	places map[types.NamespacedName]*turns // where somebody waits
 	busy   map[*turns]bool                 // where anybody waits
-	aloft  map[*host]bool                  // to which something is on its way
+	aloft  map[*guest]bool                 // with requests in flight
+	active map[string]activity             // by namespace
 }
+
+// activity is what a namespace has in flight, and how many of its credentials wait.
+type activity struct{ flying, waiting int }
 
 // NewHosts allows so many requests a minute to one host; zero means as many as the API takes.
 func NewHosts(perMinute int) *Hosts {
 	return &Hosts{
 		interval: intervalOf(perMinute), known: map[string]*host{}, call: func(types.NamespacedName) {},
-		places: map[types.NamespacedName]*turns{}, busy: map[*turns]bool{}, aloft: map[*host]bool{},
+		places: map[types.NamespacedName]*turns{}, busy: map[*turns]bool{}, aloft: map[*guest]bool{},
+		active: map[string]activity{},
 	}
 }
 
@@ -47,7 +53,7 @@ func intervalOf(perMinute int) time.Duration {
 	return (time.Minute + time.Duration(perMinute) - 1) / time.Duration(perMinute)
 }
 
-// Bound allows so many exchanges at once, and a host that fails one.
+// Bound allows so many exchanges at once, and each namespace one to a host that fails for it.
 func (h *Hosts) Bound(slots int) *Hosts {
 	h.slots = slots
 	return h
@@ -62,15 +68,24 @@ func (h *Hosts) FreeAt(name string, who waiter, now time.Time) time.Time {
 	if queue == nil {
 		return time.Time{}
 	}
-	return queue.turnOf(who, h.room(queue), now)
+	return h.turnOf(queue, who, now)
 }
 
-// Fails tells whether the host fails, so that one credential at a time asks it.
-func (h *Hosts) Fails(name string) bool {
+// Fails reports whether the host fails for a namespace, so that one of its credentials at a time asks it.
+func (h *Hosts) Fails(name, namespace string) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	guest := h.guest(name, namespace)
+	return guest != nil && h.slots > 0 && guest.fails()
+}
+
+// guest returns what is known of a namespace at a host; nil: nothing.
+func (h *Hosts) guest(name, namespace string) *guest {
 	host, known := h.known[name]
-	return known && h.slots > 0 && host.fails()
+	if !known {
+		return nil
+	}
+	return host.guests[namespace]
 }
 
 // Take uses up the waiter's turn, if it has come. What is taken has to land.
@@ -81,14 +96,16 @@ func (h *Hosts) Take(name string, who waiter, now time.Time) bool {
 	if queue == nil {
 		return true
 	}
-	if !queue.turnOf(who, h.room(queue), now).IsZero() {
+	if !h.turnOf(queue, who, now).IsZero() {
 		return false
 	}
 	h.leave(who.key)
 	queue.take(who, now)
 	queue.flying++
+	queue.host.flying++
 	h.flying++
-	h.aloft[queue.host] = true
+	h.count(queue.namespace, activity{flying: 1})
+	h.aloft[queue.guest] = true
 	h.sweep(now)
 	h.callNext(now)
 	return true
@@ -98,26 +115,42 @@ func (h *Hosts) Take(name string, who waiter, now time.Time) bool {
 func (h *Hosts) Land(name string, key types.NamespacedName, told news, now time.Time) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	host, known := h.known[name]
-	if !known {
+	guest := h.guest(name, key.Namespace)
+	if guest == nil || guest.flying == 0 {
 		return
 	}
-	h.flying = max(h.flying-1, 0)
-	if host.landed(key, told, now); host.flying == 0 {
-		delete(h.aloft, host)
+	h.flying--
+	h.count(key.Namespace, activity{flying: -1})
+	if guest.landed(key, told, now); guest.flying == 0 {
+		delete(h.aloft, guest)
 	}
 	h.callNext(now)
 }
 
-// room is how many requests to a host may be begun. No host takes all, so that one that stops to answer does not stop the others;
-// those that are not known to answer share half, and one that fails has its canary.
+// count changes what a namespace has in flight or waiting.
+func (h *Hosts) count(namespace string, by activity) {
+	changed := h.active[namespace]
+	changed.flying += by.flying
+	changed.waiting += by.waiting
+	if h.active[namespace] = changed; changed == (activity{}) {
+		delete(h.active, namespace)
+	}
+}
+
+// room is how many requests to a host a namespace may begin. No host takes all slots, so that one that stops to answer does not
+// stop the others. No namespace takes all, nor all of those for one host: a path of that host may be slow. A host that fails has
+// one canary of the namespace.
 func (h *Hosts) room(queue *turns) int {
 	if h.slots == 0 {
 		return math.MaxInt
 	}
-	room := min(h.slots-h.flying, share(h.slots, 3)-queue.flying)
+	ofHost, others := share(h.slots, 3), queue.host.flying-queue.flying
+	room := min(
+		h.slots-h.flying, h.roomOf(queue.namespace),
+		ofHost-queue.host.flying, portion(ofHost, others, others == 0)-queue.flying,
+	)
 	if !queue.answers {
-		room = min(room, share(h.slots, 2)-h.doubtful())
+		room = min(room, h.doubtfulRoom(queue))
 	}
 	if queue.fails() {
 		room = min(room, 1-queue.flying)
@@ -128,39 +161,163 @@ func (h *Hosts) room(queue *turns) int {
 // share is so many quarters of the slots, and one at least.
 func share(slots, quarters int) int { return max((slots*quarters+3)/4, 1) }
 
-// doubtful is how much is on its way to hosts that are not known to answer.
-func (h *Hosts) doubtful() int {
-	found := 0
-	for host := range h.aloft {
-		if !host.answers {
-			found += host.flying
+// portion is how many slots a namespace may use, of which others use some: half of what these leave, and one at least. A namespace
+// that is alone leaves an eighth. Workers are divided in the same way (see internal/fairqueue).
+func portion(slots, others int, isAlone bool) int {
+	if isAlone {
+		return slots - slots/8
+	}
+	return max((slots-others)/2, 1)
+}
+
+// isAlone reports whether no other namespace has a request in flight or waits to send one.
+func (h *Hosts) isAlone(namespace string) bool {
+	_, isActive := h.active[namespace]
+	return len(h.active) == 0 || len(h.active) == 1 && isActive
+}
+
+// roomOf is how many requests a namespace may begin, to all hosts.
+func (h *Hosts) roomOf(namespace string) int {
+	if h.slots == 0 {
+		return math.MaxInt
+	}
+	mine := h.active[namespace].flying
+	return max(portion(h.slots, h.flying-mine, h.isAlone(namespace))-mine, 0)
+}
+
+// doubtfulRoom is how many requests a namespace may begin to a host that is not known to answer. Such requests share half of the
+// slots. A namespace with nothing in flight may begin one beyond that, unless the host has failed: after a start no host is known.
+func (h *Hosts) doubtfulRoom(queue *turns) int {
+	half, mine, others := share(h.slots, 2), 0, 0
+	for guest := range h.aloft {
+		switch {
+		case guest.answers:
+		case guest.namespace == queue.namespace:
+			mine += guest.flying
+		default:
+			others += guest.flying
 		}
+	}
+	left := half - mine - others
+	if h.active[queue.namespace].flying == 0 && !queue.fails() {
+		left = max(left, 1)
+	}
+	return min(left, portion(half, others, h.isAlone(queue.namespace))-mine)
+}
+
+// turnOf is when it is the waiter's turn; zero: now.
+func (h *Hosts) turnOf(queue *turns, who waiter, now time.Time) time.Time {
+	ahead, first := queue.ahead(who, now), queue.placeOf(who, now)
+	if own := queue.next(1, now); ahead > 0 && len(own) > 0 {
+		first = own[0]
+	}
+	ahead += h.before(queue, first, ahead, now)
+	return queue.turnOf(who, ahead, h.room(queue), now)
+}
+
+// before is how many credentials of other namespaces have their turns before a waiter of this queue that has so many of its own
+// ahead. At a rate the namespaces take turns: the one that was served least recently is next.
+func (h *Hosts) before(queue *turns, first place, ahead int, now time.Time) int {
+	found := 0
+	if queue.interval == 0 {
+		return found
+	}
+	for other := range queue.busy {
+		if other == queue {
+			continue
+		}
+		next := other.next(1, now)
+		if len(next) == 0 || !h.comes(other, next[0], now) {
+			continue
+		}
+		rounds := ahead
+		if roundRobin(candidate{place: next[0], queue: other}, candidate{place: first, queue: queue}) < 0 {
+			rounds++
+		}
+		found += min(rounds, len(other.waiting))
 	}
 	return found
 }
 
-// callNext wakes those whose turn has come, at whatever host. Where slots are short, the host comes first whose first waiter has the
-// earliest deadline.
+// comes reports whether the first waiter of a queue can use the next turn at its rate.
+func (h *Hosts) comes(queue *turns, first place, now time.Time) bool {
+	paused := queue.pause(waiter{key: first.key, lane: first.lane}, now)
+	return !first.isMissed(now) && !paused.After(later(queue.freeAt(now), now)) && h.room(queue) > 0
+}
+
+// candidate is a waiter whose turn has come if there are slots enough.
+type candidate struct {
+	place
+	queue *turns
+	rank  int // how many requests of its namespace are before it, in flight or waiting
+}
+
+// roundRobin compares the first waiters of two namespaces at one rate.
+func roundRobin(a, b candidate) int {
+	return cmp.Or(cmp.Compare(a.queue.served, b.queue.served), order(a.place, b.place))
+}
+
+// callNext wakes those whose turn has come, at whatever host. Where slots are short, the namespaces that have the fewest requests in
+// flight come first, and of one namespace those with the earliest deadlines. A waiter that does not come promptly takes no slot
+// from other namespaces.
 func (h *Hosts) callNext(now time.Time) {
-	firsts := map[*turns]place{}
-	if h.slots > 0 && h.flying >= h.slots {
-		return
-	}
-	for queue := range h.busy {
-		if next := queue.next(1, now); len(next) > 0 {
-			firsts[queue] = next[0]
-		}
-	}
-	sorted := slices.SortedFunc(maps.Keys(firsts), func(a, b *turns) int {
-		return cmp.Or(cmp.Compare(min(firsts[a].lane, living), min(firsts[b].lane, living)), order(firsts[a], firsts[b]))
-	})
 	left := math.MaxInt
 	if h.slots > 0 {
 		left = h.slots - h.flying
 	}
-	for _, queue := range sorted {
-		left -= queue.callNext(min(h.room(queue), left), now, h.call)
+	if left <= 0 {
+		return
 	}
+	for _, next := range h.candidates(left, now) {
+		if next.queue.wake(next.place, now, h.call) {
+			left--
+		}
+		if left == 0 {
+			return
+		}
+	}
+}
+
+// candidates are those who could use so many free slots, in the order in which they get them.
+func (h *Hosts) candidates(left int, now time.Time) []candidate {
+	found := map[string][]candidate{}
+	for _, first := range h.firsts(left, now) {
+		found[first.queue.namespace] = append(found[first.queue.namespace], first)
+	}
+	var all []candidate
+	for namespace, own := range found {
+		slices.SortFunc(own, byDeadline)
+		own = own[:min(len(own), h.roomOf(namespace))]
+		for i := range own {
+			own[i].rank = h.active[namespace].flying + i
+		}
+		all = append(all, own...)
+	}
+	slices.SortFunc(all, func(a, b candidate) int { return cmp.Or(cmp.Compare(a.rank, b.rank), byDeadline(a, b)) })
+	return all
+}
+
+func byDeadline(a, b candidate) int {
+	return cmp.Or(cmp.Compare(min(a.lane, living), min(b.lane, living)), order(a.place, b.place))
+}
+
+// firsts are the first waiters of each queue, so many at most. Of a rate that is one, whose namespace is next.
+func (h *Hosts) firsts(most int, now time.Time) []candidate {
+	var found []candidate
+	next := map[*rate]candidate{}
+	for queue := range h.busy {
+		for _, first := range queue.next(queue.atOnce(min(h.room(queue), most)), now) {
+			each := candidate{place: first, queue: queue}
+			if queue.interval == 0 || !h.comes(queue, first, now) {
+				found = append(found, each)
+				continue
+			}
+			if best, known := next[queue.rate]; !known || roundRobin(each, best) < 0 {
+				next[queue.rate] = each
+			}
+		}
+	}
+	return slices.AppendSeq(found, maps.Values(next))
 }
 
 // Wait keeps the waiter's place until its turn, and returns since when it waits. It is to ask again at the time given; if it is late it
@@ -182,6 +339,9 @@ func (h *Hosts) keep(name string, who waiter, until, now time.Time) time.Time {
 	if queue == nil {
 		return now
 	}
+	if h.places[who.key] == nil {
+		h.count(queue.namespace, activity{waiting: 1})
+	}
 	h.places[who.key], h.busy[queue] = queue, true
 	return queue.wait(who, until, now)
 }
@@ -193,6 +353,7 @@ func (h *Hosts) leave(key types.NamespacedName) bool {
 		return false
 	}
 	delete(h.places, key)
+	h.count(queue.namespace, activity{waiting: -1})
 	if queue.remove(key); len(queue.waiting) == 0 {
 		delete(h.busy, queue)
 	}
@@ -237,10 +398,10 @@ func (h *Hosts) of(name string, who waiter) *turns {
 	}
 	found, ok := h.known[name]
 	if !ok {
-		found = &host{}
+		found = &host{guests: map[string]*guest{}}
 		h.known[name] = found
 	}
-	return found.queue(interval)
+	return found.of(who.key.Namespace, interval)
 }
 
 // waiter is how this credential stands in the queue of its token host.

@@ -34,7 +34,7 @@ type observation struct {
 	unsealed   *journal.Defect // likewise, where it never came, or not whole
 	unheard    bool            // the disk would not say whether there is one
 	unreadable bool            // the state is there and is not ours to read
-	hostFails  bool            // the token host does not answer
+	hostFails  bool            // the token host does not answer this namespace
 	policy     exchange.Policy // of this process
 	domains    projection.Domains
 	failed     error // what the Kubernetes API said to a publication, or to what an exchange has to write
@@ -221,7 +221,7 @@ func (r *Reconciler) refresh(seen *observation) {
 	}
 	if seen.api != nil {
 		host := hostOf(seen.api)
-		seen.facts.HostFree, seen.hostFails = r.Hosts.FreeAt(host, seen.waiter(), seen.now), r.Hosts.Fails(host)
+		seen.facts.HostFree, seen.hostFails = r.Hosts.FreeAt(host, seen.waiter(), seen.now), r.Hosts.Fails(host, seen.cred.Namespace)
 		seen.facts.Patience = seen.memory.patience(seen.facts.Revocable, seen.now)
 	}
 }

@@ -191,7 +191,8 @@ var causes = map[plan.Why]cause{
 // causeOf is why the next step is what it is.
 func causeOf(seen *observation, next plan.Step) cause {
 	if next.Why == plan.HostBusy && seen.hostFails {
-		return cause{v1alpha1.ReasonProviderUnavailable, "the token host gave no answer; one request at a time is made until it does"}
+		return cause{v1alpha1.ReasonProviderUnavailable,
+			"the token host gave no answer to this namespace; one request at a time is made until it does"}
 	}
 	if next.Why == plan.NoMeans {
 		return cause{v1alpha1.ReasonReauthorizationRequired, noMeansMessage(seen)}

@@ -8,16 +8,16 @@ import (
 	"k8s.io/utils/third_party/forked/golang/btree"
 )
 
-// turns is the queue for one token host, of all who keep to the same rate. Each lane is ordered by itself, the earliest deadline first, and the lanes take turns as
-// long as somebody waits in them: who has no token does not starve behind a fleet of refreshes, no token expires behind a thousand
-// new credentials, and a person waits for two turns at most that nobody asked for.
+// turns is the queue of one namespace for one token host, at one rate. Each lane is ordered by itself, the earliest deadline
+// first, and the lanes take turns as long as somebody waits in them: who has no token does not starve behind a fleet of refreshes,
+// no token expires behind a thousand new credentials, and a person waits for two turns at most that nobody asked for.
 type turns struct {
-	interval time.Duration
-	free     time.Time // when the next request may be sent
-	last     lane      // of the request that was sent last
-	waiting  map[types.NamespacedName]place
-	lanes    [lanes]*btree.BTree[place] // the same, in order; nil: empty, because there may be as many hosts as credentials
-	*host
+	served  int  // the number of the last request at this rate
+	last    lane // of the request that was sent last
+	waiting map[types.NamespacedName]place
+	lanes   [lanes]*btree.BTree[place] // the same, in order; nil: empty, because there may be as many hosts as credentials
+	*rate
+	*guest
 }
 
 // lane is a kind of waiter.
@@ -49,13 +49,17 @@ type place struct {
 	until    time.Time // when it asks again
 }
 
-// lateness is how long a waiter may be overdue before its turn passes to others.
-const lateness = 5 * time.Second
+const (
+	// lateness is how long a waiter may be overdue before its turn passes to others of its namespace.
+	lateness = 5 * time.Second
+	// courtesy is the same for other namespaces. A namespace that uses up its workers is late again and again.
+	courtesy = time.Second
+)
 
-// turnOf is when it is the waiter's turn; zero: now. Of others it counts those that are before it and come in time. Room is how many
-// requests may be begun.
-func (t *turns) turnOf(who waiter, room int, now time.Time) time.Time {
-	free, ahead := t.freeFor(who, now), t.ahead(who, now)
+// turnOf is when it is the waiter's turn; zero: now. Ahead is how many have their turns before, and room how many requests may be
+// begun.
+func (t *turns) turnOf(who waiter, ahead, room int, now time.Time) time.Time {
+	free := t.freeFor(who, now)
 	if ahead < t.atOnce(room) && !now.Before(free) {
 		return time.Time{}
 	}
@@ -87,11 +91,11 @@ func (t *turns) atOnce(room int) int {
 }
 
 // freeAt is when the next request may be sent: an interval ahead at most, even if the clock was set back.
-func (t *turns) freeAt(now time.Time) time.Time {
-	if latest := now.Add(t.interval); t.free.After(latest) {
-		t.free = latest
+func (r *rate) freeAt(now time.Time) time.Time {
+	if latest := now.Add(r.interval); r.free.After(latest) {
+		r.free = latest
 	}
-	return t.free
+	return r.free
 }
 
 // freeFor waits for a host that fails, too.
@@ -196,6 +200,7 @@ func (t *turns) put(mine place) {
 	if t.waiting == nil {
 		t.waiting = map[types.NamespacedName]place{}
 	}
+	t.busy[t] = true
 	t.waiting[mine.key] = mine
 	if t.lanes[mine.lane] == nil {
 		t.lanes[mine.lane] = btree.New(32, func(a, b place) bool { return order(a, b) < 0 })
@@ -214,24 +219,25 @@ func (t *turns) remove(key types.NamespacedName) {
 	}
 	if delete(t.waiting, key); len(t.waiting) == 0 {
 		t.waiting = nil
+		delete(t.busy, t)
 	}
 }
 
 // isLate: it did not come when it wanted to, and holds nobody up any more.
 func (p place) isLate(now time.Time) bool { return now.After(p.until.Add(lateness)) }
 
-// callNext wakes who is next if it would sleep through its turn: as many as there is room for. It returns how many are next.
-func (t *turns) callNext(room int, now time.Time, call func(types.NamespacedName)) int {
-	at, firsts := later(t.freeAt(now), now), t.next(t.atOnce(room), now)
-	for _, next := range firsts {
-		at := later(at, t.pause(waiter{key: next.key, lane: next.lane}, now))
-		if next.until.After(at) {
-			next.until = at
-			t.put(next)
-			call(next.key)
-		}
+// isMissed reports whether it did not come promptly, and holds up no other namespace any more.
+func (p place) isMissed(now time.Time) bool { return now.After(p.until.Add(courtesy)) }
+
+// wake calls a waiter that would sleep through its turn. It reports whether the waiter is to come now.
+func (t *turns) wake(next place, now time.Time, call func(types.NamespacedName)) bool {
+	at := later(later(t.freeAt(now), now), t.pause(waiter{key: next.key, lane: next.lane}, now))
+	if next.until.After(at) {
+		next.until = at
+		t.put(next)
+		call(next.key)
 	}
-	return len(firsts)
+	return !next.until.After(now) && !next.isMissed(now)
 }
 
 // next are the first so many, of those that are not late.
@@ -262,5 +268,6 @@ func (t *turns) next(most int, now time.Time) []place {
 
 func (t *turns) take(who waiter, now time.Time) {
 	t.remove(who.key)
-	t.free, t.last, t.lately = now.Add(t.interval), who.lane, now
+	t.turn++
+	t.free, t.last, t.served, t.lately = now.Add(t.interval), who.lane, t.turn, now
 }

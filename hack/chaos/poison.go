@@ -77,7 +77,7 @@ func poisons(quick bool) []poison {
 		{kind: "password", what: "wrong passwords at the host of the good ones",
 			secrets: passwordLogin, objects: atOurHost(), says: reasons{v1alpha1.ReasonCredentialsRejected}},
 		{kind: "foreign", what: "Secrets of the author under both names of the state Secret",
-			secrets: foreignStates, objects: plain, says: reasons{v1alpha1.ReasonStateInvalid}},
+			objects: foreignStates, refused: true},
 		{kind: "broken", what: "connections that break at the host of the good ones",
 			secrets: passwordLogin, objects: atOurHost(connectionBreakers...)},
 		{kind: "taken", what: "a target that is a Secret of the author",
@@ -249,8 +249,7 @@ func consumer(sizes ...int) func(t *tenant, n int) []client.Object {
 	}
 }
 
-func foreignStates(t *tenant, n int) []client.Object {
-	objects := passwordLogin(t, n)
+func foreignStates(t *tenant, n int) (objects []client.Object) {
 	for _, name := range custody.Names(t.name(n)) {
 		objects = append(objects, &corev1.Secret{ObjectMeta: t.meta(name)})
 	}
