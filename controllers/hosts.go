@@ -33,8 +33,11 @@ type Hosts struct {
 	active map[string]activity             // by namespace
 }
 
-// activity is what a namespace has in flight, and how many of its credentials wait.
-type activity struct{ flying, waiting int }
+// activity is what a namespace has in flight, how many of its credentials wait, and when it began a request last.
+type activity struct {
+	flying, waiting int
+	served          time.Time // zero: not since it became active
+}
 
 // NewHosts allows so many requests a minute to one host; zero means as many as the API takes.
 func NewHosts(perMinute int) *Hosts {
@@ -104,7 +107,7 @@ func (h *Hosts) Take(name string, who waiter, now time.Time) bool {
 	queue.flying++
 	queue.host.flying++
 	h.flying++
-	h.count(queue.namespace, activity{flying: 1})
+	h.count(queue.namespace, activity{flying: 1, served: now})
 	h.aloft[queue.guest] = true
 	h.sweep(now)
 	h.callNext(now)
@@ -132,7 +135,8 @@ func (h *Hosts) count(namespace string, by activity) {
 	changed := h.active[namespace]
 	changed.flying += by.flying
 	changed.waiting += by.waiting
-	if h.active[namespace] = changed; changed == (activity{}) {
+	changed.served = later(changed.served, by.served)
+	if h.active[namespace] = changed; changed.flying == 0 && changed.waiting == 0 {
 		delete(h.active, namespace)
 	}
 }
@@ -258,7 +262,7 @@ func roundRobin(a, b candidate) int {
 }
 
 // callNext wakes those whose turn has come, at whatever host. Where slots are short, the namespaces that have the fewest requests in
-// flight come first, and of one namespace those with the earliest deadlines. A waiter that does not come promptly takes no slot
+// flight come first, of these the ones that were served least recently, and of one namespace those with the earliest deadlines. A waiter that does not come promptly takes no slot
 // from other namespaces.
 func (h *Hosts) callNext(now time.Time) {
 	left := math.MaxInt
@@ -293,7 +297,10 @@ func (h *Hosts) candidates(left int, now time.Time) []candidate {
 		}
 		all = append(all, own...)
 	}
-	slices.SortFunc(all, func(a, b candidate) int { return cmp.Or(cmp.Compare(a.rank, b.rank), byDeadline(a, b)) })
+	slices.SortFunc(all, func(a, b candidate) int {
+		served := h.active[a.queue.namespace].served.Compare(h.active[b.queue.namespace].served)
+		return cmp.Or(cmp.Compare(a.rank, b.rank), served, byDeadline(a, b))
+	})
 	return all
 }
 

@@ -207,6 +207,36 @@ func TestUnitFreeSlotGoesToTheNamespaceWithFewestRequests(t *testing.T) {
 	}
 }
 
+// TestUnitFreeSlotGoesToTheNamespaceThatWaitsLongest: many namespaces whose requests take long, and whose tokens have expired
+// already, keep no other one waiting for more than one round.
+func TestUnitFreeSlotGoesToTheNamespaceThatWaitsLongest(t *testing.T) {
+	hosts, now := NewHosts(0).Bound(16), start
+	slow := func(n int) waiter { return of(fmt.Sprintf("slow%02d", n), "orders", -time.Hour) }
+	name := func(n int) string { return fmt.Sprintf("host%02d", n) }
+	for n := range 16 {
+		hosts.asks(name(n), slow(n), answered, now)
+	}
+	hosts.asks("shop", of("shop", "orders", time.Minute), answered, now)
+	for n := range 16 {
+		hosts.Take(name(n), slow(n), now)
+	}
+	now = now.Add(time.Second)
+	names := hosts.called()
+	hosts.waitsAt("shop", of("shop", "orders", time.Minute), now)
+	for n := range 16 {
+		hosts.waitsAt(name(n), slow(n), now)
+	}
+	now = now.Add(2 * time.Second)
+	hosts.call = func(key types.NamespacedName) { *names = append(*names, key.Namespace) }
+	hosts.Land(name(0), slow(0).key, answered, now)
+	if diff := cmp.Diff([]string{"shop"}, *names); diff != "" {
+		t.Errorf("called (-want +got)\n%s", diff)
+	}
+	if !hosts.Take("shop", of("shop", "orders", time.Minute), now) {
+		t.Errorf("the namespace that has waited longest waits until %s", hosts.FreeAt("shop", of("shop", "orders", time.Minute), now))
+	}
+}
+
 // TestUnitNamespaceWithoutWorkersHoldsNoTurn: its waiter is called and does not come, because the namespace has no free worker. Others
 // do not wait for it.
 func TestUnitNamespaceWithoutWorkersHoldsNoTurn(t *testing.T) {
