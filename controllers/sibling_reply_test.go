@@ -15,10 +15,12 @@ import (
 
 // inTurn answers with one text after the other, and begins again after the last.
 func inTurn(texts ...string) func(*ordeal) func() {
-	var turns atomic.Int64
-	return misbehaving(manners{unread: true, serve: func(reply turn) {
-		reply.say(texts[int(turns.Add(1)-1)%len(texts)])
-	}})
+	return func(o *ordeal) func() {
+		var turns atomic.Int64 // of this credential: others break at the same time
+		return misbehaving(manners{unread: true, serve: func(reply turn) {
+			reply.say(texts[int(turns.Add(1)-1)%len(texts)])
+		}})(o)
+	}
 }
 
 // echoing answers with what is made of the request's body, and so of the login.

@@ -9,7 +9,10 @@ import (
 	"time"
 
 	admissionv1 "k8s.io/api/admissionregistration/v1"
+	authorizationv1 "k8s.io/api/authorization/v1"
+	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/yaml"
@@ -69,9 +72,46 @@ func testDoctorFindsPolicies(t *testing.T, doctor func(int) map[string][]finding
 	for _, object := range admissionObjects(t, home) {
 		remove(t, object)
 	}
+	waitUntilNothingIsEnforced(t, home)
 }
 
-// permit gives a user rules in a namespace.
+// waitUntilNothingIsEnforced waits until the API server has noticed that the policies are gone: other tests come next.
+func waitUntilNothingIsEnforced(t *testing.T, namespace string) {
+	t.Helper()
+	permit(t, namespace, "probe", rbacv1.PolicyRule{
+		APIGroups: []string{v1alpha1.GroupVersion.Group}, Resources: []string{"fluentcredentials"}, Verbs: []string{"*"},
+	})
+	author := actingAs(t, "probe")
+	for {
+		state := &corev1.Secret{
+			ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "probe-fluent-state"}, Type: v1alpha1.StateSecretType,
+		}
+		ofState := live.Create(t.Context(), state, client.DryRunAll)
+		ofAuthor := author.Create(t.Context(), credential(namespace, "probe", "https://example.com"), client.DryRunAll)
+		if ofState == nil && ofAuthor == nil {
+			return
+		}
+		for _, err := range []error{ofState, ofAuthor} {
+			if err != nil && !apierrors.IsForbidden(err) {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
+// actingAs is a client that impersonates a user.
+func actingAs(t *testing.T, user string) client.Client {
+	t.Helper()
+	config := *cluster
+	config.Impersonate.UserName = user
+	made, err := client.New(&config, client.Options{Scheme: newScheme()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return made
+}
+
+// permit gives a user rules in a namespace, and waits until the API server knows the last of them.
 func permit(t *testing.T, namespace, user string, rules ...rbacv1.PolicyRule) {
 	t.Helper()
 	createRaw(t, &rbacv1.Role{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: user}, Rules: rules})
@@ -80,6 +120,18 @@ func permit(t *testing.T, namespace, user string, rules ...rbacv1.PolicyRule) {
 		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: user},
 		Subjects:   []rbacv1.Subject{{Kind: "User", APIGroup: rbacv1.GroupName, Name: user}},
 	})
+	last := rules[len(rules)-1]
+	for allowed := false; !allowed; {
+		review := &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{
+			User: user, ResourceAttributes: &authorizationv1.ResourceAttributes{
+				Namespace: namespace, Group: last.APIGroups[0], Resource: last.Resources[0], Verb: last.Verbs[0],
+			},
+		}}
+		if err := live.Create(t.Context(), review); err != nil {
+			t.Fatal(err)
+		}
+		allowed = review.Status.Allowed
+	}
 }
 
 // TestCheckOfTheAuthorsRights: what the policy refuses is found before, all of it, with the right that is missing.
@@ -142,12 +194,7 @@ func enforceAuthors(t *testing.T, namespace string) {
 		t.Cleanup(func() { remove(t, object) })
 	}
 	probe := credential(namespace, "probe", "https://example.com")
-	config := *cluster
-	config.Impersonate.UserName = "editor"
-	editor, err := client.New(&config, client.Options{Scheme: newScheme()})
-	if err != nil {
-		t.Fatal(err)
-	}
+	editor := actingAs(t, "editor")
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	for editor.Create(ctx, probe.DeepCopy(), client.DryRunAll) == nil {
