@@ -2,6 +2,7 @@ package controllers
 
 import (
 	"cmp"
+	"iter"
 	"maps"
 	"math"
 	"slices"
@@ -28,7 +29,7 @@ type Hosts struct {
 	swept  time.Time // when those that nobody asks any more were dropped
 	flying int
 	places map[types.NamespacedName]*turns // where somebody waits
-	busy   map[*turns]bool                 // where anybody waits
+	busy   map[string]map[*turns]bool      // by namespace: the queues in which a credential waits
 	aloft  map[*guest]bool                 // with requests in flight
 	active map[string]activity             // by namespace
 }
@@ -43,7 +44,7 @@ type activity struct {
 func NewHosts(perMinute int) *Hosts {
 	return &Hosts{
 		interval: intervalOf(perMinute), known: map[string]*host{}, call: func(types.NamespacedName) {},
-		places: map[types.NamespacedName]*turns{}, busy: map[*turns]bool{}, aloft: map[*guest]bool{},
+		places: map[types.NamespacedName]*turns{}, busy: map[string]map[*turns]bool{}, aloft: map[*guest]bool{},
 		active: map[string]activity{},
 	}
 }
@@ -174,10 +175,17 @@ func portion(slots, others int, isAlone bool) int {
 	return max((slots-others)/2, 1)
 }
 
-// isAlone reports whether no other namespace has a request in flight or waits to send one.
+// isAlone reports whether no other namespace has a request in flight, or waits for a host that does not fail for it.
 func (h *Hosts) isAlone(namespace string) bool {
-	_, isActive := h.active[namespace]
-	return len(h.active) == 0 || len(h.active) == 1 && isActive
+	if h.flying > h.active[namespace].flying {
+		return false
+	}
+	for queue := range h.scanned() {
+		if queue.namespace != namespace && !queue.fails() {
+			return false
+		}
+	}
+	return true
 }
 
 // roomOf is how many requests a namespace may begin, to all hosts.
@@ -226,7 +234,11 @@ func (h *Hosts) before(queue *turns, first place, ahead int, now time.Time) int 
 	if queue.interval == 0 {
 		return found
 	}
+	scanned := 0
 	for other := range queue.busy {
+		if scanned++; scanned > maxScanned {
+			break
+		}
 		if other == queue {
 			continue
 		}
@@ -312,7 +324,7 @@ func byDeadline(a, b candidate) int {
 func (h *Hosts) firsts(most int, now time.Time) []candidate {
 	var found []candidate
 	next := map[*rate]candidate{}
-	for queue := range h.busy {
+	for queue := range h.scanned() {
 		for _, first := range queue.next(queue.atOnce(min(h.room(queue), most)), now) {
 			each := candidate{place: first, queue: queue}
 			if queue.interval == 0 || !h.comes(queue, first, now) {
@@ -325,6 +337,33 @@ func (h *Hosts) firsts(most int, now time.Time) []candidate {
 		}
 	}
 	return slices.AppendSeq(found, maps.Values(next))
+}
+
+// The bounds of a scan. It happens with each request, under the lock. Beyond them a part is looked at, another one each time.
+const (
+	maxScanned   = 256 // namespaces
+	maxScannedOf = 64  // queues of one namespace
+)
+
+// scanned returns the queues in which credentials wait.
+func (h *Hosts) scanned() iter.Seq[*turns] {
+	return func(yield func(*turns) bool) {
+		namespaces := 0
+		for _, queues := range h.busy {
+			if namespaces++; namespaces > maxScanned {
+				return
+			}
+			seen := 0
+			for queue := range queues {
+				if seen++; seen > maxScannedOf {
+					break
+				}
+				if !yield(queue) {
+					return
+				}
+			}
+		}
+	}
 }
 
 // Wait keeps the waiter's place until its turn, and returns since when it waits. It is to ask again at the time given; if it is late it
@@ -349,7 +388,10 @@ func (h *Hosts) keep(name string, who waiter, until, now time.Time) time.Time {
 	if h.places[who.key] == nil {
 		h.count(queue.namespace, activity{waiting: 1})
 	}
-	h.places[who.key], h.busy[queue] = queue, true
+	if h.busy[queue.namespace] == nil {
+		h.busy[queue.namespace] = map[*turns]bool{}
+	}
+	h.places[who.key], h.busy[queue.namespace][queue] = queue, true
 	return queue.wait(who, until, now)
 }
 
@@ -362,7 +404,10 @@ func (h *Hosts) leave(key types.NamespacedName) bool {
 	delete(h.places, key)
 	h.count(queue.namespace, activity{waiting: -1})
 	if queue.remove(key); len(queue.waiting) == 0 {
-		delete(h.busy, queue)
+		delete(h.busy[queue.namespace], queue)
+		if len(h.busy[queue.namespace]) == 0 {
+			delete(h.busy, queue.namespace)
+		}
 	}
 	return true
 }

@@ -174,6 +174,46 @@ func TestUnitSlotsAreDividedAmongNamespaces(t *testing.T) {
 	if got := takes("a"); got != 14 {
 		t.Errorf("a namespace that is alone uses %d of 16 slots, want 14", got)
 	}
+	hosts = NewHosts(0).Bound(16)
+	known("a")
+	hosts.asks("dead", of("b", "canary", time.Hour), silent, start)
+	hosts.waitsAt("dead", of("b", "waits", time.Hour), start)
+	if got := takes("a"); got != 14 {
+		t.Errorf("beside one that waits for a host that fails, a namespace uses %d of 16 slots, want 14", got)
+	}
+}
+
+// TestUnitManyNamespacesAreScannedInPart: a scan of all of them at each request would hold the lock for minutes.
+func TestUnitManyNamespacesAreScannedInPart(t *testing.T) {
+	hosts := NewHosts(0).Bound(16)
+	for n := range 16 {
+		hosts.Take(fmt.Sprint("busy", n), of(fmt.Sprint("busy", n), "orders", time.Hour), start)
+	}
+	for n := range 2 * maxScanned {
+		for i := range 2 {
+			hosts.waitsAt(fmt.Sprint("host", n, i), of(fmt.Sprint("n", n), fmt.Sprint(i), time.Hour), start)
+		}
+	}
+	for i := range 2 * maxScannedOf {
+		hosts.waitsAt(fmt.Sprint("own", i), of("n0", fmt.Sprint("own", i), time.Hour), start)
+	}
+	namespaces := map[string]int{}
+	for queue := range hosts.scanned() {
+		namespaces[queue.namespace]++
+	}
+	if len(namespaces) != maxScanned {
+		t.Errorf("%d namespaces are scanned, want %d", len(namespaces), maxScanned)
+	}
+	for namespace, queues := range namespaces {
+		if queues > maxScannedOf {
+			t.Errorf("%d queues of %s are scanned, want %d at most", queues, namespace, maxScannedOf)
+		}
+	}
+	names := hosts.called()
+	hosts.Land("busy0", of("busy0", "orders", 0).key, answered, start.Add(time.Second))
+	if len(*names) == 0 {
+		t.Error("the free slot goes to no namespace")
+	}
 }
 
 // TestUnitSlowPathLeavesSlotsOfItsHost: a namespace that is alone asks a slow path of a host, and then another one asks that host.

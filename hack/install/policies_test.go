@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -19,6 +20,8 @@ import (
 
 	"github.com/fluent-credential/operator/api/v1alpha1"
 	"github.com/fluent-credential/operator/internal/journal"
+	"github.com/fluent-credential/operator/internal/loginguard"
+	"github.com/fluent-credential/operator/internal/token"
 )
 
 // The people and controllers of these tests.
@@ -379,7 +382,7 @@ func TestOperatorWritesItsOwnSecretsOnly(t *testing.T) {
 		"changes Helm's":            {"releases are Secrets", operatorUser, patches(helm, edit), refusal},
 		"changes a namesake's":      {"another group's FluentCredential", operatorUser, patches(namesake, edit), refusal},
 		"keeps a login guard":       {"a person took the label off", operatorUser, patches(guard, edit), ""},
-		"deletes a login guard":     {"guards stay", operatorUser, deletes(guard), refusal},
+		"deletes a login guard":     {"a guard that holds nothing is removed", operatorUser, deletes(guard), ""},
 		"owns a login guard":        {"the garbage collector would delete it", operatorUser, patches(guard, metadata(`"ownerReferences":[`+orders+`]`)), owners},
 		"labels a login guard":      {"it never does", operatorUser, patches(guard, metadata(`"labels":{"team":"shop"}`)), "not a target"},
 		"a guard's name alone":      {"guards have a type", operatorUser, patches(foreignGuard, edit), refusal},
@@ -615,6 +618,49 @@ func (c *cluster) grant(t *testing.T, namespace, user string, rules ...rbacv1.Po
 		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: name},
 		Subjects:   []rbacv1.Subject{{Kind: "User", APIGroup: rbacv1.GroupName, Name: user}},
 	})
+}
+
+// TestOperatorRemovesItsLoginGuards goes through the life of login guards with the operator's own rights, under its own policies: more
+// of them than one FluentCredential may have at a time.
+func TestOperatorRemovesItsLoginGuards(t *testing.T) {
+	c := policed(t)
+	operator := c.as(t, operatorUser)
+	now := time.Date(2026, 1, 5, 12, 0, 0, 0, time.UTC)
+	guard := &loginguard.Guard{
+		Reader: operator, Writer: operator, Namespace: system, Salt: func() string { return "salt" },
+		HasLeft: func(context.Context, loginguard.Use, loginguard.Login) bool { return false },
+	}
+	owner := loginguard.Owner{Namespace: "shop", Name: "orders", UID: "uid-of-orders", Created: now}
+	guards := func() int {
+		var list corev1.SecretList
+		ofType := client.MatchingFields{"type": v1alpha1.GuardSecretType}
+		if err := c.admin.List(t.Context(), &list, client.InNamespace(system), ofType); err != nil {
+			t.Fatal(err)
+		}
+		return len(list.Items)
+	}
+	before := guards()
+	for n := range loginguard.MaxKept + 3 {
+		login := loginguard.Login{
+			Endpoint: "https://auth.example.com/token", Username: fmt.Sprint("user-", n), Password: token.NewSecret("password"),
+			Use: loginguard.Use{Client: "client", Owner: owner},
+		}
+		id := fmt.Sprint("attempt-", n)
+		refusal, err := guard.Reserve(t.Context(), login, id, now)
+		if err != nil || refusal != nil {
+			t.Fatalf("login %d: %v %v", n, refusal, err)
+		}
+		if _, err := guard.Settle(t.Context(), login, id, token.LoginRefused, now); err != nil {
+			t.Fatal(err)
+		}
+		now = now.Add(48 * time.Hour)
+	}
+	if err := guard.Forget(t.Context(), owner, now); err != nil {
+		t.Fatal(err)
+	}
+	if left := guards() - before; left > 0 {
+		t.Errorf("%d login guards are left of a FluentCredential that is gone", left)
+	}
 }
 
 // TestOperatorMayUseTheDomainsOfThePolicy: the list in the policy is the one of --allowed-target-metadata.

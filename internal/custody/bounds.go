@@ -29,7 +29,9 @@ const (
 	maxMember  = 16 << 10 // one other member of a reply, without its name
 	maxMembers = 64 << 10 // all other members of a reply
 	maxMessage = 4 << 10
-	maxWord    = 256 // an id, a hash, a name, or a value of a closed set
+	// maxShortHash is of a hash of 64 bits.
+	maxShortHash = 20
+	maxWord      = 256 // an id, a hash, a name, or a value of a closed set
 )
 
 const (
@@ -131,8 +133,11 @@ func fits(text string, most int) string {
 }
 
 // allFit returns the texts that are not too long, and the newest of them if there are too many.
-func allFit(texts []string, most int) []string {
-	kept := slices.DeleteFunc(slices.Clone(texts), func(text string) bool { return weight(text) > maxWord })
+func allFit(texts []string, most int) []string { return allWithin(texts, maxWord, most) }
+
+// allWithin is allFit with a bound for each text.
+func allWithin(texts []string, each, most int) []string {
+	kept := slices.DeleteFunc(slices.Clone(texts), func(text string) bool { return weight(text) > each })
 	return kept[max(0, len(kept)-most):]
 }
 
@@ -270,7 +275,7 @@ func (o *Origin) bounded() *Origin {
 		ParameterStyle:       fits(o.ParameterStyle, maxWord),
 		ClientAuthentication: fits(o.ClientAuthentication, maxWord),
 		Headers:              fits(o.Headers, maxWord),
-		Trust:                allFit(o.Trust, MaxTrust),
+		Trust:                allWithin(o.Trust, maxShortHash, MaxTrust),
 		Revocation:           shortHash(o.Revocation),
 	}
 }

@@ -64,7 +64,7 @@ func fullOrigin() *Origin {
 	return &Origin{
 		Salt: "0123456789abcdef", Endpoint: "hash-of-endpoint", Client: "hash-of-client", Scope: "hash-of-scope",
 		User: "hash-of-user", ParameterStyle: "hash-of-style", ClientAuthentication: "hash-of-authentication",
-		Headers: "hash-of-headers", Trust: []string{"hash-of-certificate"}, Revocation: "hash-of-revocation-endpoint",
+		Headers: "hash-of-headers", Trust: []string{"hash-of-cert"}, Revocation: "hash-of-revocation-endpoint",
 	}
 }
 

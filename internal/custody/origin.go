@@ -28,8 +28,8 @@ type Origin struct {
 	Revocation string `json:"revocation,omitempty"`
 }
 
-// MaxTrust is the maximum number of certificates that an origin lists.
-const MaxTrust = 32
+// MaxTrust is the maximum number of certificates that an origin lists. A caBundle of 64 KiB holds fewer.
+const MaxTrust = 160
 
 // Changes returns what of an origin is different now, as nouns for a sentence, and nothing if a refresh token of the
 // family may be presented. Trust that became narrower is no change: what is trusted now was trusted then.

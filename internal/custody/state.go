@@ -139,6 +139,9 @@ func (s State) of(owner Owner) State {
 // disinherited returns what a FluentCredential with another login keeps of the state of a former object of its name: the
 // count of tokens, and which seeds were spent.
 func (s State) disinherited() State {
+	if s.Chain != nil && s.Chain.Presented > 0 { // as a seed it would be presented twice more
+		s.TakeForSpent(s.Chain.Refresh)
+	}
 	return State{
 		Salt: s.Salt, Serial: s.Serial, Seeds: s.Seeds, Sent: s.Sent, Reference: s.Reference,
 		Unconfirmed: s.Unconfirmed, MovedTo: s.MovedTo, MovedFrom: s.MovedFrom,
