@@ -50,10 +50,11 @@ type Reconciler struct {
 	Watchdog *watchdog.Watchdog
 
 	memory   *memory
-	passes   atomic.Int64 // passes in progress
-	inFlight atomic.Int64 // exchanges that may have spent something
-	unsealed atomic.Int64 // exchanges whose reply would be lost with this process
-	drained  atomic.Int64 // how long the shutdown has waited for held results, in nanoseconds
+	passes   atomic.Int64              // passes in progress
+	inFlight atomic.Int64              // exchanges that may have spent something
+	unsealed atomic.Int64              // exchanges whose reply would be lost with this process
+	draining atomic.Pointer[time.Time] // when the shutdown began to wait for held results
+	drained  atomic.Int64              // how long the shutdown has waited for held results, in nanoseconds
 }
 
 // What the operator has to be permitted, and why. The permissions for internal/delivery are there.

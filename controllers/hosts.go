@@ -273,9 +273,9 @@ func roundRobin(a, b candidate) int {
 	return cmp.Or(cmp.Compare(a.queue.served, b.queue.served), order(a.place, b.place))
 }
 
-// callNext wakes those whose turn has come, at whatever host. Where slots are short, the namespaces that have the fewest requests in
-// flight come first, of these the ones that were served least recently, and of one namespace those with the earliest deadlines. A waiter that does not come promptly takes no slot
-// from other namespaces.
+// callNext wakes the credentials whose turn has come, at any host. Where slots are short, the namespace with the fewest
+// requests in flight is first, then the one that was served least recently. Within a namespace, the earliest deadline is
+// first. A waiter that does not come promptly takes no slot from other namespaces.
 func (h *Hosts) callNext(now time.Time) {
 	left := math.MaxInt
 	if h.slots > 0 {
@@ -339,7 +339,7 @@ func (h *Hosts) firsts(most int, now time.Time) []candidate {
 	return slices.AppendSeq(found, maps.Values(next))
 }
 
-// The bounds of a scan. It happens with each request, under the lock. Beyond them a part is looked at, another one each time.
+// The bounds of a scan of the queues, which happens at each request, under the lock. Beyond them a random part is scanned.
 const (
 	maxScanned   = 256 // namespaces
 	maxScannedOf = 64  // queues of one namespace

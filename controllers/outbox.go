@@ -168,6 +168,8 @@ func (r *Reconciler) drain(ctx context.Context) {
 		if r.isBusy() {
 			pace = drainPace
 		} else {
+			now := r.Clock.Now()
+			r.draining.CompareAndSwap(nil, &now)
 			r.drained.Add(int64(pace))
 		}
 		if !r.Custody.Wait(ctx, pace) {
@@ -183,6 +185,9 @@ func (r *Reconciler) isBusy() bool { return r.passes.Load() > 0 || r.inFlight.Lo
 // drainHeld makes a round for each result, and reports whether to wait for one of them.
 func (r *Reconciler) drainHeld(ctx context.Context) (left bool) {
 	isTired := time.Duration(r.drained.Load()) >= drainPatience
+	if began := r.draining.Load(); began != nil && r.Clock.Now().Sub(*began) >= drainPatience {
+		isTired = true // the rounds themselves take long
+	}
 	for _, h := range r.memory.allHeld() {
 		if !h.mu.TryLock() {
 			left = true
