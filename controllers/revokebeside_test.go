@@ -80,6 +80,27 @@ func TestOthersDoNotDecideWhatIsRevoked(t *testing.T) {
 				d.cacheShows(d.beside(elsewhere, "spoil"))
 			}, true, "", 20,
 		},
+		"a state of a newer operator in another namespace": {
+			"beside it, it would keep the token",
+			func(d *driven) {
+				elsewhere := newNamespace(d.t)
+				create(d.t, newer(elsewhere, "spoil"))
+				d.cacheSpans(elsewhere)
+				d.cacheShows(d.beside(elsewhere, "spoil"))
+			}, true, "", 20,
+		},
+		"very many in another namespace": {
+			"beside it, they would keep the token",
+			func(d *driven) {
+				elsewhere := newNamespace(d.t)
+				d.cacheSpans(elsewhere)
+				var last *v1alpha1.FluentCredential
+				for i := range maxHeirs + 10 {
+					last = d.beside(elsewhere, fmt.Sprintf("many-%d", i))
+				}
+				d.cacheShows(last)
+			}, true, "", 20,
+		},
 		"a broken state beside it": {
 			"the operator stores nothing in a Secret that is not its own",
 			func(d *driven) {
