@@ -1,13 +1,21 @@
 package controllers
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
+	"math/big"
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/fluent-credential/operator/api/v1alpha1"
+	"github.com/fluent-credential/operator/internal/custody"
 )
 
 // TestEveryFieldOfAProviderIsJudged: a field that is added to a provider must be judged: does it decide who receives a
@@ -99,5 +107,32 @@ func TestOriginHoldsNoSecret(t *testing.T) {
 	if one, other := s.originNow("a"), s.originNow("b"); one.Client == other.Client || one.Headers == other.Headers ||
 		one.User == other.User || one.Endpoint == other.Endpoint {
 		t.Error("a hash is not salted")
+	}
+}
+
+// TestOriginOfManyCertificates: a certificate of a large bundle can be removed, and none can be added.
+func TestOriginOfManyCertificates(t *testing.T) {
+	var bundle []string
+	for range 40 {
+		key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+		if err != nil {
+			t.Fatal(err)
+		}
+		template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: start.Add(time.Hour)}
+		der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		bundle = append(bundle, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})))
+	}
+	of := func(certificates []string) custody.Origin {
+		return custody.Origin{Trust: trustOf("salt", strings.Join(certificates, ""))}
+	}
+	all, fewer := of(bundle), of(bundle[1:])
+	if changed := all.Changes(fewer); len(changed) > 0 {
+		t.Errorf("one certificate less changes %v", changed)
+	}
+	if changed := fewer.Changes(all); len(changed) == 0 {
+		t.Error("one certificate more is no change")
 	}
 }
