@@ -30,7 +30,6 @@ type EndpointOptions struct {
 	Headers map[string]HeaderValue `json:"headers,omitempty"`
 	// caBundle is PEM certificates to trust for this endpoint, beside the system's.
 	// +kubebuilder:validation:MaxLength=65536
-	// +kubebuilder:validation:Pattern=`^[\x09\x0A\x0D\x20-\x7E]*$`
 	// +optional
 	CABundle string `json:"caBundle,omitempty"`
 }
