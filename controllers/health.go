@@ -89,7 +89,7 @@ func (g *guest) isIdle(now time.Time, since time.Duration) bool {
 }
 
 const (
-	// forgetting is after how long an idle host is forgotten: a rate has begun anew long before.
+	// forgetting is after how long an idle host is forgotten. Its rate has no effect by then.
 	forgetting = time.Hour
 	// mostHosts is how many hosts of namespaces are remembered for that long. Of more than that, idle ones are forgotten
 	// after forgettingSoon.

@@ -9,10 +9,10 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// Hosts bounds what is on its way to token hosts, holds the requests to each to a rate that all credentials share, and says whose turn
-// is next. The rate is that of --host-rate or, without it, the one that the API documents; that one is shared by the credentials of that
-// API, and slows nobody else who asks the same host: anybody may write any host into a FluentCredential. For the same reason the
-// namespaces take turns at a rate, each has a share of the slots, and each has a circuit breaker of its own at each host.
+// Hosts limits the requests in flight to token hosts and the rate of requests to each host, and decides which credential
+// is next. The rate is that of --host-rate or, without it, the one that the API documents. A documented rate is shared by
+// the credentials of that API only, because every author can name any host. For the same reason the namespaces take turns
+// at a rate, each namespace has a share of the slots, and each has a circuit breaker of its own at each host.
 type Hosts struct {
 	interval time.Duration // between two requests to one host (--host-rate); zero: what the API documents
 	slots    int           // exchanges on their way, to all hosts (--max-concurrent-exchanges); zero: any number

@@ -3,6 +3,7 @@ package controllers
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -22,9 +23,10 @@ const defaultLifetime = time.Hour
 // granted makes the transition of a granted reply. The draw is made once, so that a commit that is tried again stores the same.
 func (r *Reconciler) granted(seen *observation, try *attempt) func(custody.State) custody.State {
 	draw := r.Draw()
+	set := seen.described(try)
 	floor := max(seen.workload.serial, seen.workload.floor, seen.witnessed())
 	return func(state custody.State) custody.State {
-		got := seen.tokenOf(try, state.Token)
+		got := seen.tokenOf(try, set, state.Token)
 		got.Inputs, got.Origin = state.InputsOf(try.claim, got.Inputs), state.OriginOf(try.claim)
 		life := got.Expires.Sub(got.Obtained)
 		idle := life <= 0 || state.Token != nil && state.Token.Access.Equal(got.Access)
@@ -51,8 +53,7 @@ func (o *observation) idleLife(chained bool) time.Duration {
 }
 
 // tokenOf is the token of a granted reply, its life counted from the moment before the request was sent.
-func (o *observation) tokenOf(try *attempt, stored *custody.Token) custody.Token {
-	set := o.described(try)
+func (o *observation) tokenOf(try *attempt, set token.Set, stored *custody.Token) custody.Token {
 	end := o.expiryOf(try, stored)
 	user := ""
 	if o.login.Username != "" {
@@ -72,7 +73,7 @@ func (o *observation) tokenOf(try *attempt, stored *custody.Token) custody.Token
 // into the files of workloads, so it is one printable line, and empty if it repeats a secret.
 func (o *observation) described(try *attempt) token.Set {
 	set := try.answer.Set
-	repeats := redact.Finder(append(o.secretsBeside(try.request), try.spends, set.Access, set.Refresh)...)
+	repeats := redact.Finder(slices.Concat(try.request.Secrets, o.secrets(), []token.Secret{try.spends, set.Access, set.Refresh})...)
 	clean := func(text string) string {
 		if repeats(text) {
 			return ""
