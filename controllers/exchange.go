@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -99,6 +100,9 @@ func (r *Reconciler) land(seen *observation, try *attempt) {
 	if !try.landed {
 		try.landed = true
 		r.Hosts.Land(hostOf(seen.api), client.ObjectKeyFromObject(seen.cred), try.told, r.Clock.Now())
+		if try.told == silent {
+			r.Hosts.Describe(hostOf(seen.api), seen.cred.Namespace, strings.Join(wordsOf(try.answer.Problem), ": "))
+		}
 	}
 }
 

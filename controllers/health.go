@@ -1,6 +1,7 @@
 package controllers
 
 import (
+	"cmp"
 	"maps"
 	"time"
 
@@ -21,6 +22,7 @@ type health struct {
 	failed  int // how often it failed in a row
 	canary  types.NamespacedName
 	retryAt time.Time     // of another canary
+	words   string        // of the last failure
 	pace    time.Duration // between the last failure and retryAt
 }
 
@@ -208,6 +210,26 @@ func (t *host) hurry() {
 }
 
 func (h *health) fails() bool { return h.failed > 0 }
+
+// Describe keeps the words of the host's last failure for the credentials of the namespace that wait for the host.
+func (h *Hosts) Describe(name, namespace, words string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if guest := h.guest(name, namespace); guest != nil {
+		guest.words = words
+	}
+}
+
+// LastFailure returns the words of the host's last failure; empty: it does not fail for this namespace.
+func (h *Hosts) LastFailure(name, namespace string) string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	guest := h.guest(name, namespace)
+	if guest == nil || h.slots == 0 || !guest.fails() {
+		return ""
+	}
+	return cmp.Or(guest.words, "no answer")
+}
 
 // pause is until when a waiter leaves a host alone that fails. The canary has a retry time of its own, and what a person asked for
 // does not wait.

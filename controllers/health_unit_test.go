@@ -42,7 +42,7 @@ func TestUnitSlotsAreNeverExceeded(t *testing.T) {
 		for number := range 3000 {
 			host := fmt.Sprint(random.IntN(4))
 			who := lives(fmt.Sprint(number), time.Duration(random.IntN(1000))*time.Second)
-			failing := hosts.Fails(host, "")
+			failing := hosts.LastFailure(host, "") != ""
 			if random.IntN(2) == 0 && hosts.Take(host, who, now) {
 				if failing && len(flying[host]) > 0 {
 					t.Fatalf("seed %d: two ask a host that fails", seed)

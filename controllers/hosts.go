@@ -65,14 +65,6 @@ func (h *Hosts) FreeAt(name string, who waiter, now time.Time) time.Time {
 	return h.turnOf(queue, who, now)
 }
 
-// Fails reports whether the host fails for a namespace, so that one of its credentials at a time asks it.
-func (h *Hosts) Fails(name, namespace string) bool {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	guest := h.guest(name, namespace)
-	return guest != nil && h.slots > 0 && guest.fails()
-}
-
 // guest returns what is known of a namespace at a host; nil: nothing.
 func (h *Hosts) guest(name, namespace string) *guest {
 	host, known := h.known[name]

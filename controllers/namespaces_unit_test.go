@@ -35,7 +35,7 @@ func TestUnitBrokenRequestsOfOneNamespaceCountForItAlone(t *testing.T) {
 		for i := range 20 {
 			hosts.asks("host", of("broken", fmt.Sprint(i), time.Minute), silent, now)
 		}
-		if hosts.Fails("host", "shop") {
+		if hosts.LastFailure("host", "shop") != "" {
 			t.Fatalf("after %d s the host fails for a namespace whose requests it answers", second)
 		}
 		var taken []waiter
@@ -51,7 +51,7 @@ func TestUnitBrokenRequestsOfOneNamespaceCountForItAlone(t *testing.T) {
 		}
 		now = now.Add(time.Second)
 	}
-	if !hosts.Fails("host", "broken") {
+	if hosts.LastFailure("host", "broken") == "" {
 		t.Error("the answers to others end the pause of a namespace whose requests break")
 	}
 }
@@ -380,7 +380,7 @@ func TestUnitManyNamespacesAtAHostThatFails(t *testing.T) {
 		round(answered)
 	}
 	for n := range namespaces {
-		if hosts.Fails("host", fmt.Sprintf("n%02d", n)) {
+		if hosts.LastFailure("host", fmt.Sprintf("n%02d", n)) != "" {
 			t.Errorf("the host answers, and still fails for namespace %d", n)
 		}
 	}

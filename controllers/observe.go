@@ -34,7 +34,7 @@ type observation struct {
 	unsealed   *journal.Defect // likewise, where it never came, or not whole
 	unheard    bool            // the disk would not say whether there is one
 	unreadable bool            // the state is there and is not ours to read
-	hostFails  bool            // the token host does not answer this namespace
+	hostSays   string          // the last failure of a token host that fails for this namespace
 	policy     exchange.Policy // of this process
 	domains    projection.Domains
 	failed     error // what the Kubernetes API said to a publication, or to what an exchange has to write
@@ -221,7 +221,8 @@ func (r *Reconciler) refresh(seen *observation) {
 	}
 	if seen.api != nil {
 		host := hostOf(seen.api)
-		seen.facts.HostFree, seen.hostFails = r.Hosts.FreeAt(host, seen.waiter(), seen.now), r.Hosts.Fails(host, seen.cred.Namespace)
+		seen.facts.HostFree = r.Hosts.FreeAt(host, seen.waiter(), seen.now)
+		seen.hostSays = r.Hosts.LastFailure(host, seen.cred.Namespace)
 		seen.facts.Patience = seen.memory.patience(seen.facts.Revocable, seen.now)
 	}
 }

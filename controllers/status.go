@@ -190,9 +190,8 @@ var causes = map[plan.Why]cause{
 
 // causeOf is why the next step is what it is.
 func causeOf(seen *observation, next plan.Step) cause {
-	if next.Why == plan.HostBusy && seen.hostFails {
-		return cause{v1alpha1.ReasonProviderUnavailable,
-			"the token host gave no answer to this namespace; one request at a time is made until it does"}
+	if next.Why == plan.HostBusy && seen.hostSays != "" {
+		return causeOfHost(seen)
 	}
 	if next.Why == plan.NoMeans {
 		return cause{v1alpha1.ReasonReauthorizationRequired, noMeansMessage(seen)}
@@ -220,6 +219,16 @@ func causeOf(seen *observation, next plan.Step) cause {
 		return cause{v1alpha1.ReasonProgressing, "it is being deleted"}
 	}
 	return cause{v1alpha1.ReasonProgressing, "a token is being obtained"}
+}
+
+// causeOfHost is the cause of a wait for a token host that fails: the credential's own failure, if there is one, so that the
+// condition stays the same from one request to the next.
+func causeOfHost(seen *observation) cause {
+	if seen.facts.Failure != nil {
+		return cause{seen.record.Failure.Reason, seen.record.Failure.Message}
+	}
+	return cause{v1alpha1.ReasonProviderUnavailable,
+		"the token host does not answer this namespace (" + seen.hostSays + "); one request at a time is sent until it does"}
 }
 
 // noMeansMessage reports what happened to the refresh token, in the API's words if the API ended it.

@@ -18,6 +18,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
@@ -243,6 +244,23 @@ var situations = map[string]situation{
 			s.r.Hosts.Take("acme.sandbox.api.fluentretail.com", waiter{}, s.now)
 		},
 		"False RateLimited", "Unknown RateLimited", inProgress, "--host-rate", status.InProgressStatus,
+	},
+	"a host that fails for another credential": {
+		"the words of the host's failure say why this one waits", func(s *scene) {
+			s.fresh()
+			s.hostFailed("HTTP 502", "other")
+		},
+		"False ProviderUnavailable", "Unknown ProviderUnavailable", inProgress,
+		"the token host does not answer this namespace (HTTP 502)", status.InProgressStatus,
+	},
+	"a host that fails for this credential and another": {
+		"the condition is the same whichever of the two sends the next request", func(s *scene) {
+			s.fresh()
+			s.answered(token.Password, unreachable)
+			s.hostFailed("HTTP 502", "other")
+			s.later(2 * time.Second)
+		},
+		"False ProviderUnavailable", "Unknown ProviderUnavailable", inProgress, "connection refused", status.InProgressStatus,
 	},
 	"unreadable reply": {
 		"it may pass", func(s *scene) { s.fresh(); s.answered(token.Password, unreadable) },
@@ -661,4 +679,15 @@ func TestUnitStatusFields(t *testing.T) {
 			}
 		})
 	}
+}
+
+// hostFailed lets a request of another credential of the namespace fail at the token host.
+func (s *scene) hostFailed(words, name string) {
+	const host = "acme.sandbox.api.fluentretail.com"
+	s.r.Hosts = NewHosts(0).Bound(4)
+	other := waiter{key: types.NamespacedName{Namespace: s.cred.Namespace, Name: name}}
+	s.r.Hosts.Take(host, other, s.now)
+	s.r.Hosts.Land(host, other.key, silent, s.now)
+	s.r.Hosts.Describe(host, s.cred.Namespace, words)
+	s.r.Hosts.Land(host, other.key, silent, s.now)
 }
