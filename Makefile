@@ -34,6 +34,9 @@ E2EFLAGS ?=
 # CHAOSFLAGS is handed to the chaos run: make chaos CHAOSFLAGS='--only F5,F7 --rounds 3'
 CHAOSFLAGS ?=
 
+# MUTANTSFLAGS is handed to the mutation run: make mutants MUTANTSFLAGS='--only "the back-off"', --quick, --list, --seeds 500
+MUTANTSFLAGS ?=
+
 # KUBEBUILDER_ASSETS is the directory of etcd, kube-apiserver and kubectl. Whoever has it set already keeps what is
 # there, and nothing is built.
 KUBEBUILDER_ASSETS ?= $(CURDIR)/bin/k8s
@@ -210,6 +213,12 @@ fuzz: ## Fuzz the parsers of replies, state, login guard, journal and endpoints,
 .PHONY: simulate
 simulate: ## Run SEEDS seeds of the simulation on all cores, from SEED on; a failing one is shrunk and told
 	@$(GO) test ./controllers/simulation -run '^TestSeeds$$' -count=1 -timeout=0 -v -args -seeds=$(SEEDS) -seed=$(SEED)
+
+# What the mutated sources are built from is the work tree, so it stays as it is while this runs.
+.PHONY: mutants
+mutants: k8s ## Apply deliberate mistakes to the source, one at a time, and see which test finds each (MUTANTSFLAGS=--quick)
+	@$(GO) build -buildvcs=false -o bin/mutants ./test/mutants
+	@exec env KUBEBUILDER_ASSETS='$(KUBEBUILDER_ASSETS)' GO='$(GO)' bin/mutants $(MUTANTSFLAGS)
 
 .PHONY: alerts-test
 alerts-test: $(PROMTOOL) ## Unit-test the alerts of config/prometheus with promtool
