@@ -111,6 +111,7 @@ func (c *apiClient) refusal(key objectKey) error {
 func (c *apiClient) Get(ctx context.Context, name client.ObjectKey, object client.Object, _ ...client.GetOption) error {
 	key := objectKey{keyOf(object).kind, name}
 	if c.cached {
+		c.replica.world.handOver()
 		found, ok := c.replica.cache[key]
 		if !ok {
 			return apierrors.NewNotFound(key.resource(), key.Name)
@@ -130,6 +131,7 @@ func (c *apiClient) Get(ctx context.Context, name client.ObjectKey, object clien
 func (c *apiClient) List(ctx context.Context, list client.ObjectList, opts ...client.ListOption) error {
 	options := client.ListOptions{}
 	options.ApplyOptions(opts)
+	c.replica.world.handOver()
 	if found, ok := list.(*metav1.PartialObjectMetadataList); ok {
 		for _, secret := range c.replica.cachedSecrets() {
 			if secret.Namespace == options.Namespace {

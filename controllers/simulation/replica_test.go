@@ -60,6 +60,7 @@ var allMetrics = metrics.New(prometheus.NewRegistry())
 type clockOf struct{ replica *replica }
 
 func (c clockOf) Now() time.Time {
+	c.replica.world.handOver()
 	return instant(c.replica.world.now()+c.replica.skew, c.replica.world.now())
 }
 
@@ -88,7 +89,10 @@ func (r *replica) boot() {
 		return clockOf{r}.Now()
 	}
 	r.Custody.Pause = func(ctx context.Context, wait time.Duration) bool { return r.pause(ctx, life, wait) }
-	r.Draw = func() float64 { return r.world.dice.draw("jitter") }
+	r.Draw = func() float64 {
+		r.world.handOver()
+		return r.world.dice.draw("jitter")
+	}
 	if r.world.setup.journal {
 		r.disk = r.disk.of(life)
 		r.Journal = r.open(r.disk)
@@ -279,6 +283,7 @@ func (r *replica) begin(key types.NamespacedName, it *item) {
 		ctx, cancel := context.WithTimeout(ctx, controllers.PassTimeout)
 		defer cancel()
 		result, err := r.pass(ctx, key)
+		r.world.sleep(r.world.of(ctx, r, r.life), "end of the pass", 0)
 		it.busy = false
 		if err != nil {
 			r.world.oracle.said("error", err.Error())

@@ -83,6 +83,7 @@ func (w *world) spawn(r *replica, name string, work func(context.Context)) {
 	ctx := context.WithValue(r.context(), processKey{}, p)
 	go func() {
 		t.wait()
+		defer w.handOver()
 		defer w.mourn()
 		work(ctx)
 	}()
@@ -90,6 +91,12 @@ func (w *world) spawn(r *replica, name string, work func(context.Context)) {
 
 // processKey finds the process in the context of its requests.
 type processKey struct{}
+
+// handOver orders what a goroutine did before what the scheduler does next, which the race detector does not know.
+func (w *world) handOver() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+}
 
 // mourn reports a panic of the operator.
 func (w *world) mourn() {
@@ -122,13 +129,16 @@ func (w *world) sleep(p *process, label string, pause time.Duration) {
 }
 
 func (w *world) park(t *ticket) {
-	if !t.process.isAlive() {
-		runtime.Goexit() // also in a deferred call of a goroutine that ends
-	}
 	t.resume = make(chan struct{})
 	w.mu.Lock()
-	w.tickets = append(w.tickets, t)
+	isAlive := t.process.isAlive()
+	if isAlive {
+		w.tickets = append(w.tickets, t)
+	}
 	w.mu.Unlock()
+	if !isAlive {
+		runtime.Goexit() // also in a deferred call of a goroutine that ends
+	}
 	select {
 	case w.arrivals <- struct{}{}:
 	default:
@@ -157,11 +167,13 @@ func (w *world) current(r *replica, life int) *process {
 
 var delays = []time.Duration{0, 3 * time.Millisecond, 10 * time.Millisecond, 50 * time.Millisecond, 300 * time.Millisecond, 2 * time.Second, 4 * time.Second}
 
-// settle waits until every goroutine is blocked, and says when those that arrived meanwhile are resumed.
-func (w *world) settle() {
+// settle waits until every goroutine is blocked, and says when those that arrived meanwhile are resumed. It reports
+// whether there were any.
+func (w *world) settle() bool {
 	w.deciding.Store(false)
 	synctest.Wait()
 	w.deciding.Store(true)
+	w.handOver()
 	select {
 	case <-w.arrivals:
 	default:
@@ -184,6 +196,7 @@ func (w *world) settle() {
 		w.tickets = slices.DeleteFunc(w.tickets, func(t *ticket) bool { return slices.Contains(arrived, t) })
 		w.tickets = append(w.tickets, arrived...)
 	}
+	return len(arrived) > 0
 }
 
 // tick keeps what waits for the scheduler apart from the operator's timers, which are set to whole milliseconds: of two
@@ -282,7 +295,8 @@ func (w *world) run(until time.Duration, maxSteps int, goal func() bool) bool {
 		if isOver {
 			at = until
 		}
-		switch isWoken := w.pass(at); {
+		w.pass(at)
+		switch isWoken := w.settle(); {
 		case isWoken:
 		case isOver:
 			return goal()
@@ -293,21 +307,19 @@ func (w *world) run(until time.Duration, maxSteps int, goal func() bool) bool {
 	return false
 }
 
-// pass lets time pass. It reports whether a goroutine arrived meanwhile, after a timer.
-func (w *world) pass(until time.Duration) bool {
+// pass lets time pass, until a goroutine arrives that was woken by a timer.
+func (w *world) pass(until time.Duration) {
 	pause := until - w.now()
 	if pause <= 0 {
-		return false
+		return
 	}
 	timer := time.NewTimer(pause)
 	defer timer.Stop()
 	w.deciding.Store(false)
-	defer w.deciding.Store(true)
+	w.handOver()
 	select {
 	case <-timer.C:
-		return false
 	case <-w.arrivals:
-		return true
 	}
 }
 
