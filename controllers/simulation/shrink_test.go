@@ -37,7 +37,15 @@ func stillFails(t *testing.T, f failure, script []choice) bool {
 func report(t *testing.T, f failure) string {
 	kept := shrunk(t, f)
 	w := simulate(t, f.seed, options{script: append([]choice{}, kept...), mistake: f.mistake, verbose: true})
-	return fmt.Sprintf("seed %d: %s\nreplay: go test ./controllers/simulation -run TestSeeds -seed=%d -seeds=1\n"+
-		"shrunk from %d to %d choices: %s\n%s", f.seed, f.violation.String(), f.seed, len(f.made), len(kept), listed(kept),
+	return fmt.Sprintf("seed %d: %s\nreplay: go test ./controllers/simulation -run TestSeeds -args -seed=%d -seeds=1%s\n"+
+		"shrunk from %d to %d choices: %s\n%s", f.seed, f.violation.String(), f.seed, lengthFlag(), len(f.made), len(kept), listed(kept),
 		strings.Join(w.transcript, "\n"))
+}
+
+// lengthFlag is what replays a long seed as such.
+func lengthFlag() string {
+	if *long {
+		return " -long"
+	}
+	return ""
 }

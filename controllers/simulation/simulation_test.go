@@ -23,6 +23,7 @@ var (
 	seeds     = flag.Int("seeds", 2000, "how many seeds to run")
 	firstSeed = flag.Uint64("seed", 1, "the first of them")
 	census    = flag.Bool("census", false, "count the seeds that fail, by rule, in place of ending at the first")
+	long      = flag.Bool("long", false, "let things go wrong for ten times as long in each seed")
 )
 
 // counts are what a run went through.
@@ -69,7 +70,11 @@ func live(seed uint64, o options) *world {
 	w.verbose = o.verbose
 	w.tell("%+v", w.setup)
 	never := func() bool { return false }
-	w.run(w.setup.storm, 3000, never)
+	lives := 1
+	if *long {
+		lives = 10
+	}
+	w.run(time.Duration(lives)*w.setup.storm, lives*3000, never)
 	if w.oracle.violation == nil {
 		w.becalm()
 		w.mustPublish()
