@@ -16,6 +16,7 @@ GOTESTFLAGS ?=
 
 # SEEDS is how many seeds "simulate" runs, SEED the first of them: a failing one is replayed with SEED=… SEEDS=1.
 SEEDS ?= 100000
+LONG_SEEDS ?= 5000
 SEED  ?= 1
 
 # FUZZTIME is how long "fuzz" spends on each target: a time, or a number of inputs as in 10000x.
@@ -219,6 +220,19 @@ simulate: ## Run SEEDS seeds of the simulation on all cores, from SEED on; a fai
 mutants: k8s ## Apply deliberate mistakes to the source, one at a time, and see which test finds each (MUTANTSFLAGS=--quick)
 	@$(GO) build -buildvcs=false -o bin/mutants ./test/mutants
 	@exec env KUBEBUILDER_ASSETS='$(KUBEBUILDER_ASSETS)' GO='$(GO)' bin/mutants $(MUTANTSFLAGS)
+
+.PHONY: simulate-long
+simulate-long: ## Run LONG_SEEDS seeds of the simulation in which things go wrong for ten times as long, from SEED on
+	@$(GO) test ./controllers/simulation -run '^TestSeeds$$' -count=1 -timeout=0 -v -args -long -seeds=$(LONG_SEEDS) -seed=$(SEED)
+
+# Each night has seeds of its own: SEED is the date, followed by zeros.
+.PHONY: nightly
+nightly: ## Run what is too long for CI, some hours: new seeds, mutations, fuzzing, chaos, conformance, a node (root)
+	@$(MAKE) --no-print-directory simulate SEED=$$(date +%Y%m%d)000000
+	@$(MAKE) --no-print-directory simulate-long SEED=$$(date +%Y%m%d)500000
+	@$(MAKE) --no-print-directory mutants
+	@$(MAKE) --no-print-directory fuzz FUZZTIME=5m
+	@$(MAKE) --no-print-directory chaos conformance e2e
 
 .PHONY: alerts-test
 alerts-test: $(PROMTOOL) ## Unit-test the alerts of config/prometheus with promtool

@@ -23,10 +23,13 @@ import (
 type manager struct {
 	ctrl.Manager
 	replica *replica
+	life    int
 }
 
-func (m manager) GetClient() client.Client    { return &apiClient{replica: m.replica, cached: true} }
-func (m manager) GetAPIReader() client.Reader { return &apiClient{replica: m.replica} }
+func (m manager) GetClient() client.Client {
+	return &apiClient{replica: m.replica, life: m.life, cached: true}
+}
+func (m manager) GetAPIReader() client.Reader { return &apiClient{replica: m.replica, life: m.life} }
 func (m manager) GetEventRecorder(string) recorder.EventRecorder {
 	return eventSink{world: m.replica.world}
 }
@@ -36,19 +39,25 @@ func (m manager) GetEventRecorder(string) recorder.EventRecorder {
 type apiClient struct {
 	client.Client
 	replica *replica
+	life    int
 	cached  bool
 }
 
 var errUnreachable = errors.New("dial tcp 10.0.0.1:443: i/o timeout")
 
-// request is one round trip. The answer can be lost, whatever happened.
-func (c *apiClient) request(label string, key objectKey, isWrite bool, act func() error) error {
+// request is one round trip. The answer can be lost, whatever happened. A context that is over ends it, too.
+func (c *apiClient) request(ctx context.Context, label string, key objectKey, isWrite bool, act func() error) error {
 	w := c.replica.world
 	label = label + " " + key.kind + " " + key.Name
-	w.step(label)
+	process := w.of(ctx, c.replica, c.life)
+	w.step(process, label, ctx)
+	if ctx.Err() != nil {
+		w.tell("%s: %v", label, ctx.Err())
+		return ctx.Err()
+	}
 	if c.replica.isCutOff() {
 		w.tell("%s: the API is not reachable", label)
-		w.sleep("time out", time.Second)
+		w.sleep(process, "time out", time.Second)
 		return errUnreachable
 	}
 	if refusal := c.refusal(key); refusal != nil {
@@ -64,9 +73,15 @@ func (c *apiClient) request(label string, key objectKey, isWrite bool, act func(
 		w.tell("%s !! the answer is lost", label)
 		err = errUnreachable
 	}
-	w.step(label + " done")
+	w.step(process, label+" done", ctx)
+	if ctx.Err() != nil {
+		w.tell("%s: done, and %v", label, ctx.Err())
+		return ctx.Err()
+	}
 	return err
 }
+
+func (c *apiClient) writer() writer { return writer{c.replica.name, c.life} }
 
 func outcome(err error) string {
 	if err == nil {
@@ -96,13 +111,14 @@ func (c *apiClient) refusal(key objectKey) error {
 func (c *apiClient) Get(ctx context.Context, name client.ObjectKey, object client.Object, _ ...client.GetOption) error {
 	key := objectKey{keyOf(object).kind, name}
 	if c.cached {
+		c.replica.world.handOver()
 		found, ok := c.replica.cache[key]
 		if !ok {
 			return apierrors.NewNotFound(key.resource(), key.Name)
 		}
 		return copyInto(found, object)
 	}
-	return c.request("get", key, false, func() error {
+	return c.request(ctx, "get", key, false, func() error {
 		found, err := c.replica.world.cluster.find(key)
 		if err != nil {
 			return err
@@ -115,6 +131,7 @@ func (c *apiClient) Get(ctx context.Context, name client.ObjectKey, object clien
 func (c *apiClient) List(ctx context.Context, list client.ObjectList, opts ...client.ListOption) error {
 	options := client.ListOptions{}
 	options.ApplyOptions(opts)
+	c.replica.world.handOver()
 	if found, ok := list.(*metav1.PartialObjectMetadataList); ok {
 		for _, secret := range c.replica.cachedSecrets() {
 			if secret.Namespace == options.Namespace {
@@ -128,7 +145,7 @@ func (c *apiClient) List(ctx context.Context, list client.ObjectList, opts ...cl
 		return nil
 	}
 	key := objectKey{secretKind, types.NamespacedName{Namespace: options.Namespace, Name: "*"}}
-	return c.request("list", key, false, func() error {
+	return c.request(ctx, "list", key, false, func() error {
 		found := list.(*corev1.SecretList)
 		for _, secret := range c.replica.world.cluster.secrets() {
 			if options.LabelSelector.Matches(labelsOf(secret)) && secret.Namespace == options.Namespace {
@@ -140,11 +157,11 @@ func (c *apiClient) List(ctx context.Context, list client.ObjectList, opts ...cl
 }
 
 func (c *apiClient) Create(ctx context.Context, object client.Object, _ ...client.CreateOption) error {
-	return c.request("create", keyOf(object), true, func() error { return c.replica.world.cluster.create(c.replica.writer(), object) })
+	return c.request(ctx, "create", keyOf(object), true, func() error { return c.replica.world.cluster.create(c.writer(), object) })
 }
 
 func (c *apiClient) Update(ctx context.Context, object client.Object, _ ...client.UpdateOption) error {
-	return c.request("update", keyOf(object), true, func() error { return c.replica.world.cluster.update(c.replica.writer(), object) })
+	return c.request(ctx, "update", keyOf(object), true, func() error { return c.replica.world.cluster.update(c.writer(), object) })
 }
 
 func (c *apiClient) Delete(ctx context.Context, object client.Object, opts ...client.DeleteOption) error {
@@ -156,8 +173,8 @@ func (c *apiClient) Delete(ctx context.Context, object client.Object, opts ...cl
 	}
 	uid, version := ptr.Deref(wanted.UID, ""), ptr.Deref(wanted.ResourceVersion, "")
 	key := keyOf(object)
-	return c.request("delete", key, true, func() error {
-		return c.replica.world.cluster.delete(c.replica.writer(), key, uid, version)
+	return c.request(ctx, "delete", key, true, func() error {
+		return c.replica.world.cluster.delete(c.writer(), key, uid, version)
 	})
 }
 
@@ -169,8 +186,8 @@ func (c *apiClient) Patch(ctx context.Context, object client.Object, patch clien
 	if err != nil {
 		return err
 	}
-	return c.request("patch", keyOf(object), true, func() error {
-		return c.replica.world.cluster.patch(c.replica.writer(), object, data)
+	return c.request(ctx, "patch", keyOf(object), true, func() error {
+		return c.replica.world.cluster.patch(c.writer(), object, data)
 	})
 }
 
@@ -183,7 +200,7 @@ type statusClient struct {
 }
 
 // Patch replaces the status of one object and no other, by a JSON patch (RFC 6902).
-func (s statusClient) Patch(_ context.Context, object client.Object, patch client.Patch, _ ...client.SubResourcePatchOption) error {
+func (s statusClient) Patch(ctx context.Context, object client.Object, patch client.Patch, _ ...client.SubResourcePatchOption) error {
 	encoded, err := patch.Data(object)
 	if err != nil {
 		return err
@@ -210,8 +227,8 @@ func (s statusClient) Patch(_ context.Context, object client.Object, patch clien
 			return err
 		}
 	}
-	return s.client.request("status", keyOf(wanted), true, func() error {
-		err := s.client.replica.world.cluster.replaceStatus(s.client.replica.writer(), wanted)
+	return s.client.request(ctx, "status", keyOf(wanted), true, func() error {
+		err := s.client.replica.world.cluster.replaceStatus(s.client.writer(), wanted)
 		object.SetResourceVersion(wanted.ResourceVersion)
 		return err
 	})

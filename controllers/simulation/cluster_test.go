@@ -95,7 +95,7 @@ func (c *cluster) store(by writer, object client.Object) {
 	object.SetResourceVersion(strconv.Itoa(len(c.history) + 1))
 	before := c.objects[key]
 	c.objects[key] = object
-	c.history = append(c.history, version{c.world.now, key, object, by})
+	c.history = append(c.history, version{c.world.now(), key, object, by})
 	c.world.oracle.wrote(by, before, object)
 	if !object.GetDeletionTimestamp().IsZero() && len(object.GetFinalizers()) == 0 {
 		c.drop(key, by)
@@ -105,7 +105,7 @@ func (c *cluster) store(by writer, object client.Object) {
 func (c *cluster) drop(key objectKey, by writer) {
 	gone := c.objects[key]
 	delete(c.objects, key)
-	c.history = append(c.history, version{c.world.now, key, nil, by})
+	c.history = append(c.history, version{c.world.now(), key, nil, by})
 	c.world.oracle.dropped(by, gone)
 	if key.kind != credentialKind {
 		return
@@ -145,7 +145,7 @@ func (c *cluster) create(by writer, object client.Object) error {
 	}
 	c.created++
 	object.SetUID(types.UID(fmt.Sprintf("uid-%d", c.created)))
-	object.SetCreationTimestamp(metav1.NewTime(start.Add(c.world.now).Truncate(time.Second)))
+	object.SetCreationTimestamp(metav1.NewTime(start.Add(c.world.now()).Truncate(time.Second)))
 	object.SetGeneration(1)
 	c.store(by, copyOf(object))
 	object.SetResourceVersion(strconv.Itoa(len(c.history)))
@@ -195,7 +195,7 @@ func (c *cluster) delete(by writer, key objectKey, uid types.UID, version string
 	}
 	if found.GetDeletionTimestamp().IsZero() {
 		leaving := copyOf(found)
-		now := metav1.NewTime(start.Add(c.world.now).Truncate(time.Second))
+		now := metav1.NewTime(start.Add(c.world.now()).Truncate(time.Second))
 		leaving.SetDeletionTimestamp(&now)
 		c.store(by, leaving)
 	}

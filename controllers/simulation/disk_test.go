@@ -14,12 +14,22 @@ import (
 
 // disk is the volume of one replica: what was written and not synced is lost with the power, and not with the process.
 type disk struct {
+	*platter
 	replica *replica
+	life    int
+	quiet   bool            // the oracle looks
+	pending []time.Duration // when the operations in progress began
+}
+
+// platter is what all lives of a replica share.
+type platter struct {
 	now     []*file // in the order of creation: identifiers are random, and must not decide anything
 	durable []*file
 	boots   int
-	quiet   bool // the oracle looks
 }
+
+// of is the disk as one life sees it.
+func (d *disk) of(life int) *disk { return &disk{platter: d.platter, replica: d.replica, life: life} }
 
 // file is a file and what of it is on the platter. Zeros at its end are not kept: they are only counted.
 type file struct {
@@ -35,10 +45,12 @@ type file struct {
 // effect hands over and fails where the dice say so.
 func (d *disk) effect(label string, ways ...error) error {
 	w := d.replica.world
-	if d.quiet || w.running == nil {
+	if d.quiet || w.deciding.Load() {
 		return nil
 	}
-	w.step("disk " + label)
+	if d.waits(label) >= hanging {
+		d.failed(label) // it may have been given up
+	}
 	if len(ways) > 0 {
 		if pick := w.dice.choose("disk", len(ways)); pick != 0 {
 			w.tell("disk %s !! %v", label, ways[pick-1])
@@ -47,6 +59,34 @@ func (d *disk) effect(label string, ways ...error) error {
 		}
 	}
 	return nil
+}
+
+// waits waits for the disk, and returns how long it took.
+func (d *disk) waits(label string) time.Duration {
+	w := d.replica.world
+	begun := w.now()
+	w.mu.Lock()
+	d.pending = append(d.pending, begun)
+	w.mu.Unlock()
+	defer func() {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		at := slices.Index(d.pending, begun)
+		d.pending = slices.Delete(d.pending, at, at+1)
+	}()
+	w.step(w.current(d.replica, d.life), "disk "+label, nil)
+	return w.now() - begun
+}
+
+// hanging is after how long the operator may give up an operation on the disk.
+const hanging = 2 * time.Second
+
+// hangs reports whether an operation of this life may have been given up.
+func (d *disk) hangs() bool {
+	w := d.replica.world
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.ContainsFunc(d.pending, func(begun time.Duration) bool { return w.now()-begun >= hanging })
 }
 
 // failed: nothing is promised of a mark, nor of a lock.
@@ -90,7 +130,7 @@ func (d *disk) Create(path string) (journal.File, error) {
 	if err := d.effect("create", syscall.ENOSPC, syscall.EROFS); err != nil {
 		return nil, &fs.PathError{Op: "open", Path: path, Err: err}
 	}
-	made := &file{name: filepath.Base(path), written: d.replica.world.now}
+	made := &file{name: filepath.Base(path), written: d.replica.world.now()}
 	d.now = append(d.now, made)
 	return &handle{disk: d, file: made}, nil
 }
@@ -179,7 +219,7 @@ func (d *disk) Lock(path string) (journal.File, error) {
 	if err := d.effect(labelOf(path, "lock"), syscall.EROFS); err != nil {
 		return nil, &fs.PathError{Op: "open", Path: path, Err: err}
 	}
-	made := &file{name: filepath.Base(path), written: d.replica.world.now, holder: d.replica.life}
+	made := &file{name: filepath.Base(path), written: d.replica.world.now(), holder: d.replica.life}
 	d.now = append(d.now, made)
 	return &handle{disk: d, file: made}, nil
 }
@@ -244,7 +284,7 @@ func (h *handle) WriteAt(part []byte, offset int64) (int, error) {
 	h.file.content = slices.Clone(h.file.content) // what was synced stays as it was
 	copy(h.file.content[offset:], part)
 	h.file.size = max(h.file.size, len(h.file.content))
-	h.file.written = h.disk.replica.world.now
+	h.file.written = h.disk.replica.world.now()
 	return len(part), nil
 }
 

@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"io/fs"
-	"math"
 	"net"
 	"os"
 	"strings"
@@ -53,7 +52,7 @@ var mistakes = []*mistake{
 		connect := r.Dialer.Connect
 		r.Dialer.Connect = func(ctx context.Context, network, address string) (net.Conn, error) {
 			conn, err := connect(ctx, network, address)
-			return &insistent{Conn: conn, again: func() (net.Conn, error) { return connect(ctx, network, address) }}, err
+			return &insistent{Conn: conn, again: func() (net.Conn, error) { return connect(context.WithoutCancel(ctx), network, address) }}, err
 		}
 	}},
 	{"no fence", "the fence", "a process that was frozen sends, long after another one took over", func(r *replica) {
@@ -66,8 +65,9 @@ var mistakes = []*mistake{
 		}
 	}},
 	{"no look at the clock", "the fence", "a process that was frozen right before the write sends, long after another one took over", func(r *replica) {
+		life := r.life
 		r.Dialer.Now = func() time.Time {
-			r.world.step("look at nothing")
+			r.world.step(r.world.current(r, life), "look at nothing", nil)
 			return time.Time{}
 		}
 	}},
@@ -163,7 +163,7 @@ var mistakes = []*mistake{
 func TestOracleBites(t *testing.T) {
 	for _, m := range mistakes {
 		t.Run(m.name, func(t *testing.T) {
-			found, ran := sweep(1, 10000, m, func(counts) {}, func(int) {})
+			found, ran := sweep(t, 1, 10000, m, func(counts) {}, func(int) {})
 			if found == nil {
 				t.Fatalf("not found within %d seeds (%s)", ran, m.why)
 			}
@@ -256,7 +256,6 @@ func (c *unarmed) SetDeadline(at time.Time) error {
 	if err := c.Conn.SetDeadline(time.Time{}); err != nil {
 		return err
 	}
-	c.Conn.(*line).armed = math.MaxInt64
 	return c.Conn.SetDeadline(at)
 }
 
@@ -275,11 +274,7 @@ func (r *replica) reopen(wrap func(journal.Disk) journal.Disk) {
 	if r.Journal == nil {
 		return
 	}
-	opened, err := journal.OpenOn(wrap(r.disk), journalDir, journalKey)
-	if err != nil {
-		panic(err)
-	}
-	r.Journal = opened
+	r.Journal = r.open(wrap(r.disk))
 }
 
 // unlinking removes each file as soon as it was sealed.

@@ -10,17 +10,14 @@ import (
 	"os"
 	"syscall"
 	"time"
-
-	"github.com/fluent-credential/operator/controllers"
-	"github.com/fluent-credential/operator/internal/exchange"
 )
 
 // line is a connection to the token server. What was sent on it arrives, or not; what is answered, likewise.
 type line struct {
 	net.Conn
 	replica  *replica
-	armed    time.Duration // when all of the exchange has to be over, by the true time
-	deadline time.Duration // likewise of what is under way; zero: none
+	process  *process
+	deadline time.Duration // of what is under way; zero: none
 	reply    []byte
 	replyAt  time.Duration
 	fault    fault
@@ -55,45 +52,48 @@ const (
 // isProvable tells whether the client can know that nothing was done.
 func (f fault) isProvable() bool { return f == unsent || f == tooMany || f == unavailable }
 
-func (r *replica) connect(_ context.Context, _, address string) (net.Conn, error) {
+func (r *replica) connect(ctx context.Context, life int, address string) (net.Conn, error) {
 	w := r.world
-	w.step("dial")
+	process := w.of(ctx, r, life)
+	w.step(process, "dial", ctx)
 	switch w.dice.choose("dial", 3) {
 	case 1:
 		w.tell("dial %s !! refused", address)
 		return nil, &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}
 	case 2:
 		w.tell("dial %s !! no answer", address)
-		w.sleep("dial", 10*time.Second)
-		return nil, context.DeadlineExceeded
+		w.park(&ticket{process: process, label: "dial", pause: time.Hour, latest: w.endOf(ctx)})
 	case 3:
-		w.sleep("dial", 7*time.Second)
+		w.park(&ticket{process: process, label: "dial", pause: 7 * time.Second, latest: w.endOf(ctx)})
+	}
+	if ctx.Err() != nil {
+		return nil, &net.OpError{Op: "dial", Err: ctx.Err()}
 	}
 	w.tell("dial %s: ok", address)
-	return &line{replica: r}, nil
+	return &line{replica: r, process: process}, nil
 }
 
-// SetDeadline: the deadline is counted in the operator's real time; here it is that much of the simulated. What of it is the
-// machine's own slowness is rounded away: the run must not depend on it.
+// endOf is when a context ends; zero: never.
+func (w *world) endOf(ctx context.Context) time.Duration {
+	deadline, ok := ctx.Deadline()
+	if !ok {
+		return 0
+	}
+	return max(deadline.Sub(w.began), 0) + time.Microsecond
+}
+
+// SetDeadline bounds what is under way, and what follows.
 func (l *line) SetDeadline(at time.Time) error {
-	left, now := time.Until(at), l.replica.world.now
-	switch {
-	case at.IsZero():
-		l.deadline = 0
-	case left > exchange.ReplyTimeout+controllers.SpendBefore/2: // it is armed, before the claim
-		l.armed = now + exchange.ReplyTimeout + controllers.SpendBefore
-		l.deadline = l.armed
-	case left > exchange.ReplyTimeout/2: // the request is about to be sent
-		l.deadline = min(now+exchange.ReplyTimeout, l.armed)
-	default: // the last look
-		l.deadline = now + left.Round(time.Second)
+	l.deadline = 0
+	if !at.IsZero() {
+		l.deadline = max(at.Sub(l.replica.world.began), 0) + time.Microsecond
 	}
 	return nil
 }
 
 func (l *line) SetReadDeadline(at time.Time) error { return l.SetDeadline(at) }
 
-func (l *line) isLate() bool { return l.deadline > 0 && l.replica.world.now >= l.deadline }
+func (l *line) isLate() bool { return l.deadline > 0 && l.replica.world.now() >= l.deadline }
 
 var errReset = &net.OpError{Op: "read", Err: syscall.ECONNRESET}
 
@@ -113,9 +113,9 @@ func (l *line) Write(request []byte) (int, error) {
 	asked := readRequest(request)
 	l.sent = w.oracle.presenting(l.replica, asked, l.fault)
 	w.tell("send %s%s", asked, l.fault)
-	l.replyAt = w.now + 20*time.Millisecond
+	l.replyAt = w.now() + 20*time.Millisecond
 	l.transmit(asked)
-	w.step("sent")
+	w.step(l.process, "sent", nil)
 	if l.fault == torn {
 		return len(request) / 2, errReset
 	}
@@ -135,7 +135,7 @@ func (l *line) transmit(asked question) {
 	case unavailable:
 		l.reply = replyOf(http.StatusServiceUnavailable, `{}`)
 	case belated:
-		w.server.late = append(w.server.late, delivery{w.now + time.Duration(w.dice.draw("belated")*float64(90*time.Second)), asked})
+		w.server.late = append(w.server.late, delivery{w.now() + time.Duration(w.dice.draw("belated")*float64(90*time.Second)), asked})
 	case torn, swallowed, unsent:
 	}
 	switch l.fault {
@@ -146,7 +146,7 @@ func (l *line) transmit(asked question) {
 	case garbage:
 		l.reply = replyOf(http.StatusOK, `{"access_token":`)
 	case slow:
-		l.replyAt = w.now + time.Duration(w.dice.draw("slow")*float64(29*time.Second))
+		l.replyAt = w.now() + time.Duration(w.dice.draw("slow")*float64(29*time.Second))
 	case twiceFirst:
 		w.server.answer(asked)
 	case twiceSecond:
@@ -159,9 +159,9 @@ func (l *line) transmit(asked question) {
 func (l *line) Read(into []byte) (int, error) {
 	w := l.replica.world
 	if l.fault == silent || l.fault == swallowed || l.fault == belated {
-		w.sleep("no reply", max(0, l.deadline-w.now))
+		w.sleep(l.process, "no reply", max(0, l.deadline-w.now()))
 	} else {
-		w.sleep("reply", max(0, l.replyAt-w.now))
+		w.sleep(l.process, "reply", max(0, l.replyAt-w.now()))
 	}
 	if l.isLate() {
 		w.tell("reply: none in time")

@@ -89,8 +89,13 @@ func newOracle(w *world) *oracle {
 }
 
 func (o *oracle) violated(rule, format string, args ...any) {
-	if o.violation == nil {
+	o.world.mu.Lock()
+	isFirst := o.violation == nil
+	if isFirst {
 		o.violation = &violation{rule, fmt.Sprintf(format, args...)}
+	}
+	o.world.mu.Unlock()
+	if isFirst {
 		o.world.tell("## %s", o.violation)
 	}
 }
@@ -246,7 +251,7 @@ func (o *oracle) stateIsClaimed(by writer, key types.NamespacedName, about *chro
 		o.violated("one exchange at a time", "%s claimed over a claim", by)
 	}
 	if o.claims[after.Claim.ID] == nil {
-		made := &claimed{Claim: *after.Claim, salt: after.Salt, owner: o.uidOf(key), key: key, by: by, at: o.world.now, serial: after.Serial}
+		made := &claimed{Claim: *after.Claim, salt: after.Salt, owner: o.uidOf(key), key: key, by: by, at: o.world.now(), serial: after.Serial}
 		made.last = before.Failure != nil && before.Failure.Barred
 		o.claims[after.Claim.ID], o.order = made, append(o.order, made)
 	}
@@ -256,7 +261,7 @@ func (o *oracle) stateIsClaimed(by writer, key types.NamespacedName, about *chro
 	}
 	calm := before.Failure == nil && before.Token != nil && (before.Chain == nil || before.Chain.Presented == 0)
 	if calm && !about.disturbed && !about.edited && !o.clockJumped {
-		if early := before.Token.Refresh.Sub(start.Add(o.world.now)); early > time.Minute {
+		if early := before.Token.Refresh.Sub(start.Add(o.world.now())); early > time.Minute {
 			o.violated("I8 nothing is spent for a repair", "%s claims %s before the token is due", by, early)
 		}
 	}
@@ -313,8 +318,8 @@ func (o *oracle) claimIsEnded(by writer, about *chronicle, before, after *docume
 		about.loses("another process could not wait any longer")
 	}
 	isLost := after.Serial == before.Serial && after.Failure != nil && after.Failure.Verdict == token.Unknown
-	if isLost && by != made.by && o.isAlive(made.by) && o.world.now-made.at < controllers.SpendBefore+exchange.ReplyTimeout {
-		o.violated("a claim is left to its holder", "%s settled the claim of %s after %s", by, made.by, o.world.now-made.at)
+	if isLost && by != made.by && o.isAlive(made.by) && o.world.now()-made.at < controllers.SpendBefore+exchange.ReplyTimeout {
+		o.violated("a claim is left to its holder", "%s settled the claim of %s after %s", by, made.by, o.world.now()-made.at)
 	}
 	if isLost && o.isProvablyUnsent(by, made) {
 		o.violated("F1 what was never sent is not lost", "%s settled a claim of which the journal tells that nothing was sent", by)
@@ -347,6 +352,10 @@ func (o *oracle) commitIsJournaled(by writer, after *document) {
 	if r == nil || r.Journal == nil || o.broken[by] || made == nil || made.by != by || o.world.running.name == recovery {
 		return
 	}
+	if r.disk.hangs() {
+		o.diskFailed(r)
+		return
+	}
 	if _, err := r.disk.durably().Find(after.LastClaim); err != nil {
 		o.violated("I3 a reply is durable before it is committed", "the journal of %s says: %v", by, err)
 	}
@@ -372,7 +381,7 @@ func (d *disk) durably() *journal.Journal {
 
 // journalOf shows files of the disk to the oracle.
 func (d *disk) journalOf(files []*file) *journal.Journal {
-	opened, err := journal.OpenOn(&disk{replica: d.replica, quiet: true, now: files, boots: d.boots}, journalDir, journalKey)
+	opened, err := journal.OpenOn(&disk{platter: &platter{now: files, boots: d.boots}, replica: d.replica, quiet: true}, journalDir, journalKey)
 	if err != nil {
 		panic(err)
 	}
@@ -434,7 +443,7 @@ func (o *oracle) presenting(r *replica, asked question, f fault) *presentation {
 		return &presentation{asked: asked, fault: f}
 	}
 	made.used = true
-	if late := w.now - made.at; late > controllers.SpendBefore {
+	if late := w.now() - made.at; late > controllers.SpendBefore {
 		o.violated("the fence", "%s sends %s after its claim", r.writer(), late)
 	}
 	if f != none && f != slow {
@@ -520,7 +529,7 @@ func (o *oracle) refusedLogin(name string, refusals []time.Duration) {
 		return
 	}
 	window := loginguard.Window - o.world.apart // one process waits for what another one wrote down, by a clock of its own
-	if got := recent(refusals, o.world.now, window); got > loginguard.Budget {
+	if got := recent(refusals, o.world.now(), window); got > loginguard.Budget {
 		o.violated("I4 the login guard's budget", "%d logins of %s were refused in 20 minutes", got, name)
 	}
 }

@@ -29,14 +29,14 @@ func (w *world) interfere() {
 		for _, r := range w.replicas {
 			if all || r == chosen {
 				w.tell("!! %s cannot reach the API for %s", r.writer(), span)
-				r.cutOffUntil = w.now + span
+				r.cutOffUntil = w.now() + span
 			}
 		}
 	}
 	if pick := w.dice.choose("watch", 3); pick != 0 {
 		r, span := w.anybody(), []time.Duration{time.Second, 20 * time.Second, 5 * time.Minute}[pick-1]
 		w.tell("!! the watches of %s bring nothing for %s", r.writer(), span)
-		r.watchUntil = w.now + span
+		r.watchUntil = w.now() + span
 	}
 	if pick := w.dice.choose("clock", len(jumps)); pick != 0 {
 		r := w.anybody()
@@ -229,7 +229,7 @@ func (w *world) restoreAll(key types.NamespacedName) {
 	}
 	for _, r := range w.replicas { // a restore of all of etcd takes the leases along, and many an operator with them
 		if !r.dead && w.dice.among("who", 2) == 0 {
-			r.deposedAt = w.now
+			r.deposedAt = w.now()
 		}
 	}
 }
@@ -273,13 +273,13 @@ func (w *world) becalm() {
 	w.dice.calm = true
 	w.tell("-- calm --")
 	for _, r := range w.replicas {
-		r.skew, r.frozenUntil, r.cutOffUntil, r.watchUntil = 0, min(r.frozenUntil, w.now), 0, 0
+		r.skew, r.frozenUntil, r.cutOffUntil, r.watchUntil = 0, min(r.frozenUntil, w.now()), 0, 0
 		for _, it := range r.queue {
-			it.due = min(it.due, w.now+calmWait)
+			it.due = min(it.due, w.now()+calmWait)
 		}
 	}
 	for i := range w.server.late {
-		w.server.late[i].at = w.now
+		w.server.late[i].at = w.now()
 	}
 	w.server.deliver()
 }

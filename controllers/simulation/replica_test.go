@@ -3,6 +3,7 @@ package simulation
 import (
 	"cmp"
 	"context"
+	"net"
 	"slices"
 	"time"
 
@@ -28,11 +29,10 @@ type replica struct {
 	life  int
 
 	*controllers.Reconciler
-	disk      *disk
-	cache     map[objectKey]client.Object
-	seen      int // how much of the cluster's history the cache has
-	processes []*process
-	queue     map[types.NamespacedName]*item
+	disk  *disk
+	cache map[objectKey]client.Object
+	seen  int // how much of the cluster's history the cache has
+	queue map[types.NamespacedName]*item
 
 	dead        bool
 	restartAt   time.Duration // where it is dead
@@ -41,6 +41,8 @@ type replica struct {
 	cutOffUntil time.Duration // from the API server
 	watchUntil  time.Duration // until when its watches bring nothing
 	skew        time.Duration // of its wall clock
+	root        context.Context
+	stop        context.CancelFunc
 }
 
 // item is one credential in the work queue.
@@ -58,7 +60,8 @@ var allMetrics = metrics.New(prometheus.NewRegistry())
 type clockOf struct{ replica *replica }
 
 func (c clockOf) Now() time.Time {
-	return instant(c.replica.world.now+c.replica.skew, c.replica.world.now)
+	c.replica.world.handOver()
+	return instant(c.replica.world.now()+c.replica.skew, c.replica.world.now())
 }
 
 func (c clockOf) Since(at time.Time) time.Duration { return c.Now().Sub(at) }
@@ -74,34 +77,45 @@ var journalKey = make([]byte, journal.KeySize)
 func (r *replica) boot() {
 	r.dead, r.life, r.deposedAt, r.frozenUntil = false, r.life+1, 0, 0
 	r.cache, r.seen, r.queue = map[objectKey]client.Object{}, 0, map[types.NamespacedName]*item{}
-	r.Reconciler = controllers.NewReconciler(manager{replica: r}, controllers.Options{
+	r.root, r.stop = context.WithCancel(context.Background())
+	life := r.life
+	r.Reconciler = controllers.NewReconciler(manager{replica: r, life: life}, controllers.Options{
 		Policy: exchange.Policy{InsecureHTTP: true}, Metrics: allMetrics, Clock: clockOf{r},
 		Namespace: operatorNamespace, PodUID: r.podUID(), MaxConcurrentExchanges: 2,
 	})
-	r.Dialer.Connect = r.connect
+	r.Dialer.Connect = func(ctx context.Context, _, address string) (net.Conn, error) { return r.connect(ctx, life, address) }
 	r.Dialer.Now = func() time.Time {
-		r.world.step("look at the clock") // the last moment at which a freeze is noticed: the write comes right after it
+		r.world.step(r.world.current(r, life), "look at the clock", nil) // the last moment at which a freeze is noticed: the write comes right after it
 		return clockOf{r}.Now()
 	}
-	r.Custody.Pause = r.pause
-	r.Draw = func() float64 { return r.world.dice.draw("jitter") }
+	r.Custody.Pause = func(ctx context.Context, wait time.Duration) bool { return r.pause(ctx, life, wait) }
+	r.Draw = func() float64 {
+		r.world.handOver()
+		return r.world.dice.draw("jitter")
+	}
 	if r.world.setup.journal {
-		opened, err := journal.OpenOn(r.disk, journalDir, journalKey)
-		if err != nil {
-			panic(err)
-		}
-		r.Journal = opened
-		_ = opened.Hold(r.Holder.Start) // without it others wait
+		r.disk = r.disk.of(life)
+		r.Journal = r.open(r.disk)
+		_ = r.Journal.Hold(r.Holder.Start) // without it others wait
 	}
 	if r.world.mistake != nil {
 		r.world.mistake.make(r)
 	}
 	r.world.tell("%s starts", r.writer())
 	r.catchUp()
-	r.world.spawn(r, recovery, func() { r.RecoverJournal(r.context()) })
+	r.world.spawn(r, recovery, r.RecoverJournal)
 	if r.leads() {
 		r.enqueueAll()
 	}
+}
+
+// open opens the journal, whose operations have deadlines as in the operator.
+func (r *replica) open(on journal.Disk) *journal.Journal {
+	opened, err := journal.OpenWithin(journal.Bounds{After: time.After}, on, journalDir, journalKey)
+	if err != nil {
+		panic(err)
+	}
+	return opened
 }
 
 func (r *replica) podUID() string { return r.name + "-pod-" + string(rune('a'+r.pod%26)) }
@@ -109,17 +123,17 @@ func (r *replica) podUID() string { return r.name + "-pod-" + string(rune('a'+r.
 func (r *replica) writer() writer { return writer{r.name, r.life} }
 
 func (r *replica) context() context.Context {
-	return ctrl.LoggerInto(context.Background(), logr.New(logSink{r.world}))
+	return ctrl.LoggerInto(r.root, logr.New(logSink{r.world}))
 }
 
 func (r *replica) leads() bool { return !r.world.setup.elects || r.world.leader == r }
 
-func (r *replica) isUp() bool { return !r.dead && r.world.now >= r.frozenUntil && !r.isCutOff() }
+func (r *replica) isUp() bool { return !r.dead && r.world.now() >= r.frozenUntil && !r.isCutOff() }
 
-func (r *replica) isCutOff() bool { return r.world.now < r.cutOffUntil }
+func (r *replica) isCutOff() bool { return r.world.now() < r.cutOffUntil }
 
 // pause is a wait between two tries to commit. The operator's jitter is not ours to repeat, so it is rounded away.
-func (r *replica) pause(_ context.Context, wait time.Duration) bool {
+func (r *replica) pause(ctx context.Context, life int, wait time.Duration) bool {
 	rounded := 20 * time.Millisecond
 	for rounded*2 <= wait && rounded < 5*time.Second {
 		rounded = min(2*rounded, 5*time.Second)
@@ -127,8 +141,11 @@ func (r *replica) pause(_ context.Context, wait time.Duration) bool {
 	if wait >= 5*time.Second {
 		rounded = 5 * time.Second
 	}
-	r.world.sleep("pause", rounded)
-	return true
+	if deadline, ok := ctx.Deadline(); ok {
+		rounded = min(rounded, time.Until(deadline))
+	}
+	r.world.sleep(r.world.of(ctx, r, life), "pause", rounded)
+	return ctx.Err() == nil
 }
 
 // next is when the replica has something to do.
@@ -142,8 +159,10 @@ func (r *replica) next() (time.Duration, bool) {
 			earliest, found = at, true
 		}
 	}
-	for _, p := range r.processes {
-		consider(p.wake)
+	for _, t := range r.world.tickets {
+		if t.process.replica == r {
+			consider(t.wake)
+		}
 	}
 	if r.seen < len(r.world.cluster.history) {
 		consider(max(r.world.cluster.history[r.seen].at+watchLag, r.watchUntil))
@@ -166,7 +185,7 @@ const watchLag = 5 * time.Millisecond
 
 // catchUp brings the replica to the present: its restart, its cache, its queue.
 func (r *replica) catchUp() {
-	now := r.world.now
+	now := r.world.now()
 	switch {
 	case r.dead:
 		if now >= r.restartAt {
@@ -194,7 +213,7 @@ func (r *replica) watch() {
 	isNew := r.seen == 0
 	for r.seen < len(history) {
 		event := history[r.seen]
-		if !isNew && (r.world.now < event.at+watchLag || r.world.now < r.watchUntil) {
+		if !isNew && (r.world.now() < event.at+watchLag || r.world.now() < r.watchUntil) {
 			return
 		}
 		r.seen++
@@ -242,7 +261,7 @@ func (r *replica) cachedSecrets() []*corev1.Secret {
 
 func (r *replica) enqueueAll() {
 	for _, key := range r.world.setup.credentials {
-		r.enqueue(key, r.world.now)
+		r.enqueue(key, r.world.now())
 	}
 }
 
@@ -260,24 +279,27 @@ func (r *replica) enqueue(key types.NamespacedName, at time.Duration) {
 // begin makes one pass over a credential, as the controller would.
 func (r *replica) begin(key types.NamespacedName, it *item) {
 	it.isDue, it.busy = false, true
-	r.world.spawn(r, key.Name, func() {
-		result, err := r.pass(key)
+	r.world.spawn(r, key.Name, func(ctx context.Context) {
+		ctx, cancel := context.WithTimeout(ctx, controllers.PassTimeout)
+		defer cancel()
+		result, err := r.pass(ctx, key)
+		r.world.sleep(r.world.of(ctx, r, r.life), "end of the pass", 0)
 		it.busy = false
 		if err != nil {
 			r.world.oracle.said("error", err.Error())
 			r.world.tell("  the pass ends with: %s", r.world.stable(err.Error()))
 			it.failures++
-			r.enqueue(key, r.world.now+min(50*time.Millisecond<<min(it.failures, 12), 30*time.Second))
+			r.enqueue(key, r.world.now()+min(50*time.Millisecond<<min(it.failures, 12), 30*time.Second))
 			return
 		}
 		it.failures = 0
 		if result.RequeueAfter > 0 {
-			r.enqueue(key, r.world.now+result.RequeueAfter)
+			r.enqueue(key, r.world.now()+result.RequeueAfter)
 		}
 	})
 }
 
-func (r *replica) pass(key types.NamespacedName) (ctrl.Result, error) {
+func (r *replica) pass(ctx context.Context, key types.NamespacedName) (ctrl.Result, error) {
 	cached, ok := r.cache[objectKey{credentialKind, key}]
 	if !ok {
 		return ctrl.Result{}, nil
@@ -286,25 +308,21 @@ func (r *replica) pass(key types.NamespacedName) (ctrl.Result, error) {
 	if err := copyInto(cached, cred); err != nil {
 		return ctrl.Result{}, err
 	}
-	return r.Reconcile(r.context(), cred)
+	return r.Reconcile(ctx, cred)
 }
 
-// runnable is the process that goes on next.
-func (r *replica) runnable() *process {
-	if r.dead || r.world.now < r.frozenUntil {
+// runnable is the goroutine that is resumed next.
+func (r *replica) runnable() *ticket {
+	if r.dead || r.world.now() < r.frozenUntil {
 		return nil
 	}
-	var first *process
-	for _, p := range r.processes {
-		if p.wake <= r.world.now && (first == nil || p.wake < first.wake) {
-			first = p
+	var first *ticket
+	for _, t := range r.world.tickets {
+		if t.process.replica == r && t.placed && t.wake <= r.world.now() && (first == nil || t.wake < first.wake) {
+			first = t
 		}
 	}
 	return first
-}
-
-func (r *replica) forget(gone *process) {
-	r.processes = slices.DeleteFunc(r.processes, func(p *process) bool { return p == gone })
 }
 
 // crash ends a life. How says what is left: 1 a new process in the same pod, 2 the same after the node lost its power, 3 another
@@ -314,12 +332,8 @@ func (r *replica) crash(how int) {
 	w.counts.crashes++
 	w.tell("!! %s crashes (%s)", r.writer(), [...]string{"", "process", "power", "pod", "pod and volume"}[how])
 	r.dead = true
-	for _, p := range r.processes {
-		w.running = p
-		p.stop()
-	}
-	w.running = nil
-	r.processes = nil
+	r.end()
+	w.kill(r)
 	if how >= 3 {
 		r.pod++
 	}
@@ -331,11 +345,18 @@ func (r *replica) crash(how int) {
 		r.disk.wipe()
 	}
 	w.oracle.crashed(r)
-	r.restartAt = w.now + time.Duration(w.dice.draw("restart")*float64(20*time.Second))
+	r.restartAt = w.now() + time.Duration(w.dice.draw("restart")*float64(20*time.Second))
 }
 
 func (r *replica) freeze(span time.Duration) {
 	r.world.counts.freezes++
 	r.world.tell("!! %s freezes for %s", r.writer(), span)
-	r.frozenUntil = r.world.now + span
+	r.frozenUntil = r.world.now() + span
+}
+
+// end cancels the context of the life, if there was one.
+func (r *replica) end() {
+	if r.stop != nil {
+		r.stop()
+	}
 }

@@ -80,14 +80,17 @@ func (d *dice) setRates() {
 
 // build makes the world of a seed.
 func build(seed uint64, script []choice, m *mistake) *world {
-	w := &world{dice: newDice(seed, script), mistake: m, names: map[string]string{}}
+	w := &world{
+		dice: newDice(seed, script), mistake: m, names: map[string]string{}, began: time.Now(), arrivals: make(chan struct{}, 1),
+	}
+	w.deciding.Store(true)
 	w.setup = setupOf(w.dice)
 	w.cluster = &cluster{world: w, objects: map[objectKey]clientObject{}, documents: map[clientObject]*document{}}
 	w.oracle = newOracle(w)
 	w.server = newTokenServer(w)
 	for i := range w.setup.replicas {
 		r := &replica{world: w, name: string(rune('A' + i)), dead: true, restartAt: time.Duration(i) * time.Second}
-		r.disk = &disk{replica: r}
+		r.disk = &disk{platter: &platter{}, replica: r}
 		r.skew = time.Duration(w.dice.draw("skew")*20-10) * time.Second
 		w.replicas = append(w.replicas, r)
 	}

@@ -4,16 +4,17 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"testing"
 )
 
 // shrunk leaves out of a failing run all that it fails without: whole stretches first, then choice by choice.
-func shrunk(f failure) []choice {
+func shrunk(t *testing.T, f failure) []choice {
 	kept, tries := f.made, 0
 	for size := len(kept); size > 0 && tries < 1500; {
 		before := len(kept)
 		for from := 0; from < len(kept); {
 			less := slices.Concat(kept[:from], kept[min(from+size, len(kept)):])
-			if tries++; stillFails(f, less) {
+			if tries++; stillFails(t, f, less) {
 				kept = less
 			} else {
 				from += size
@@ -27,16 +28,24 @@ func shrunk(f failure) []choice {
 	return kept
 }
 
-func stillFails(f failure, script []choice) bool {
-	w := simulate(f.seed, options{script: append([]choice{}, script...), mistake: f.mistake})
+func stillFails(t *testing.T, f failure, script []choice) bool {
+	w := simulate(t, f.seed, options{script: append([]choice{}, script...), mistake: f.mistake})
 	return w.oracle.violation != nil && w.oracle.violation.rule == f.violation.rule
 }
 
 // report is what somebody needs who has to understand a failure.
-func report(f failure) string {
-	kept := shrunk(f)
-	w := simulate(f.seed, options{script: append([]choice{}, kept...), mistake: f.mistake, verbose: true})
-	return fmt.Sprintf("seed %d: %s\nreplay: go test ./controllers/simulation -run TestSeeds -seed=%d -seeds=1\n"+
-		"shrunk from %d to %d choices: %s\n%s", f.seed, f.violation.String(), f.seed, len(f.made), len(kept), listed(kept),
+func report(t *testing.T, f failure) string {
+	kept := shrunk(t, f)
+	w := simulate(t, f.seed, options{script: append([]choice{}, kept...), mistake: f.mistake, verbose: true})
+	return fmt.Sprintf("seed %d: %s\nreplay: go test ./controllers/simulation -run TestSeeds -args -seed=%d -seeds=1%s\n"+
+		"shrunk from %d to %d choices: %s\n%s", f.seed, f.violation.String(), f.seed, lengthFlag(), len(f.made), len(kept), listed(kept),
 		strings.Join(w.transcript, "\n"))
+}
+
+// lengthFlag is what replays a long seed as such.
+func lengthFlag() string {
+	if *long {
+		return " -long"
+	}
+	return ""
 }

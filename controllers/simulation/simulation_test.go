@@ -15,8 +15,6 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/types"
 
-	"github.com/google/go-cmp/cmp"
-
 	"github.com/fluent-credential/operator/api/v1alpha1"
 	"github.com/fluent-credential/operator/internal/loginguard"
 )
@@ -25,6 +23,7 @@ var (
 	seeds     = flag.Int("seeds", 2000, "how many seeds to run")
 	firstSeed = flag.Uint64("seed", 1, "the first of them")
 	census    = flag.Bool("census", false, "count the seeds that fail, by rule, in place of ending at the first")
+	long      = flag.Bool("long", false, "let things go wrong for ten times as long in each seed")
 )
 
 // counts are what a run went through.
@@ -61,12 +60,21 @@ type options struct {
 }
 
 // simulate runs one seed from its beginning to its end.
-func simulate(seed uint64, o options) *world {
+func simulate(t *testing.T, seed uint64, o options) (w *world) {
+	inBubble(t, func() { w = live(seed, o) })
+	return w
+}
+
+func live(seed uint64, o options) *world {
 	w := build(seed, o.script, o.mistake)
 	w.verbose = o.verbose
 	w.tell("%+v", w.setup)
 	never := func() bool { return false }
-	w.run(w.setup.storm, 3000, never)
+	lives := 1
+	if *long {
+		lives = 10
+	}
+	w.run(time.Duration(lives)*w.setup.storm, lives*3000, never)
 	if w.oracle.violation == nil {
 		w.becalm()
 		w.mustPublish()
@@ -74,14 +82,7 @@ func simulate(seed uint64, o options) *world {
 	if w.oracle.violation == nil {
 		w.end()
 	}
-	for _, r := range w.replicas {
-		for _, p := range r.processes {
-			w.running = p
-			r.dead = true
-			p.stop()
-		}
-	}
-	w.running = nil
+	w.finish()
 	w.counts.steps, w.counts.choices = w.steps, len(w.dice.made)
 	return w
 }
@@ -90,7 +91,7 @@ func simulate(seed uint64, o options) *world {
 func (w *world) mustPublish() {
 	stored := map[types.NamespacedName]int64{}
 	for _, key := range w.setup.credentials {
-		if state := w.truth(key); state != nil && state.Token != nil && start.Add(w.now+2*calmWait).Before(state.Token.Expires) {
+		if state := w.truth(key); state != nil && state.Token != nil && start.Add(w.now()+2*calmWait).Before(state.Token.Expires) {
 			stored[key] = state.Serial
 		}
 	}
@@ -100,7 +101,7 @@ func (w *world) mustPublish() {
 			return isStored && !w.isPublished(key, serial)
 		})
 	}
-	w.run(w.now+calmWait+time.Minute, 5000, func() bool { return missing() < 0 })
+	w.run(w.now()+calmWait+time.Minute, 5000, func() bool { return missing() < 0 })
 	at := missing()
 	if at < 0 || w.oracle.violation != nil || w.oracle.clockJumped {
 		return
@@ -121,9 +122,9 @@ func (w *world) isPublished(key types.NamespacedName, serial int64) bool {
 // end lets people put right what they put wrong, looks whether everything comes to rest, and goes on from there.
 func (w *world) end() {
 	w.putRight()
-	until := w.now + w.patience()
+	until := w.now() + w.patience()
 	if !w.run(until, 20000, w.isWellOrHonest) && w.oracle.violation == nil {
-		if w.now < until || w.oracle.clockJumped {
+		if w.now() < until || w.oracle.clockJumped {
 			w.counts.unsettled++ // what it waits for is further away than it is worth
 			return
 		}
@@ -141,7 +142,7 @@ func (w *world) endWithPerson() {
 	w.counts.endedByPerson += min(1, len(w.unwell()))
 	for range w.setup.credentials {
 		w.help()
-		if w.isWell() || w.oracle.violation != nil || w.run(w.now+2*time.Hour, 5000, w.isWell) {
+		if w.isWell() || w.oracle.violation != nil || w.run(w.now()+2*time.Hour, 5000, w.isWell) {
 			return
 		}
 	}
@@ -190,11 +191,11 @@ func (w *world) mustGoOn() {
 		}
 		return w.isWell()
 	}
-	if w.run(w.now+3*w.setup.dialect.life+time.Minute, 5000, turned) || w.oracle.violation != nil {
+	if w.run(w.now()+3*w.setup.dialect.life+time.Minute, 5000, turned) || w.oracle.violation != nil {
 		return
 	}
 	// Two logins whose end nobody heard are as good as two refused ones: who then has to log in waits until they count no more.
-	if w.isLocked() && (w.run(w.now+loginguard.Window+2*time.Minute, 5000, turned) || w.oracle.violation != nil) {
+	if w.isLocked() && (w.run(w.now()+loginguard.Window+2*time.Minute, 5000, turned) || w.oracle.violation != nil) {
 		return
 	}
 	for _, key := range w.setup.credentials {
@@ -302,10 +303,10 @@ func (w *world) state(key types.NamespacedName) string {
 func TestSeeds(t *testing.T) {
 	began := time.Now()
 	var all counts
-	failed, ran := sweep(*firstSeed, *seeds, nil, func(c counts) { all.add(c) }, progress(t))
+	failed, ran := sweep(t, *firstSeed, *seeds, nil, func(c counts) { all.add(c) }, progress(t))
 	t.Logf("%d seeds in %s: %s", ran, time.Since(began).Round(time.Millisecond), all)
 	if failed != nil {
-		t.Fatal(report(*failed))
+		t.Fatal(report(t, *failed))
 	}
 }
 
@@ -317,7 +318,7 @@ func TestCensus(t *testing.T) {
 	var all counts
 	rules := map[string][]string{}
 	for from, end := *firstSeed, *firstSeed+uint64(*seeds); from < end; {
-		failed, _ := sweep(from, int(end-from), nil, all.add, progress(t))
+		failed, _ := sweep(t, from, int(end-from), nil, all.add, progress(t))
 		if failed == nil {
 			break
 		}
@@ -352,7 +353,7 @@ type failure struct {
 }
 
 // sweep runs seeds until one fails; of several the lowest counts, so that the result does not depend on the number of cores.
-func sweep(first uint64, number int, m *mistake, count func(counts), told func(int)) (*failure, int) {
+func sweep(t *testing.T, first uint64, number int, m *mistake, count func(counts), told func(int)) (*failure, int) {
 	var mu sync.Mutex
 	var found *failure
 	var next, done atomic.Int64
@@ -367,10 +368,10 @@ func sweep(first uint64, number int, m *mistake, count func(counts), told func(i
 				if stop {
 					return
 				}
-				w := simulate(first+uint64(at), options{mistake: m})
+				w := simulate(t, first+uint64(at), options{mistake: m})
 				isBroken := w.oracle.violation != nil && m.breaks(w.oracle.violation)
 				if isBroken && m != nil { // it has to be the mistake's own
-					isBroken = simulate(first+uint64(at), options{}).oracle.violation == nil
+					isBroken = simulate(t, first+uint64(at), options{}).oracle.violation == nil
 				}
 				mu.Lock()
 				count(w.counts)
@@ -391,17 +392,26 @@ func (m *mistake) breaks(v *violation) bool { return m == nil || strings.HasPref
 
 func TestSameSeedSameTranscript(t *testing.T) {
 	for seed := range uint64(60) {
-		once := simulate(seed, options{verbose: true}).transcript
-		again := simulate(seed, options{verbose: true}).transcript
-		if diff := cmp.Diff(once, again); diff != "" {
-			t.Fatalf("seed %d does not repeat itself (-once +again)\n%s", seed, diff)
+		once := simulate(t, seed, options{verbose: true}).transcript
+		again := simulate(t, seed, options{verbose: true}).transcript
+		for i := range once {
+			if i >= len(again) || once[i] != again[i] {
+				before := strings.Join(once[max(0, i-20):i], "\n")
+				t.Fatalf("seed %d does not repeat itself after\n%s\nonce:  %s\nagain: %s", seed, before, once[i],
+					strings.Join(again[min(i, len(again)):min(i+1, len(again))], ""))
+			}
 		}
 	}
 }
 
 // TestNothingIsAtRestThatIsBeingDeleted: what follows it begins with a serial of its own.
 func TestNothingIsAtRestThatIsBeingDeleted(t *testing.T) {
+	inBubble(t, func() { nothingIsAtRestThatIsBeingDeleted(t) })
+}
+
+func nothingIsAtRestThatIsBeingDeleted(t *testing.T) {
 	w := build(1, []choice{}, nil)
+	defer w.finish()
 	if !w.run(w.setup.storm, 3000, w.isWell) || !w.isWellOrHonest() {
 		t.Fatalf("nothing goes wrong, and it does not come to rest: %s", w.state(w.setup.credentials[0]))
 	}

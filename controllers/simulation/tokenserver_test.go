@@ -92,7 +92,7 @@ func (s *tokenServer) user(name string) *user {
 // deliver brings the requests whose time has come.
 func (s *tokenServer) deliver() {
 	for i := 0; i < len(s.late); i++ {
-		if held := s.late[i]; held.at <= s.world.now {
+		if held := s.late[i]; held.at <= s.world.now() {
 			s.late = append(s.late[:i], s.late[i+1:]...)
 			i--
 			s.world.tell("the network delivers %s", held.asked)
@@ -125,7 +125,7 @@ const (
 )
 
 func (s *tokenServer) byPassword(asked question) []byte {
-	who, now := s.user(asked.username), s.world.now
+	who, now := s.user(asked.username), s.world.now()
 	if now < who.lockedUntil || asked.password != s.password {
 		who.refusals = append(who.refusals, now)
 		if recent(who.refusals, now, lockFor) >= lockAfter {
@@ -162,7 +162,7 @@ func (s *tokenServer) byRefresh(asked question) []byte {
 	if !ok || shown.family.revoked {
 		return refusal("invalid_grant")
 	}
-	now := s.world.now
+	now := s.world.now()
 	if shown.spent && now-shown.spentAt < s.dialect.grace {
 		return s.grant(shown.next, s.access[shown.next.access].expires-now)
 	}
@@ -210,7 +210,7 @@ func (s *tokenServer) revokeCurrent(key types.NamespacedName) {
 func (s *tokenServer) issue(f *family) pair {
 	s.issued++
 	made := pair{fmt.Sprintf("%s-A%d", mark, s.issued), fmt.Sprintf("%s-R%d", mark, s.issued)}
-	s.access[made.access] = &accessToken{family: f, expires: s.world.now + s.dialect.life}
+	s.access[made.access] = &accessToken{family: f, expires: s.world.now() + s.dialect.life}
 	s.refresh[made.refresh] = &refreshToken{family: f}
 	f.current = made
 	return made
@@ -229,7 +229,7 @@ func (s *tokenServer) grant(tokens pair, life time.Duration) []byte {
 // accepts tells whether the API would take the access token now.
 func (s *tokenServer) accepts(access string) bool {
 	found := s.access[access]
-	return found != nil && !found.dead && !found.family.revoked && s.world.now < found.expires
+	return found != nil && !found.dead && !found.family.revoked && s.world.now() < found.expires
 }
 
 // seed is a refresh token that a person obtained.

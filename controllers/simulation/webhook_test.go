@@ -29,7 +29,7 @@ type outage struct {
 }
 
 func (o *outage) is() bool {
-	return o.from > 0 && o.world.now >= o.from && (o.to == 0 || o.world.now < o.to)
+	return o.from > 0 && o.world.now() >= o.from && (o.to == 0 || o.world.now() < o.to)
 }
 
 // into puts the outage into a replica.
@@ -40,7 +40,7 @@ func (o *outage) into(r *replica) {
 	connect := r.Dialer.Connect
 	r.Dialer.Connect = func(ctx context.Context, network, address string) (net.Conn, error) {
 		if o.is() {
-			o.dials = append(o.dials, r.world.now)
+			o.dials = append(o.dials, r.world.now())
 		}
 		return connect(ctx, network, address)
 	}
@@ -57,7 +57,7 @@ func (r *refusing) refuses(object client.Object) error {
 	if !isSecret || !r.outage.is() || r.outage.only != nil && !r.outage.only(secret) {
 		return nil
 	}
-	r.outage.writes = append(r.outage.writes, r.outage.world.now)
+	r.outage.writes = append(r.outage.writes, r.outage.world.now())
 	return r.outage.err
 }
 
@@ -105,6 +105,14 @@ func quiet(seed uint64, o *outage) *world {
 	return w
 }
 
+// begin lets the credential obtain its first token.
+func (o *outage) begin(t *testing.T, seed uint64) {
+	w := quiet(seed, o)
+	if !w.run(w.setup.storm, 3000, w.isWell) {
+		t.Errorf("seed %d: nothing goes wrong, and it is not well: %s", seed, w.state(w.setup.credentials[0]))
+	}
+}
+
 // TestWritesFailAndReadsWork: a webhook is down for an hour, or a policy denies, and a token comes due. The token host
 // is left in peace, the status tells the cause and does not call an expired token good, and all is well soon after the
 // end.
@@ -125,12 +133,12 @@ func TestWritesFailAndReadsWork(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			for _, seed := range []uint64{1, 2, 3, 5, 8} {
-				o := &outage{err: test.err}
-				w := quiet(seed, o)
-				if !w.run(w.setup.storm, 3000, w.isWell) {
-					t.Fatalf("seed %d: nothing goes wrong, and it is not well: %s", seed, w.state(w.setup.credentials[0]))
-				}
-				o.suffer(t, seed, test.says)
+				inBubble(t, func() {
+					o := &outage{err: test.err}
+					o.begin(t, seed)
+					defer o.world.finish()
+					o.suffer(t, seed, test.says)
+				})
 			}
 		})
 	}
@@ -142,8 +150,8 @@ func (o *outage) suffer(t *testing.T, seed uint64, says string) {
 	w := o.world
 	never := func() bool { return false }
 	key := w.setup.credentials[0]
-	o.from = w.now
-	w.run(w.now+w.setup.dialect.life, 2000000, func() bool { return len(o.writes) > 0 })
+	o.from = w.now()
+	w.run(w.now()+w.setup.dialect.life, 2000000, func() bool { return len(o.writes) > 0 })
 	if len(o.writes) == 0 {
 		t.Fatalf("seed %d: nothing was due", seed)
 	}
@@ -154,7 +162,7 @@ func (o *outage) suffer(t *testing.T, seed uint64, says string) {
 		t.Errorf("seed %d: %s; want it to name the cause", seed, renewable)
 	}
 	expires := w.expiry(key)
-	w.run(max(w.now, expires+time.Minute), 2000000, never)
+	w.run(max(w.now(), expires+time.Minute), 2000000, never)
 	if ready := w.condition(key, v1alpha1.ConditionReady); !strings.Contains(ready, "False "+v1alpha1.ReasonTokenExpired) || !strings.Contains(ready, says) {
 		t.Errorf("seed %d: %s a minute after the expiry", seed, ready)
 	}
@@ -167,8 +175,8 @@ func (o *outage) suffer(t *testing.T, seed uint64, says string) {
 	if most := inWorstMinute(o.writes, first+time.Minute); most > 8 { // a claim, and what tells the guard
 		t.Errorf("seed %d: %d writes in a minute", seed, most)
 	}
-	o.to = w.now
-	if !w.run(w.now+90*time.Second, 200000, w.isWell) {
+	o.to = w.now()
+	if !w.run(w.now()+90*time.Second, 200000, w.isWell) {
 		t.Errorf("seed %d: not well within one step of the back-off: %s", seed, w.state(key))
 	}
 	if w.oracle.violation != nil {
@@ -196,12 +204,12 @@ func TestAResultThatCannotBeStored(t *testing.T) {
 	for name, err := range map[string]error{"denied": denied, "down": down} {
 		t.Run(name, func(t *testing.T) {
 			for _, seed := range []uint64{1, 2, 3, 4, 5, 8, 13} {
-				o := &outage{err: err, only: isCommit}
-				w := quiet(seed, o)
-				if !w.run(w.setup.storm, 3000, w.isWell) {
-					t.Fatalf("seed %d: nothing goes wrong, and it is not well: %s", seed, w.state(w.setup.credentials[0]))
-				}
-				o.hold(t, seed)
+				inBubble(t, func() {
+					o := &outage{err: err, only: isCommit}
+					o.begin(t, seed)
+					defer o.world.finish()
+					o.hold(t, seed)
+				})
 			}
 		})
 	}
@@ -211,8 +219,8 @@ func (o *outage) hold(t *testing.T, seed uint64) {
 	t.Helper()
 	w := o.world
 	key, never := w.setup.credentials[0], func() bool { return false }
-	o.from = w.now
-	w.run(w.now+w.setup.dialect.life, 2000000, func() bool { return len(o.writes) > 0 })
+	o.from = w.now()
+	w.run(w.now()+w.setup.dialect.life, 2000000, func() bool { return len(o.writes) > 0 })
 	if len(o.writes) == 0 {
 		t.Fatalf("seed %d: nothing was due", seed)
 	}
@@ -228,7 +236,7 @@ func (o *outage) hold(t *testing.T, seed uint64) {
 	if !strings.Contains(renewable, "False "+v1alpha1.ReasonStateUnwritable) || !strings.Contains(renewable, "is held until it can be stored") {
 		t.Errorf("seed %d: %s; want it to say that a reply is held", seed, renewable)
 	}
-	if w.now > w.expiry(key) && !strings.Contains(w.condition(key, v1alpha1.ConditionReady), "False") {
+	if w.now() > w.expiry(key) && !strings.Contains(w.condition(key, v1alpha1.ConditionReady), "False") {
 		t.Errorf("seed %d: %s after the expiry", seed, w.condition(key, v1alpha1.ConditionReady))
 	}
 	if w.counts.sent != sent {
@@ -238,11 +246,11 @@ func (o *outage) hold(t *testing.T, seed uint64) {
 		t.Errorf("seed %d: %d writes in a minute", seed, most)
 	}
 	serial := w.serial(key)
-	o.to = w.now
-	if !w.run(w.now+90*time.Second, 200000, func() bool { return w.serial(key) > serial }) {
+	o.to = w.now()
+	if !w.run(w.now()+90*time.Second, 200000, func() bool { return w.serial(key) > serial }) {
 		t.Errorf("seed %d: not stored within one step of the back-off: %s", seed, w.state(key))
 	}
-	if !w.run(w.now+w.setup.dialect.life, 200000, w.isWell) || w.oracle.violation != nil {
+	if !w.run(w.now()+w.setup.dialect.life, 200000, w.isWell) || w.oracle.violation != nil {
 		t.Errorf("seed %d: %v; %s", seed, w.oracle.violation, w.state(key))
 	}
 }

@@ -292,3 +292,19 @@ func TestAStatePointsToNoOtherCredential(t *testing.T) {
 		})
 	}
 }
+
+// TestAnOlderStateThatIsBeingDeletedMakesRoom: a backup was written over a state while it was being deleted, so it does
+// not say where the state moved to. Then the Secret that the state moved to is deleted, too.
+func TestAnOlderStateThatIsBeingDeletedMakesRoom(t *testing.T) {
+	a := newAPI(t)
+	a.plant(first, ageing(3))
+	a.plant(second, ageing(5))
+	a.remove(first)
+	newest, err := a.store().Newest(t.Context(), owner, a.open())
+	mustBe(t, "error", nil, err)
+	mustBe(t, "the newest", "refresh-5", refreshOf(newest))
+	mustBe(t, "the Secrets", []string{second}, a.names())
+	a.remove(second)
+	mustBe(t, "the state", "refresh-5", refreshOf(settle(t, a)))
+	mustBe(t, "the Secrets", []string{first}, a.names())
+}

@@ -119,7 +119,8 @@ func (s *Store) read(ctx context.Context, owner Owner, name string) (*Record, er
 }
 
 // Newest looks under the other name too, and returns the record with the higher serial. It is for a state that others show to be
-// an old one: a backup of the first name can lie over a truth that had moved to the second.
+// an old one: a backup of the first name can lie over a truth that had moved to the second. If the older one is being
+// deleted, Newest removes the operator's finalizer from it.
 func (s *Store) Newest(ctx context.Context, owner Owner, found *Record) (*Record, error) {
 	if found.secret == nil {
 		return found, nil
@@ -131,10 +132,13 @@ func (s *Store) Newest(ctx context.Context, owner Owner, found *Record) (*Record
 	if err != nil {
 		return nil, err
 	}
-	if !other.Damaged && other.Serial > found.Serial {
-		return other, nil
+	if other.Damaged || other.Serial <= found.Serial {
+		return found, nil
 	}
-	return found, nil
+	if found.Leaving { // nothing else removes the finalizer
+		return other, s.letGo(ctx, found.secret)
+	}
+	return other, nil
 }
 
 // Put writes the next state over the one that was read: a compare-and-swap. It returns ErrConflict when somebody else wrote
