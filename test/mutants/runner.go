@@ -148,6 +148,9 @@ func (r *runner) run(ctx context.Context, selected []mutation) ([]result, error)
 	for range r.options.jobs {
 		workers.Go(func() {
 			for at := range next {
+				if ctx.Err() != nil {
+					continue // it is interrupted
+				}
 				results[at] = r.judge(ctx, selected[at])
 				r.tell(results[at], len(selected))
 			}
