@@ -28,6 +28,9 @@ type setup struct {
 	dialect     dialect
 	credentials []types.NamespacedName
 	storm       time.Duration // how long things go wrong
+	slots       int           // --max-concurrent-exchanges
+	hostRate    int           // --host-rate
+	selects     bool          // the operator may read namespaces
 }
 
 func setupOf(d *dice) setup {
@@ -60,6 +63,7 @@ func setupOf(d *dice) setup {
 		s.credentials = append(s.credentials, types.NamespacedName{Namespace: namespace, Name: "stock"})
 	}
 	s.storm = 5 * s.dialect.life
+	s.slots = 2
 	d.setRates()
 	return s
 }
@@ -69,10 +73,12 @@ func (d *dice) setRates() {
 	base := map[string]float64{
 		"delay": 0.1, "crash": 0.004, "freeze": 0.003, "touch": 0.01, "lost": 0.02, "refuse": 0.02, "disk": 0.01,
 		"dial": 0.1, "net": 0.25, "people": 0.004, "cutoff": 0.001, "watch": 0.002, "clock": 0.0005,
+		"relist": 0.5, "consumers": 0.01, "host": 0.002,
 	}
 	rough := []float64{0, 0.3, 1, 1, 3}
 	for _, kind := range []string{
 		"delay", "crash", "freeze", "touch", "lost", "refuse", "disk", "dial", "net", "people", "cutoff", "watch", "clock",
+		"relist", "consumers", "host",
 	} {
 		d.rates[kind] = base[kind] * rough[d.among("rates", len(rough))]
 	}
@@ -86,6 +92,7 @@ func build(seed uint64, script []choice, m *mistake) *world {
 	w.deciding.Store(true)
 	w.setup = setupOf(w.dice)
 	w.cluster = &cluster{world: w, objects: map[objectKey]clientObject{}, documents: map[clientObject]*document{}}
+	w.cluster.views = map[clientObject]clientObject{}
 	w.oracle = newOracle(w)
 	w.server = newTokenServer(w)
 	for i := range w.setup.replicas {

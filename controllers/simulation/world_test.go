@@ -399,5 +399,4 @@ func (w *world) succeed(r *replica) {
 	}
 	w.leader, w.leaseEnd = r, w.now()+15*time.Second
 	w.tell("%s leads", r.writer())
-	r.enqueueAll()
 }
