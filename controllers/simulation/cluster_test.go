@@ -109,6 +109,10 @@ func (c *cluster) store(by writer, object client.Object) {
 	object.SetResourceVersion(strconv.Itoa(len(c.history) + 1))
 	before := c.objects[key]
 	c.countGeneration(before, object)
+	if secret, ok := object.(*corev1.Secret); ok && isTarget(secret) {
+		was, _ := before.(*corev1.Secret)
+		c.countFields(by, was, secret)
+	}
 	c.objects[key] = object
 	if !object.GetDeletionTimestamp().IsZero() && len(object.GetFinalizers()) == 0 {
 		c.world.oracle.wrote(by, before, object)
@@ -139,9 +143,16 @@ func (c *cluster) countGeneration(before, after client.Object) {
 	after.SetGeneration(generation)
 }
 
+// isTarget reports whether a Secret is a target. Who wrote what of other Secrets is of no interest.
+func isTarget(secret *corev1.Secret) bool {
+	return secret.Labels[v1alpha1.ManagedByLabel] == v1alpha1.OperatorName && secret.Annotations[v1alpha1.SerialAnnotation] != "" &&
+		secret.Type != v1alpha1.StateSecretType && secret.Type != v1alpha1.GuardSecretType
+}
+
 // isSame reports whether a write changes nothing: then there is no new version, and no event.
 func isSame(before, after client.Object) bool {
 	after.SetResourceVersion(before.GetResourceVersion())
+	after.SetManagedFields(before.GetManagedFields())
 	return equality.Semantic.DeepEqual(before, after)
 }
 

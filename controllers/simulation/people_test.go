@@ -119,7 +119,6 @@ func (w *world) touch(key objectKey) {
 	if found, ok := w.cluster.objects[key]; ok {
 		w.tell("!! somebody touches %s", key.Name)
 		touched := copyOf(found)
-		touched.SetManagedFields(nil)
 		w.cluster.store(people, touched)
 	}
 }
