@@ -68,7 +68,7 @@ func newIdleManager(t *testing.T, namespaces ...string) ctrl.Manager {
 func newIdleManagerAs(t *testing.T, who *rest.Config, namespaces ...string) ctrl.Manager {
 	t.Helper()
 	mgr := newManagerAs(t, who, namespaces...)
-	if err := addIndexes(t.Context(), mgr.GetFieldIndexer()); err != nil {
+	if err := AddIndexes(t.Context(), mgr.GetFieldIndexer()); err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
@@ -90,7 +90,7 @@ func newIdleManagerAs(t *testing.T, who *rest.Config, namespaces ...string) ctrl
 func newIdleTokens(t *testing.T, clock *testclock.FakePassiveClock, namespaces ...string) *TokenReconciler {
 	t.Helper()
 	r := NewReconciler(newIdleManager(t, namespaces...), Options{Metrics: metrics.New(prometheus.NewRegistry()), Clock: clock, Namespace: namespaces[0]})
-	return r.tokens(Options{Namespaces: namespaces}, false)
+	return NewTokenReconciler(r, Options{Namespaces: namespaces}, false)
 }
 
 // newIdleReconciler is a Reconciler with a running cache, and with no controller that calls it.

@@ -32,8 +32,8 @@ func shelf(name string) string {
 	return strconv.Itoa(int(sum.Sum32() % shelves))
 }
 
-// addIndexes makes the look-ups of the watches and of the leftovers cheap.
-func addIndexes(ctx context.Context, indexer client.FieldIndexer) error {
+// AddIndexes makes the look-ups of the watches and of the leftovers cheap.
+func AddIndexes(ctx context.Context, indexer client.FieldIndexer) error {
 	err := indexer.IndexField(ctx, &v1alpha1.FluentCredential{}, namesIndex, func(object client.Object) []string {
 		cred := object.(*v1alpha1.FluentCredential)
 		login, target := shelf(cred.Spec.CredentialsSecretRef.Name), shelf(cred.TargetName())

@@ -18,12 +18,9 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/util/workqueue"
 	"k8s.io/utils/clock"
-	"k8s.io/utils/ptr"
 	ctrl "sigs.k8s.io/controller-runtime"
-	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
@@ -105,7 +102,7 @@ func Setup(ctx context.Context, mgr ctrl.Manager, options Options) (*Reconciler,
 	if options.Namespace == "" {
 		return nil, errors.New("the operator's own namespace is not known: set POD_NAMESPACE, or --leader-election-namespace")
 	}
-	if err := addIndexes(ctx, mgr.GetFieldIndexer()); err != nil {
+	if err := AddIndexes(ctx, mgr.GetFieldIndexer()); err != nil {
 		return nil, err
 	}
 	r := NewReconciler(mgr, options)
@@ -129,27 +126,17 @@ func Setup(ctx context.Context, mgr ctrl.Manager, options Options) (*Reconciler,
 	if err := r.addDelivery(mgr, options); err != nil {
 		return nil, err
 	}
-	if err := r.addTokens(ctx, mgr, options); err != nil {
+	selects, err := mayReadNamespaces(ctx, mgr.GetClient())
+	if err != nil {
 		return nil, err
 	}
-	return r, r.addTo(mgr, options)
-}
-
-func (r *Reconciler) addTo(mgr ctrl.Manager, options Options) error {
-	return ctrl.NewControllerManagedBy(mgr).
-		Named("fluentcredential").
-		For(&v1alpha1.FluentCredential{}, builder.WithPredicates(credentialChanged())).
-		WatchesRawSource(r.turns()).
-		Watches(&v1alpha1.FluentToken{}, tokenToCredential(mgr.GetClient())).
-		WatchesMetadata(secretMetadata(), secretToCredentials(mgr.GetClient()), builder.WithPredicates(secretChanged())).
-		WithOptions(controller.Options{
-			MaxConcurrentReconciles: options.MaxConcurrentExchanges + spareWorkers,
-			NewQueue:                sharedQueue(options.MaxConcurrentExchanges),
-			EnableWarmup:            ptr.To(true), // a standby knows all credentials when its time comes
-			RateLimiter:             workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](errorBackoff, errorBackoffMost),
-			ReconciliationTimeout:   PassTimeout,
-		}).
-		Complete(reconcile.Func(r.reconcileKey))
+	r.Tokens = NewTokenReconciler(r, options, selects)
+	for _, each := range r.Controllers(options) {
+		if err := each.addTo(mgr); err != nil {
+			return nil, err
+		}
+	}
+	return r, nil
 }
 
 // PassTimeout bounds a reconcile pass up to its claim. Otherwise a Kubernetes API that accepts requests and does not

@@ -93,7 +93,7 @@ func TestPassWithoutConsentIsTheSameWhateverThereIs(t *testing.T) {
 		idle := reconcilers[token.Namespace]
 		if idle == nil {
 			r := NewReconciler(mgr, Options{Metrics: metrics.New(prometheus.NewRegistry()), Clock: clock, Namespace: shop})
-			idle = r.tokens(Options{Namespaces: []string{shop, web, api}}, false)
+			idle = NewTokenReconciler(r, Options{Namespaces: []string{shop, web, api}}, false)
 			reconcilers[token.Namespace] = idle
 		}
 		recorded := events.NewFakeRecorder(10)

@@ -13,11 +13,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/util/workqueue"
-	"k8s.io/utils/ptr"
 	ctrl "sigs.k8s.io/controller-runtime"
-	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
@@ -25,7 +22,6 @@ import (
 
 	"github.com/fluent-credential/operator/api/v1alpha1"
 	"github.com/fluent-credential/operator/internal/distribution"
-	"github.com/fluent-credential/operator/internal/fairqueue"
 )
 
 // referenceIndex is the FluentCredential that a FluentToken refers to, as namespace/name.
@@ -34,18 +30,9 @@ const referenceIndex = "spec.credentialRef"
 // tokenConcurrency is how many FluentTokens are looked at at a time, beside those that a new token is being distributed to.
 const tokenConcurrency = 16
 
-// addTokens adds the controller of FluentTokens.
-func (r *Reconciler) addTokens(ctx context.Context, mgr ctrl.Manager, options Options) error {
-	selects, err := mayReadNamespaces(ctx, mgr.GetClient())
-	if err != nil {
-		return err
-	}
-	r.Tokens = r.tokens(options, selects)
-	return r.Tokens.addTo(mgr)
-}
-
-// tokens works with what the Reconciler works with.
-func (r *Reconciler) tokens(options Options, selects bool) *TokenReconciler {
+// NewTokenReconciler makes a TokenReconciler that works with what a Reconciler works with. Selects says that the labels of
+// namespaces can be read.
+func NewTokenReconciler(r *Reconciler, options Options, selects bool) *TokenReconciler {
 	return &TokenReconciler{
 		Client: r.Client, Live: r.Live, Custody: r.Custody, Metrics: r.Metrics, Delivery: r.Delivery, Recorder: r.Recorder,
 		Clock: r.Clock, Namespaces: options.Namespaces, Selects: selects, consumers: newConsumers(),
@@ -67,25 +54,6 @@ func mayReadNamespaces(ctx context.Context, writer client.Writer) (bool, error) 
 		}
 	}
 	return true, nil
-}
-
-func (t *TokenReconciler) addTo(mgr ctrl.Manager) error {
-	building := ctrl.NewControllerManagedBy(mgr).
-		Named("fluenttoken").
-		For(&v1alpha1.FluentToken{}, builder.WithPredicates(tokenChanged())).
-		Watches(&v1alpha1.FluentCredential{}, t.credentialToTokens(), builder.WithPredicates(credentialConcernsTokens())).
-		WatchesMetadata(secretMetadata(), t.secretToTokens(), builder.WithPredicates(secretChanged())).
-		WithOptions(controller.Options{
-			MaxConcurrentReconciles: tokenConcurrency,
-			NewQueue:                fairqueue.New(tokenConcurrency, tokenConcurrency/4),
-			EnableWarmup:            ptr.To(true), // a standby knows all of them when its time comes
-			RateLimiter:             workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](errorBackoff, errorBackoffMost),
-			ReconciliationTimeout:   PassTimeout,
-		})
-	if t.Selects {
-		building.WatchesMetadata(namespaceMetadata(), t.namespaceToTokens(), builder.WithPredicates(labelsChanged()))
-	}
-	return building.Complete(reconcile.Func(t.reconcileKey))
 }
 
 // reconcileKey finds the object in the cache; one that vanished is forgotten.

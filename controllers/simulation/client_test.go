@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -127,21 +128,26 @@ func (c *apiClient) Get(ctx context.Context, name client.ObjectKey, object clien
 	})
 }
 
-// List lists Secrets, among which are those that belong to a credential, or all credentials.
+// List lists what the cache has, or whole Secrets.
 func (c *apiClient) List(ctx context.Context, list client.ObjectList, opts ...client.ListOption) error {
 	options := client.ListOptions{}
 	options.ApplyOptions(opts)
 	c.replica.world.handOver()
-	if found, ok := list.(*metav1.PartialObjectMetadataList); ok {
-		for _, secret := range c.replica.cachedSecrets() {
-			if secret.Namespace == options.Namespace {
-				found.Items = append(found.Items, metav1.PartialObjectMetadata{ObjectMeta: *secret.ObjectMeta.DeepCopy()})
-			}
+	switch found := list.(type) {
+	case *metav1.PartialObjectMetadataList:
+		for _, object := range c.replica.matching(strings.TrimSuffix(found.Kind, "List"), options) {
+			found.Items = append(found.Items, *handedOut(object.(*metav1.PartialObjectMetadata), options))
 		}
 		return nil
-	}
-	if found, ok := list.(*v1alpha1.FluentCredentialList); ok {
-		found.Items = c.replica.cachedCredentials()
+	case *v1alpha1.FluentCredentialList:
+		for _, object := range c.replica.matching(credentialKind, options) {
+			found.Items = append(found.Items, *handedOut(object.(*v1alpha1.FluentCredential), options))
+		}
+		return nil
+	case *v1alpha1.FluentTokenList:
+		for _, object := range c.replica.matching(tokenKind, options) {
+			found.Items = append(found.Items, *handedOut(object.(*v1alpha1.FluentToken), options))
+		}
 		return nil
 	}
 	key := objectKey{secretKind, types.NamespacedName{Namespace: options.Namespace, Name: "*"}}
@@ -154,6 +160,14 @@ func (c *apiClient) List(ctx context.Context, list client.ObjectList, opts ...cl
 		}
 		return nil
 	})
+}
+
+// handedOut is a copy, unless the caller does without.
+func handedOut[T client.Object](object T, options client.ListOptions) T {
+	if ptr.Deref(options.UnsafeDisableDeepCopy, false) {
+		return object
+	}
+	return copyOf(object)
 }
 
 func (c *apiClient) Create(ctx context.Context, object client.Object, _ ...client.CreateOption) error {
@@ -204,6 +218,11 @@ func (s statusClient) Patch(ctx context.Context, object client.Object, patch cli
 	encoded, err := patch.Data(object)
 	if err != nil {
 		return err
+	}
+	if patch.Type() == types.MergePatchType {
+		return s.client.request(ctx, "status", keyOf(object), true, func() error {
+			return s.client.replica.world.cluster.patch(s.client.writer(), object, encoded)
+		})
 	}
 	var operations []struct {
 		Op, Path string

@@ -4,11 +4,14 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"reflect"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -26,7 +29,8 @@ type cluster struct {
 	history []version
 	created int
 
-	documents map[client.Object]*document // what was read of the objects, which never change
+	documents map[client.Object]*document     // what was read of the objects, which never change
+	views     map[client.Object]client.Object // the same objects as caches keep them
 }
 
 type objectKey struct {
@@ -60,21 +64,31 @@ func (w writer) String() string {
 const (
 	secretKind     = "Secret"
 	credentialKind = "FluentCredential"
+	tokenKind      = "FluentToken"
+	namespaceKind  = "Namespace"
 )
 
 func keyOf(object client.Object) objectKey {
 	kind := secretKind
-	if _, ok := object.(*v1alpha1.FluentCredential); ok {
+	switch object := object.(type) {
+	case *v1alpha1.FluentCredential:
 		kind = credentialKind
+	case *v1alpha1.FluentToken:
+		kind = tokenKind
+	case *corev1.Namespace:
+		kind = namespaceKind
+	case *metav1.PartialObjectMetadata:
+		kind = cmp.Or(object.Kind, secretKind)
 	}
 	return objectKey{kind, client.ObjectKeyFromObject(object)}
 }
 
 func (k objectKey) resource() schema.GroupResource {
-	if k.kind == secretKind {
-		return schema.GroupResource{Resource: "secrets"}
+	resource := schema.GroupResource{Resource: strings.ToLower(k.kind) + "s"}
+	if k.kind == credentialKind || k.kind == tokenKind {
+		resource.Group = v1alpha1.GroupVersion.Group
 	}
-	return schema.GroupResource{Group: v1alpha1.GroupVersion.Group, Resource: "fluentcredentials"}
+	return resource
 }
 
 // document reads a state Secret that is or was stored, once.
@@ -94,12 +108,52 @@ func (c *cluster) store(by writer, object client.Object) {
 	key := keyOf(object)
 	object.SetResourceVersion(strconv.Itoa(len(c.history) + 1))
 	before := c.objects[key]
+	c.countGeneration(before, object)
+	if secret, ok := object.(*corev1.Secret); ok && isTarget(secret) {
+		was, _ := before.(*corev1.Secret)
+		c.countFields(by, was, secret)
+	}
 	c.objects[key] = object
+	if !object.GetDeletionTimestamp().IsZero() && len(object.GetFinalizers()) == 0 {
+		c.world.oracle.wrote(by, before, object)
+		c.drop(key, by) // a watch shows the deletion only
+		return
+	}
 	c.history = append(c.history, version{c.world.now(), key, object, by})
 	c.world.oracle.wrote(by, before, object)
-	if !object.GetDeletionTimestamp().IsZero() && len(object.GetFinalizers()) == 0 {
-		c.drop(key, by)
+}
+
+// countGeneration raises the generation of an object of ours where its spec changes, and where its deletion begins.
+func (c *cluster) countGeneration(before, after client.Object) {
+	if before == nil {
+		return
 	}
+	isLeaving := before.GetDeletionTimestamp().IsZero() && !after.GetDeletionTimestamp().IsZero()
+	generation := before.GetGeneration()
+	switch after := after.(type) {
+	case *v1alpha1.FluentCredential:
+		if isLeaving || !equality.Semantic.DeepEqual(before.(*v1alpha1.FluentCredential).Spec, after.Spec) {
+			generation++
+		}
+	case *v1alpha1.FluentToken:
+		if isLeaving || !equality.Semantic.DeepEqual(before.(*v1alpha1.FluentToken).Spec, after.Spec) {
+			generation++
+		}
+	}
+	after.SetGeneration(generation)
+}
+
+// isTarget reports whether a Secret is a target. Who wrote what of other Secrets is of no interest.
+func isTarget(secret *corev1.Secret) bool {
+	return secret.Labels[v1alpha1.ManagedByLabel] == v1alpha1.OperatorName && secret.Annotations[v1alpha1.SerialAnnotation] != "" &&
+		secret.Type != v1alpha1.StateSecretType && secret.Type != v1alpha1.GuardSecretType
+}
+
+// isSame reports whether a write changes nothing: then there is no new version, and no event.
+func isSame(before, after client.Object) bool {
+	after.SetResourceVersion(before.GetResourceVersion())
+	after.SetManagedFields(before.GetManagedFields())
+	return equality.Semantic.DeepEqual(before, after)
 }
 
 func (c *cluster) drop(key objectKey, by writer) {
@@ -107,7 +161,7 @@ func (c *cluster) drop(key objectKey, by writer) {
 	delete(c.objects, key)
 	c.history = append(c.history, version{c.world.now(), key, nil, by})
 	c.world.oracle.dropped(by, gone)
-	if key.kind != credentialKind {
+	if key.kind != credentialKind && key.kind != tokenKind {
 		return
 	}
 	for _, owned := range c.secrets() {
@@ -166,7 +220,10 @@ func (c *cluster) update(by writer, object client.Object) error {
 	next.SetDeletionTimestamp(found.GetDeletionTimestamp())
 	next.SetUID(found.GetUID())
 	next.SetCreationTimestamp(found.GetCreationTimestamp())
-	c.store(by, next)
+	next.SetGeneration(found.GetGeneration())
+	if !isSame(found, next) {
+		c.store(by, next)
+	}
 	object.SetResourceVersion(next.GetResourceVersion())
 	return nil
 }
@@ -215,7 +272,8 @@ func (c *cluster) patch(by writer, object client.Object, patch []byte) error {
 	}
 	if metadata, ok := changes["metadata"].(map[string]any); ok {
 		version, _ := metadata["resourceVersion"].(string)
-		if err := mustMatch(key, found, version, ""); err != nil {
+		uid, _ := metadata["uid"].(string)
+		if err := mustMatch(key, found, version, types.UID(uid)); err != nil {
 			return err
 		}
 	}
@@ -223,7 +281,9 @@ func (c *cluster) patch(by writer, object client.Object, patch []byte) error {
 	if err != nil {
 		return err
 	}
-	c.store(by, next)
+	if !isSame(found, next) {
+		c.store(by, next)
+	}
 	return copyInto(next, object)
 }
 
@@ -263,10 +323,7 @@ func mergeFields(fields, changes map[string]any) map[string]any {
 }
 
 func emptyLike(object client.Object) client.Object {
-	if _, ok := object.(*corev1.Secret); ok {
-		return &corev1.Secret{}
-	}
-	return &v1alpha1.FluentCredential{}
+	return reflect.New(reflect.TypeOf(object).Elem()).Interface().(client.Object)
 }
 
 // copyInto hands an object out.
@@ -277,9 +334,18 @@ func copyInto(from, to client.Object) error {
 	case *v1alpha1.FluentCredential:
 		from.(*v1alpha1.FluentCredential).DeepCopyInto(to)
 		to.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind(credentialKind))
+	case *v1alpha1.FluentToken:
+		from.(*v1alpha1.FluentToken).DeepCopyInto(to)
+		to.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind(tokenKind))
 	case *metav1.PartialObjectMetadata:
-		secret := from.(*corev1.Secret)
-		secret.ObjectMeta.DeepCopyInto(&to.ObjectMeta)
+		kind := to.TypeMeta
+		switch from := from.(type) {
+		case *metav1.PartialObjectMetadata:
+			from.DeepCopyInto(to)
+		case *corev1.Secret:
+			from.ObjectMeta.DeepCopyInto(&to.ObjectMeta)
+		}
+		to.TypeMeta = kind
 	default:
 		return fmt.Errorf("the simulation knows no %T", to)
 	}
@@ -297,7 +363,9 @@ func (c *cluster) replaceStatus(by writer, wanted *v1alpha1.FluentCredential) er
 	}
 	next := copyOf(found.(*v1alpha1.FluentCredential))
 	wanted.Status.DeepCopyInto(&next.Status)
-	c.store(by, next)
+	if !isSame(found, next) {
+		c.store(by, next)
+	}
 	wanted.SetResourceVersion(next.GetResourceVersion())
 	return nil
 }

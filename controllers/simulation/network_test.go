@@ -17,6 +17,7 @@ type line struct {
 	net.Conn
 	replica  *replica
 	process  *process
+	host     *host
 	deadline time.Duration // of what is under way; zero: none
 	reply    []byte
 	replyAt  time.Duration
@@ -47,10 +48,11 @@ const (
 	garbage            // the request arrives, the reply is not one
 	slow               // the reply takes its time
 	faults       = int(slow)
+	away         = slow + 1 // the host does not know the client
 )
 
 // isProvable tells whether the client can know that nothing was done.
-func (f fault) isProvable() bool { return f == unsent || f == tooMany || f == unavailable }
+func (f fault) isProvable() bool { return f == unsent || f == tooMany || f == unavailable || f == away }
 
 func (r *replica) connect(ctx context.Context, life int, address string) (net.Conn, error) {
 	w := r.world
@@ -69,8 +71,13 @@ func (r *replica) connect(ctx context.Context, life int, address string) (net.Co
 	if ctx.Err() != nil {
 		return nil, &net.OpError{Op: "dial", Err: ctx.Err()}
 	}
+	at := w.hostAt(address)
+	if at.refuses {
+		w.tell("dial %s: refused", address)
+		return nil, &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}
+	}
 	w.tell("dial %s: ok", address)
-	return &line{replica: r, process: process}, nil
+	return &line{replica: r, process: process, host: at}, nil
 }
 
 // endOf is when a context ends; zero: never.
@@ -110,11 +117,15 @@ func (l *line) Write(request []byte) (int, error) {
 		return 0, errReset
 	}
 	l.wrote = true
-	asked := readRequest(request)
+	asked := l.host.of(readRequest(request))
+	l.fault = l.host.treat(asked, l.fault)
 	l.sent = w.oracle.presenting(l.replica, asked, l.fault)
 	w.tell("send %s%s", asked, l.fault)
 	l.replyAt = w.now() + 20*time.Millisecond
 	l.transmit(asked)
+	if l.fault == slow && l.host.slowFor > 0 {
+		l.replyAt = w.now() + l.host.slowFor
+	}
 	w.step(l.process, "sent", nil)
 	if l.fault == torn {
 		return len(request) / 2, errReset
@@ -136,6 +147,8 @@ func (l *line) transmit(asked question) {
 		l.reply = replyOf(http.StatusServiceUnavailable, `{}`)
 	case belated:
 		w.server.late = append(w.server.late, delivery{w.now() + time.Duration(w.dice.draw("belated")*float64(90*time.Second)), asked})
+	case away:
+		l.reply = turnedAway()
 	case torn, swallowed, unsent:
 	}
 	switch l.fault {
@@ -194,7 +207,7 @@ func (f fault) String() string {
 	}
 	return " !! " + [...]string{
 		"", "unsent", "torn", "swallowed", "reply lost", "silence", "reply cut", "bad gateway", "500 before anything", "429",
-		"503", "delivered twice", "delivered twice, second answer", "delivered late", "garbage", "slow",
+		"503", "delivered twice", "delivered twice, second answer", "delivered late", "garbage", "slow", "not its client",
 	}[f]
 }
 

@@ -37,6 +37,7 @@ type oracle struct {
 	unmarked    map[writer]bool // likewise, of a mark
 	clockJumped bool
 	doubled     bool // the network doubled or held back a login
+	consumption *consumption
 }
 
 // violation is a broken promise.
@@ -85,6 +86,7 @@ func newOracle(w *world) *oracle {
 	for _, key := range w.setup.credentials {
 		o.about[key] = &chronicle{}
 	}
+	o.consumption = newConsumption(w)
 	return o
 }
 
@@ -129,6 +131,7 @@ func documentOf(object clientObject) *document {
 
 // wrote looks at every write that the API server took.
 func (o *oracle) wrote(by writer, before, after clientObject) {
+	o.consumption.wrote(by, before, after)
 	switch written := after.(type) {
 	case *v1alpha1.FluentCredential:
 		if was, ok := before.(*v1alpha1.FluentCredential); ok && !equality.Semantic.DeepEqual(was.Status, written.Status) {

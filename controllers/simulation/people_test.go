@@ -22,6 +22,8 @@ func (w *world) interfere() {
 		w.tell("!! people: %s (%s)", acts[pick-1].name, key.Name)
 		acts[pick-1].do(w, key)
 	}
+	w.actOnConsumers()
+	w.sicken()
 	if pick := w.dice.choose("cutoff", 4); pick != 0 {
 		span := []time.Duration{2 * time.Second, 20 * time.Second, 3 * time.Minute, 10 * time.Minute}[pick-1]
 		all := w.dice.among("who", 2) == 0
@@ -93,11 +95,11 @@ var acts = []act{
 }
 
 func (w *world) remove(name string) {
-	_ = w.cluster.delete(people, objectKey{secretKind, types.NamespacedName{Namespace: namespace, Name: name}}, "", "")
+	_ = w.cluster.delete(people, objectKey{secretKind, types.NamespacedName{Namespace: w.namespaceOf(name), Name: name}}, "", "")
 }
 
 func (w *world) secret(name string) *corev1.Secret {
-	found, ok := w.cluster.objects[objectKey{secretKind, types.NamespacedName{Namespace: namespace, Name: name}}]
+	found, ok := w.cluster.objects[objectKey{secretKind, types.NamespacedName{Namespace: w.namespaceOf(name), Name: name}}]
 	if !ok {
 		return nil
 	}
@@ -117,7 +119,6 @@ func (w *world) touch(key objectKey) {
 	if found, ok := w.cluster.objects[key]; ok {
 		w.tell("!! somebody touches %s", key.Name)
 		touched := copyOf(found)
-		touched.SetManagedFields(nil)
 		w.cluster.store(people, touched)
 	}
 }
@@ -125,7 +126,6 @@ func (w *world) touch(key objectKey) {
 func (w *world) changeCredential(key types.NamespacedName, change func(*v1alpha1.FluentCredential)) {
 	if cred := w.credential(key); cred != nil {
 		change(cred)
-		cred.Generation++
 		w.put(cred)
 	}
 }
@@ -160,7 +160,7 @@ func (w *world) newest(key types.NamespacedName) (at string, newest *document) {
 
 // document is what a state Secret holds.
 func (w *world) document(name string) *document {
-	return w.cluster.document(w.cluster.objects[objectKey{secretKind, types.NamespacedName{Namespace: namespace, Name: name}}])
+	return w.cluster.document(w.cluster.objects[objectKey{secretKind, types.NamespacedName{Namespace: w.namespaceOf(name), Name: name}}])
 }
 
 func (w *world) editState(key types.NamespacedName) {
@@ -275,11 +275,16 @@ func (w *world) becalm() {
 	for _, r := range w.replicas {
 		r.skew, r.frozenUntil, r.cutOffUntil, r.watchUntil = 0, min(r.frozenUntil, w.now()), 0, 0
 		for _, it := range r.queue {
-			it.due = min(it.due, w.now()+calmWait)
+			if w.oracle.clockJumped {
+				it.due = min(it.due, w.now()+calmWait)
+			}
 		}
 	}
 	for i := range w.server.late {
 		w.server.late[i].at = w.now()
+	}
+	for _, each := range w.hosts {
+		each.mend()
 	}
 	w.server.deliver()
 }

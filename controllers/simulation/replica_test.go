@@ -1,20 +1,15 @@
 package simulation
 
 import (
-	"cmp"
 	"context"
 	"net"
-	"slices"
 	"time"
 
 	"github.com/go-logr/logr"
 	"github.com/prometheus/client_golang/prometheus"
-	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 	ctrl "sigs.k8s.io/controller-runtime"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/fluent-credential/operator/api/v1alpha1"
 	"github.com/fluent-credential/operator/controllers"
 	"github.com/fluent-credential/operator/internal/exchange"
 	"github.com/fluent-credential/operator/internal/journal"
@@ -30,10 +25,12 @@ type replica struct {
 
 	*controllers.Reconciler
 	disk  *disk
-	cache map[objectKey]client.Object
-	seen  int // how much of the cluster's history the cache has
-	queue map[types.NamespacedName]*item
+	cache map[objectKey]clientObject
+	seen  int                            // how much of the cluster's history the cache has
+	lags  bool                           // its watches were interrupted
+	queue map[types.NamespacedName]*item // of the credentials
 
+	controls    []*control
 	dead        bool
 	restartAt   time.Duration // where it is dead
 	frozenUntil time.Duration
@@ -43,14 +40,6 @@ type replica struct {
 	skew        time.Duration // of its wall clock
 	root        context.Context
 	stop        context.CancelFunc
-}
-
-// item is one credential in the work queue.
-type item struct {
-	due      time.Duration
-	isDue    bool
-	busy     bool
-	failures int
 }
 
 // allMetrics count for all runs: nothing looks at them.
@@ -76,13 +65,16 @@ var journalKey = make([]byte, journal.KeySize)
 // boot begins a life.
 func (r *replica) boot() {
 	r.dead, r.life, r.deposedAt, r.frozenUntil = false, r.life+1, 0, 0
-	r.cache, r.seen, r.queue = map[objectKey]client.Object{}, 0, map[types.NamespacedName]*item{}
+	r.cache, r.seen, r.lags = map[objectKey]clientObject{}, 0, false
 	r.root, r.stop = context.WithCancel(context.Background())
 	life := r.life
-	r.Reconciler = controllers.NewReconciler(manager{replica: r, life: life}, controllers.Options{
+	options := controllers.Options{
 		Policy: exchange.Policy{InsecureHTTP: true}, Metrics: allMetrics, Clock: clockOf{r},
-		Namespace: operatorNamespace, PodUID: r.podUID(), MaxConcurrentExchanges: 2,
-	})
+		Namespace: operatorNamespace, PodUID: r.podUID(),
+		MaxConcurrentExchanges: r.world.setup.slots, HostRate: r.world.setup.hostRate,
+	}
+	r.Reconciler = controllers.NewReconciler(manager{replica: r, life: life}, options)
+	r.Tokens = controllers.NewTokenReconciler(r.Reconciler, options, r.world.setup.selects)
 	r.Dialer.Connect = func(ctx context.Context, _, address string) (net.Conn, error) { return r.connect(ctx, life, address) }
 	r.Dialer.Now = func() time.Time {
 		r.world.step(r.world.current(r, life), "look at the clock", nil) // the last moment at which a freeze is noticed: the write comes right after it
@@ -101,12 +93,11 @@ func (r *replica) boot() {
 	if r.world.mistake != nil {
 		r.world.mistake.make(r)
 	}
+	r.Tokens.Client = r.Client
+	r.control(options)
 	r.world.tell("%s starts", r.writer())
-	r.catchUp()
 	r.world.spawn(r, recovery, r.RecoverJournal)
-	if r.leads() {
-		r.enqueueAll()
-	}
+	r.catchUp()
 }
 
 // open opens the journal, whose operations have deadlines as in the operator.
@@ -165,12 +156,12 @@ func (r *replica) next() (time.Duration, bool) {
 		}
 	}
 	if r.seen < len(r.world.cluster.history) {
-		consider(max(r.world.cluster.history[r.seen].at+watchLag, r.watchUntil))
+		consider(r.shownAt(r.world.cluster.history[r.seen]))
 	}
 	if r.leads() {
-		for _, it := range r.queue {
-			if it.isDue && !it.busy {
-				consider(it.due)
+		for _, c := range r.controls {
+			if at, ok := c.earliest(); ok {
+				consider(at)
 			}
 		}
 	}
@@ -200,115 +191,7 @@ func (r *replica) catchUp() {
 		return
 	}
 	r.watch()
-	for _, key := range r.world.setup.credentials {
-		if it := r.queue[key]; it != nil && it.isDue && !it.busy && now >= it.due && r.leads() {
-			r.begin(key, it)
-		}
-	}
-}
-
-// watch takes in what the API server reported.
-func (r *replica) watch() {
-	history := r.world.cluster.history
-	isNew := r.seen == 0
-	for r.seen < len(history) {
-		event := history[r.seen]
-		if !isNew && (r.world.now() < event.at+watchLag || r.world.now() < r.watchUntil) {
-			return
-		}
-		r.seen++
-		before := r.cache[event.key]
-		if event.object == nil {
-			delete(r.cache, event.key)
-		} else {
-			r.cache[event.key] = event.object
-		}
-		if !isNew && isNews(event, before) {
-			r.enqueueAll()
-		}
-	}
-}
-
-// isNews: the operator's own writes wake nobody, but a deletion does, and a reply that was stored late.
-func isNews(event version, before client.Object) bool {
-	if event.by == people || event.object == nil || before == nil {
-		return true
-	}
-	return before.GetDeletionTimestamp().IsZero() != event.object.GetDeletionTimestamp().IsZero() ||
-		before.GetAnnotations()[v1alpha1.LateReplyAnnotation] != event.object.GetAnnotations()[v1alpha1.LateReplyAnnotation]
-}
-
-func (r *replica) cachedCredentials() []v1alpha1.FluentCredential {
-	var found []v1alpha1.FluentCredential
-	for _, key := range r.world.setup.credentials {
-		if cred, ok := r.cache[objectKey{credentialKind, key}].(*v1alpha1.FluentCredential); ok {
-			found = append(found, *cred.DeepCopy())
-		}
-	}
-	return found
-}
-
-func (r *replica) cachedSecrets() []*corev1.Secret {
-	var found []*corev1.Secret
-	for _, object := range r.cache {
-		if secret, ok := object.(*corev1.Secret); ok {
-			found = append(found, secret)
-		}
-	}
-	slices.SortFunc(found, func(a, b *corev1.Secret) int { return cmp.Compare(a.Name, b.Name) })
-	return found
-}
-
-func (r *replica) enqueueAll() {
-	for _, key := range r.world.setup.credentials {
-		r.enqueue(key, r.world.now())
-	}
-}
-
-func (r *replica) enqueue(key types.NamespacedName, at time.Duration) {
-	it := r.queue[key]
-	if it == nil {
-		it = &item{}
-		r.queue[key] = it
-	}
-	if !it.isDue || at < it.due {
-		it.due, it.isDue = at, true
-	}
-}
-
-// begin makes one pass over a credential, as the controller would.
-func (r *replica) begin(key types.NamespacedName, it *item) {
-	it.isDue, it.busy = false, true
-	r.world.spawn(r, key.Name, func(ctx context.Context) {
-		ctx, cancel := context.WithTimeout(ctx, controllers.PassTimeout)
-		defer cancel()
-		result, err := r.pass(ctx, key)
-		r.world.sleep(r.world.of(ctx, r, r.life), "end of the pass", 0)
-		it.busy = false
-		if err != nil {
-			r.world.oracle.said("error", err.Error())
-			r.world.tell("  the pass ends with: %s", r.world.stable(err.Error()))
-			it.failures++
-			r.enqueue(key, r.world.now()+min(50*time.Millisecond<<min(it.failures, 12), 30*time.Second))
-			return
-		}
-		it.failures = 0
-		if result.RequeueAfter > 0 {
-			r.enqueue(key, r.world.now()+result.RequeueAfter)
-		}
-	})
-}
-
-func (r *replica) pass(ctx context.Context, key types.NamespacedName) (ctrl.Result, error) {
-	cached, ok := r.cache[objectKey{credentialKind, key}]
-	if !ok {
-		return ctrl.Result{}, nil
-	}
-	cred := &v1alpha1.FluentCredential{}
-	if err := copyInto(cached, cred); err != nil {
-		return ctrl.Result{}, err
-	}
-	return r.Reconcile(ctx, cred)
+	r.work()
 }
 
 // runnable is the goroutine that is resumed next.

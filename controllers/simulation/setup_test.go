@@ -13,7 +13,6 @@ import (
 const (
 	operatorNamespace = "operator"
 	namespace         = "shop"
-	endpoint          = "http://token.example"
 )
 
 // setup is what a run is about. All of it follows from the seed.
@@ -28,6 +27,10 @@ type setup struct {
 	dialect     dialect
 	credentials []types.NamespacedName
 	storm       time.Duration // how long things go wrong
+	consumers   []types.NamespacedName
+	slots       int  // --max-concurrent-exchanges
+	hostRate    int  // --host-rate
+	selects     bool // the operator may read namespaces
 }
 
 func setupOf(d *dice) setup {
@@ -60,6 +63,12 @@ func setupOf(d *dice) setup {
 		s.credentials = append(s.credentials, types.NamespacedName{Namespace: namespace, Name: "stock"})
 	}
 	s.storm = 5 * s.dialect.life
+	s.slots = []int{2, 2, 1, 4, 16}[d.among("slots", 5)]
+	s.hostRate = []int{0, 0, 0, 60, 20}[d.among("host rate", 5)]
+	if d.among("tenant", 4) == 0 {
+		s.credentials = append(s.credentials, tenant)
+	}
+	s.addConsumers(d)
 	d.setRates()
 	return s
 }
@@ -69,10 +78,12 @@ func (d *dice) setRates() {
 	base := map[string]float64{
 		"delay": 0.1, "crash": 0.004, "freeze": 0.003, "touch": 0.01, "lost": 0.02, "refuse": 0.02, "disk": 0.01,
 		"dial": 0.1, "net": 0.25, "people": 0.004, "cutoff": 0.001, "watch": 0.002, "clock": 0.0005,
+		"relist": 0.5, "consumers": 0.01, "host": 0.002,
 	}
 	rough := []float64{0, 0.3, 1, 1, 3}
 	for _, kind := range []string{
 		"delay", "crash", "freeze", "touch", "lost", "refuse", "disk", "dial", "net", "people", "cutoff", "watch", "clock",
+		"relist", "consumers", "host",
 	} {
 		d.rates[kind] = base[kind] * rough[d.among("rates", len(rough))]
 	}
@@ -80,12 +91,20 @@ func (d *dice) setRates() {
 
 // build makes the world of a seed.
 func build(seed uint64, script []choice, m *mistake) *world {
+	return buildWith(seed, script, m, func(*setup) {})
+}
+
+// buildWith makes the world of a seed with another setup.
+func buildWith(seed uint64, script []choice, m *mistake, change func(*setup)) *world {
 	w := &world{
 		dice: newDice(seed, script), mistake: m, names: map[string]string{}, began: time.Now(), arrivals: make(chan struct{}, 1),
 	}
 	w.deciding.Store(true)
 	w.setup = setupOf(w.dice)
+	change(&w.setup)
+	w.hosts = newHosts()
 	w.cluster = &cluster{world: w, objects: map[objectKey]clientObject{}, documents: map[clientObject]*document{}}
+	w.cluster.views = map[clientObject]clientObject{}
 	w.oracle = newOracle(w)
 	w.server = newTokenServer(w)
 	for i := range w.setup.replicas {
@@ -95,8 +114,12 @@ func build(seed uint64, script []choice, m *mistake) *world {
 		w.replicas = append(w.replicas, r)
 	}
 	w.apart = w.clocksApart()
+	w.foundNamespaces()
 	for _, key := range w.setup.credentials {
 		w.found(key)
+	}
+	for _, key := range w.setup.consumers {
+		w.foundConsumer(key)
 	}
 	return w
 }
@@ -118,7 +141,7 @@ func (w *world) found(key types.NamespacedName) {
 	} else {
 		data["refresh_token"] = []byte(w.server.seed())
 	}
-	if w.setup.shared {
+	if w.setup.shared && key != tenant {
 		data["client_id"] = []byte("shared")
 		if !w.setup.renews {
 			data["refresh_token"] = []byte(w.sharedSeed())
@@ -128,10 +151,11 @@ func (w *world) found(key types.NamespacedName) {
 	w.put(&v1alpha1.FluentCredential{
 		ObjectMeta: metav1.ObjectMeta{Namespace: key.Namespace, Name: key.Name},
 		Spec: v1alpha1.FluentCredentialSpec{
-			Provider:             w.setup.provider(),
+			Provider:             w.setup.providerOf(key),
 			CredentialsSecretRef: v1alpha1.CredentialsSecretReference{Name: loginOf(key)},
 			Refresh:              v1alpha1.RefreshSpec{OnLostReply: w.setup.policy},
 			Target:               v1alpha1.TargetSpec{Name: targetOf(key)},
+			AllowedNamespaces:    w.setup.allowed(),
 		},
 	})
 }
@@ -142,13 +166,6 @@ func (w *world) sharedSeed() string {
 		w.seed = w.server.seed()
 	}
 	return w.seed
-}
-
-func (s setup) provider() v1alpha1.ProviderSpec {
-	if !s.revocable {
-		return v1alpha1.ProviderSpec{Fluent: &v1alpha1.FluentProvider{BaseURL: endpoint}}
-	}
-	return v1alpha1.ProviderSpec{OAuth2: &v1alpha1.OAuth2Provider{TokenURL: endpoint + "/oauth/token", RevocationURL: endpoint + revocationPath}}
 }
 
 func loginOf(key types.NamespacedName) string { return key.Name + "-login" }

@@ -30,6 +30,7 @@ var (
 type counts struct {
 	steps, rotations, sent, crashes, freezes, faults, acts, choices int
 	endedByPerson, unsettled, revoked                               int
+	consumers, distributions, ailments                              int
 }
 
 func (c *counts) add(other counts) {
@@ -44,12 +45,17 @@ func (c *counts) add(other counts) {
 	c.endedByPerson += other.endedByPerson
 	c.unsettled += other.unsettled
 	c.revoked += other.revoked
+	c.consumers += other.consumers
+	c.distributions += other.distributions
+	c.ailments += other.ailments
 }
 
 func (c counts) String() string {
 	return fmt.Sprintf("%d effects, %d rotations, %d requests, %d crashes, %d freezes, %d requests that went wrong, %d acts of people, "+
-		"%d faults and detours in all, %d revocations, %d runs in which a person had to help, %d that had not come to rest",
-		c.steps, c.rotations, c.sent, c.crashes, c.freezes, c.faults, c.acts, c.choices, c.revoked, c.endedByPerson, c.unsettled)
+		"%d faults and detours in all, %d revocations, %d consumers, %d tokens distributed to them, %d hosts that ailed, "+
+		"%d runs in which a person had to help, %d that had not come to rest",
+		c.steps, c.rotations, c.sent, c.crashes, c.freezes, c.faults, c.acts, c.choices, c.revoked, c.consumers, c.distributions, c.ailments,
+		c.endedByPerson, c.unsettled)
 }
 
 // options of one run.
@@ -84,6 +90,7 @@ func live(seed uint64, o options) *world {
 	}
 	w.finish()
 	w.counts.steps, w.counts.choices = w.steps, len(w.dice.made)
+	w.counts.consumers = len(w.setup.consumers)
 	return w
 }
 
@@ -134,6 +141,8 @@ func (w *world) end() {
 		w.endWithPerson()
 	}
 	w.mustGoOn()
+	w.mustSupply()
+	w.mustSpareOthers()
 }
 
 // endWithPerson is for a chain that may be lost: the status has to say so, and a new refresh token has to help. Who waited for a
@@ -427,6 +436,9 @@ func nothingIsAtRestThatIsBeingDeleted(t *testing.T) {
 func (w *world) patience() time.Duration {
 	if w.setup.renews {
 		return 30 * time.Hour
+	}
+	if w.setup.hasTenant() { // a host that did not know its client is asked again after an hour at the latest
+		return max(2*time.Hour, 3*w.setup.dialect.life)
 	}
 	return max(20*time.Minute, 3*w.setup.dialect.life)
 }

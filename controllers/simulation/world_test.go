@@ -24,6 +24,7 @@ type world struct {
 	began    time.Time // in the bubble's time
 	cluster  *cluster
 	server   *tokenServer
+	hosts    []*host
 	oracle   *oracle
 	replicas []*replica
 	apart    time.Duration // how much two wall clocks differ at most, that of the calm included
@@ -338,6 +339,7 @@ func (w *world) next() (time.Duration, bool) {
 func (w *world) turn() {
 	w.server.deliver()
 	w.recreate()
+	w.recreateConsumers()
 	if !w.dice.calm {
 		w.interfere()
 	}
@@ -399,5 +401,4 @@ func (w *world) succeed(r *replica) {
 	}
 	w.leader, w.leaseEnd = r, w.now()+15*time.Second
 	w.tell("%s leads", r.writer())
-	r.enqueueAll()
 }
