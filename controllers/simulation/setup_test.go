@@ -92,6 +92,7 @@ func build(seed uint64, script []choice, m *mistake) *world {
 		r := &replica{world: w, name: string(rune('A' + i)), dead: true, restartAt: time.Duration(i) * time.Second}
 		r.disk = &disk{platter: &platter{}, replica: r}
 		r.skew = time.Duration(w.dice.draw("skew")*20-10) * time.Second
+		w.oracle.clocks[r] = &clock{}
 		w.replicas = append(w.replicas, r)
 	}
 	w.apart = w.clocksApart()
