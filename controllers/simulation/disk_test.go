@@ -55,9 +55,11 @@ func (d *disk) effect(label, path string, ways ...error) error {
 		return nil
 	}
 	file := strings.TrimSuffix(filepath.Base(path), ".reply")
-	if d.waits(label, file) >= hanging {
+	isLong := d.waits(label, file) >= hanging
+	if isLong && !strings.HasPrefix(label, "write") && !strings.HasPrefix(label, "sync") {
 		d.failed(label, file) // it may have been given up
 	}
+	w.oracle.sealed(file)
 	if len(ways) > 0 {
 		if pick := w.dice.choose("disk", len(ways)); pick != 0 {
 			w.tell("disk %s !! %v", label, ways[pick-1])
@@ -91,12 +93,12 @@ func (d *disk) waits(label, file string) time.Duration {
 // hanging is after how long the operator may give up an operation on the disk.
 const hanging = 2 * time.Second
 
-// hangs reports whether an operation on a file may have been given up.
-func (d *disk) hangs(file string) bool {
+// isAtWork reports whether an operation on a file is in progress.
+func (d *disk) isAtWork(file string) bool {
 	w := d.replica.world
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return slices.ContainsFunc(d.pending, func(o *operation) bool { return o.file == file && w.now()-o.begun >= hanging })
+	return slices.ContainsFunc(d.pending, func(o *operation) bool { return o.file == file })
 }
 
 // failed: nothing is promised of a mark, nor of a lock.
@@ -106,7 +108,7 @@ func (d *disk) failed(label, file string) {
 	case strings.HasPrefix(label, "mark "):
 		d.replica.world.oracle.unmarked[marked{d.replica.writer(), file}] = true
 	default:
-		d.replica.world.oracle.diskFailed(d.replica, label, file)
+		d.replica.world.oracle.diskFailed(label, file)
 	}
 }
 

@@ -13,6 +13,12 @@ import (
 
 // An excuse holds for an exchange, or for an epoch that ends: it never holds for the rest of a run.
 
+// The causes that say nothing of the operator.
+const (
+	byPeople = "people changed the state, the spec or the login"
+	isGone   = "its object is gone"
+)
+
 // epochs are what happened to one credential and is not over.
 type epochs struct {
 	// lost is why the token family was lost; empty: it was not. The next token of a new family ends it.
@@ -37,7 +43,7 @@ func (o *oracle) tampered(key types.NamespacedName) {
 	about.tampered = o.world.now()
 	about.again = map[string]int{}
 	about.ceiling = max(about.ceiling, about.highest)
-	about.loses("people changed the state")
+	about.loses(byPeople)
 	for _, c := range o.order {
 		if c.key == key {
 			c.isTampered = true
@@ -56,7 +62,7 @@ func (o *oracle) renewed(key types.NamespacedName) {
 
 func (c *chronicle) isTampered() bool { return c.tampered > 0 }
 
-func (c *chronicle) byPeople() string { return excuseIf(c.isTampered(), "people changed the state") }
+func (c *chronicle) byPeople() string { return excuseIf(c.isTampered(), byPeople) }
 
 func (c *chronicle) loses(why string) {
 	if c.lost == "" {
@@ -66,7 +72,7 @@ func (c *chronicle) loses(why string) {
 
 // committed ends the epochs that a new token ends.
 func (o *oracle) committed(by writer, about *chronicle, made *claimed, after *document) {
-	about.mistimed = o.isClockWrong(by)
+	about.mistimed = o.isClockWrong(by) || made != nil && made.mistimed
 	defer func() {
 		if !about.isTampered() {
 			about.lost = ""
@@ -148,9 +154,9 @@ func (o *oracle) mayBeLost(made *claimed) string {
 	case made.because != "":
 		return made.because
 	case made.isTampered, about.isTampered():
-		return "people changed the state"
+		return byPeople
 	case made.owner != o.uidOf(made.key):
-		return "its object is gone"
+		return isGone
 	}
 	return ""
 }
@@ -198,18 +204,8 @@ func (o *oracle) settledAsLost(by writer, about *chronicle, made *claimed) {
 	if because == "" && isOther && isOver {
 		because = "its holder did not store it within the life of the claim"
 	}
-	if isOwn := o.replica(by); because == "" && !isOther && isOwn != nil && isOwn.Journal != nil {
-		_, err := isOwn.disk.journalOf(isOwn.disk.now).Find(made.ID)
-		excuse := excuseIf(made.isTampered, "people changed the state")
-		if excuse == "" {
-			excuse = excuseIf(isOver && o.unreadable[made.ID] > 0, "the disk does not answer, and the life of the claim is over")
-		}
-		if err == nil && by != made.by && o.checks(ruleWhole, excuse) {
-			o.violated(ruleNames[ruleWhole], "%s calls a reply lost that its log holds", by)
-		}
-	}
-	o.checks(ruleLost, "")
-	if because == "" {
+	o.isWhole(by, made, isOver)
+	if o.checks(ruleLost, o.ofPeople(because)) && because == "" {
 		o.violated(ruleNames[ruleLost], "%s calls the reply of %s lost (%s)", by, made.by, made.fault)
 		because = "for no reason"
 	}
@@ -220,11 +216,36 @@ func (o *oracle) settledAsLost(by writer, about *chronicle, made *claimed) {
 	}
 }
 
+// ofPeople is an excuse if a cause is what people did.
+func (o *oracle) ofPeople(because string) string {
+	if because == byPeople || because == isGone {
+		return because
+	}
+	return ""
+}
+
+// isWhole checks that a later life of a replica calls nothing lost that its log holds.
+func (o *oracle) isWhole(by writer, made *claimed, isOver bool) {
+	r := o.replica(by)
+	if by.replica != made.by.replica || by == made.by || r == nil || r.Journal == nil || made.fault != none && made.fault != slow {
+		return
+	}
+	excuse := excuseIf(made.isTampered, byPeople)
+	if excuse == "" {
+		excuse = excuseIf(isOver && o.unreadable[made.ID] > 0, "the disk does not answer, and the life of the claim is over")
+	}
+	if !o.checks(ruleWhole, excuse) {
+		return
+	}
+	if _, err := r.disk.journalOf(r.disk.now).Find(made.ID); err == nil {
+		o.violated(ruleNames[ruleWhole], "%s calls a reply lost that its log holds", by)
+	}
+}
+
 // refusedDead judges the end of a family.
 func (o *oracle) refusedDead(by writer, about *chronicle, made *claimed) {
 	because := o.whyDead(made)
-	o.checks(ruleDead, "")
-	if because == "" {
+	if o.checks(ruleDead, o.ofPeople(because)) && because == "" {
 		o.violated(ruleNames[ruleDead], "%s gives up %s, which nothing permitted to be lost", by, made.refresh)
 	}
 	about.loses(because)
@@ -277,8 +298,10 @@ func (o *oracle) loggedIn(by writer, about *chronicle, before *document) {
 	case before.Chain.Presented > 0 || before.Chain.Declined:
 		because = "the refresh token is in doubt"
 	}
-	excuse := excuseIf(because == "" && about.changed > 0, "people changed the spec or the login")
-	if o.checks(rulePassword, excuse) && because == "" {
+	if because == "" && about.changed > 0 {
+		because = byPeople
+	}
+	if o.checks(rulePassword, o.ofPeople(because)) && because == "" {
 		o.violated(ruleNames[rulePassword], "%s logs in, and nothing permitted the refresh token to be lost", by)
 	}
 }
@@ -287,16 +310,32 @@ func (o *oracle) loggedIn(by writer, about *chronicle, before *document) {
 const claimLife = 40 * time.Second
 
 // diskFailed records that the disk failed an operation on a file.
-func (o *oracle) diskFailed(r *replica, what, file string) {
+func (o *oracle) diskFailed(what, file string) {
 	o.world.mu.Lock()
 	defer o.world.mu.Unlock()
+	made := o.claims[file]
 	switch {
 	case what == "read" || what == "scan":
 		o.unreadable[file]++
-	default:
+	case made != nil && made.used:
 		o.broken[file] = true
 	}
-	_ = r
+}
+
+// sealing is how long the operator waits for the disk to take a reply.
+const sealing = 3 * time.Second
+
+// sealed records the end of an operation on the file of a reply.
+func (o *oracle) sealed(file string) {
+	o.world.mu.Lock()
+	defer o.world.mu.Unlock()
+	made := o.claims[file]
+	if made == nil || made.heard == 0 {
+		return
+	}
+	if o.world.now()-made.heard >= sealing {
+		o.broken[file] = true
+	}
 }
 
 // isLost reports whether a verdict says that a reply is lost.

@@ -68,10 +68,12 @@ type claimed struct {
 
 	refresh    string // the refresh token that was presented
 	fault      fault
-	because    string // why its reply may be lost; empty: it may not
-	isTampered bool   // people changed the state, and that was not over when it was made, or they did since
-	seen       int    // how much of the history its pass knew when it began
-	witnessed  bool   // others showed a higher serial than the state did
+	because    string        // why its reply may be lost; empty: it may not
+	isTampered bool          // people changed the state, and that was not over when it was made, or they did since
+	mistimed   bool          // the clock of its process was wrong
+	heard      time.Duration // when its reply was read to the end; zero: it was not
+	seen       int           // how much of the history its pass knew when it began
+	witnessed  bool          // others showed a higher serial than the state did
 }
 
 // presentation is a refresh token or a login on its way.
@@ -167,7 +169,7 @@ func (o *oracle) wrote(by writer, before, after clientObject) {
 // dropped looks at every object that is gone: a state is not, unless its object is or a copy is there.
 func (o *oracle) dropped(by writer, gone clientObject) {
 	was := o.world.cluster.document(gone)
-	if was == nil || was.edited || was.Token == nil {
+	if by == people || was == nil || was.edited || was.Token == nil {
 		return
 	}
 	key := types.NamespacedName{Namespace: gone.GetNamespace(), Name: gone.GetAnnotations()[v1alpha1.CredentialAnnotation]}
@@ -197,8 +199,15 @@ func (o *oracle) wroteWorkload(by writer, about *chronicle, before clientObject,
 	if before != nil && serialOf(before) > serial {
 		o.violated("I5 the serial never goes back", "%s wrote %d over %d", by, serial, serialOf(before))
 	}
+	if owner := metav1.GetControllerOf(after); owner == nil || owner.UID != o.uidOf(keyOfOwner(after)) {
+		return // a pass over an object that is gone
+	}
 	about.serial = max(about.serial, serial)
 	about.putBack = 0
+}
+
+func keyOfOwner(owned clientObject) types.NamespacedName {
+	return types.NamespacedName{Namespace: owned.GetNamespace(), Name: owned.GetAnnotations()[v1alpha1.CredentialAnnotation]}
 }
 
 func serialOf(object clientObject) int64 {
@@ -280,6 +289,7 @@ func (o *oracle) stateIsClaimed(by writer, key types.NamespacedName, about *chro
 		made := &claimed{Claim: *after.Claim, salt: after.Salt, owner: o.uidOf(key), key: key, by: by, at: o.world.now(), serial: after.Serial}
 		made.last = before.Failure != nil && before.Failure.Barred
 		made.isTampered = about.isTampered()
+		made.mistimed = o.isClockWrong(by)
 		if running := o.world.running; running != nil {
 			made.seen = running.seen
 		}
@@ -401,7 +411,8 @@ func (o *oracle) commitIsJournaled(by writer, after *document) {
 	if r == nil || r.Journal == nil || made == nil || made.by != by || o.world.running.name == recovery {
 		return
 	}
-	excuse := excuseIf(o.broken[made.ID] || r.disk.hangs(made.ID), "the disk failed")
+	isGivenUp := r.disk.isAtWork(made.ID) && o.world.now()-made.heard >= sealing
+	excuse := excuseIf(o.broken[made.ID] || isGivenUp, "the disk failed")
 	if !o.checks(ruleDurable, excuse) {
 		return
 	}
@@ -443,7 +454,7 @@ func (o *oracle) removing(d *disk, id string) {
 	if made == nil || made.moved || made.owner != o.uidOf(made.key) {
 		return
 	}
-	if !o.checks(ruleKept, excuseIf(made.isTampered, "people changed the state")) {
+	if !o.checks(ruleKept, excuseIf(made.isTampered, byPeople)) {
 		return
 	}
 	if entry, err := d.durably().Find(id); err == nil && strings.Contains(entry.Reply.Reveal(), mark+"-A") {
@@ -468,6 +479,7 @@ func (o *oracle) presenting(r *replica, asked question, f fault) *presentation {
 		return &presentation{asked: asked, fault: f}
 	}
 	made.used = true
+	made.mistimed = made.mistimed || o.isClockWrong(made.by)
 	made.refresh = asked.refresh
 	made.fault = f
 	if late := w.now() - made.at; late > controllers.SpendBefore {
@@ -556,6 +568,9 @@ func (o *oracle) claimFor(r *replica, asked question) *claimed {
 
 // heard is a reply that was read to its end.
 func (o *oracle) heard(p *presentation) {
+	if p.claim != nil {
+		p.claim.heard = o.world.now()
+	}
 	if p.asked.refresh != "" && p.fault.isProvable() && p.claim != nil && p.claim.Grant != revocation {
 		o.presented[p.asked.refresh]--
 		if again := o.about[p.claim.key].again; again[p.asked.refresh] > 0 {

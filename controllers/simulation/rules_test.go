@@ -41,9 +41,9 @@ var ruleNames = [rules]string{
 
 // floors are the shares of its occasions in which each rule is checked at least, in percent.
 var floors = [rules]float64{
-	ruleExpiry: 90, ruleNeedless: 90, rulePresentations: 90, ruleBegun: 60, ruleOwnClaim: 90, ruleBudget: 90, ruleDurable: 90,
-	ruleKept: 90, ruleBackup: 90, ruleLost: 50, ruleDead: 50, rulePassword: 50, ruleUnsent: 50, ruleVanished: 60, ruleWhole: 50,
-	rulePublished: 90, ruleRest: 90,
+	ruleExpiry: 90, ruleNeedless: 75, rulePresentations: 99, ruleBegun: 75, ruleOwnClaim: 85, ruleBudget: 65, ruleDurable: 90,
+	ruleKept: 80, ruleBackup: 95, ruleLost: 75, ruleDead: 60, rulePassword: 40, ruleUnsent: 90, ruleVanished: 60, ruleWhole: 50,
+	rulePublished: 75, ruleRest: 99,
 }
 
 // tally counts how often a rule was checked, and how often an excuse kept it from that.
