@@ -14,6 +14,7 @@ import (
 	"github.com/fluent-credential/operator/internal/custody"
 	"github.com/fluent-credential/operator/internal/exchange"
 	"github.com/fluent-credential/operator/internal/journal"
+	"github.com/fluent-credential/operator/internal/loginguard"
 	"github.com/fluent-credential/operator/internal/plan"
 	"github.com/fluent-credential/operator/internal/provider"
 	"github.com/fluent-credential/operator/internal/token"
@@ -194,6 +195,9 @@ func (r *Reconciler) claimLogin(pass context.Context, conn *exchange.Conn, seen 
 	if err != nil {
 		return nil, err
 	}
+	if refused != nil && refused.Problem.Code == string(loginguard.Spent) && seen.record.Chain != nil {
+		return nil, r.noteSpent(ctx, seen, try)
+	}
 	if refused != nil {
 		try.answer = *refused
 		return nil, r.undialed(ctx, seen, try)
@@ -208,6 +212,20 @@ func (r *Reconciler) claimLogin(pass context.Context, conn *exchange.Conn, seen 
 		r.settleLogin(ctx, seen, try)
 	}
 	return claimed, err
+}
+
+// noteSpent records a seed that was spent although the state does not know it: the state was lost and came back from a
+// reply. The next pass goes on with the stored refresh token.
+func (r *Reconciler) noteSpent(ctx context.Context, seen *observation, try *attempt) error {
+	next := seen.record.State
+	next.TakeForSpent(try.spends)
+	record, err := r.Custody.Put(ctx, seen.owner(), seen.record, next)
+	if err != nil {
+		return err
+	}
+	seen.record = record
+	ctrl.LoggerFrom(ctx).Info("The seed was spent before; the stored refresh token goes on", "grant", try.claim.Grant)
+	return nil
 }
 
 // claim writes down what is about to be spent. On a conflict everything is dropped: somebody else was first.

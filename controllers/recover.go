@@ -58,10 +58,13 @@ func (r *Reconciler) isMoveRefused(seen *observation) bool {
 // settle ends a claim whose holder is gone. The fate of its token is unknown, so the token counts as presented. settle
 // reads the journal again, because the holder may have sent the request, sealed its reply and ended between the first
 // look at the journal and the look at its lock. Only the journal's content after the holder's end shows what the holder
-// did.
+// did. If the disk does not show it, the claim waits for a later look until its life is over.
 func (r *Reconciler) settle(ctx context.Context, seen *observation) error {
 	if r.observeJournal(ctx, seen); seen.isJournaled() {
 		return nil // the reply was sealed after the first look at the journal; the next pass stores it
+	}
+	if seen.unheard && r.Clock.Now().Before(r.claimFact(seen).Until) {
+		return nil
 	}
 	claim, before := *seen.record.Claim, seen.record
 	failed := r.orphaned(seen, claim)

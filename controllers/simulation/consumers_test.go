@@ -271,7 +271,7 @@ func (c *consumption) isKnown(source types.UID, serial int64) bool {
 		if cred == nil || cred.UID != source {
 			continue
 		}
-		if !c.world.oracle.about[key].edited || cred.Status.Token != nil && cred.Status.Token.Serial >= serial {
+		if !c.world.oracle.about[key].isTampered() || cred.Status.Token != nil && cred.Status.Token.Serial >= serial {
 			return true
 		}
 	}
@@ -281,7 +281,7 @@ func (c *consumption) isKnown(source types.UID, serial int64) bool {
 // wroteStatus: no expired token is called good.
 func (c *consumption) wroteStatus(by writer, token *v1alpha1.FluentToken) {
 	running := c.world.running
-	if c.world.oracle.clockJumped || token.Status.Token == nil || running == nil ||
+	if c.world.oracle.isClockWrong(by) || token.Status.Token == nil || running == nil ||
 		!meta.IsStatusConditionTrue(token.Status.Conditions, v1alpha1.ConditionReady) {
 		return
 	}

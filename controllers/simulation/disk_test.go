@@ -17,8 +17,14 @@ type disk struct {
 	*platter
 	replica *replica
 	life    int
-	quiet   bool            // the oracle looks
-	pending []time.Duration // when the operations in progress began
+	quiet   bool         // the oracle looks
+	pending []*operation // in progress
+}
+
+// operation is one on a file, which is named by its claim if it is one of a reply.
+type operation struct {
+	begun time.Duration
+	file  string
 }
 
 // platter is what all lives of a replica share.
@@ -43,60 +49,66 @@ type file struct {
 }
 
 // effect hands over and fails where the dice say so.
-func (d *disk) effect(label string, ways ...error) error {
+func (d *disk) effect(label, path string, ways ...error) error {
 	w := d.replica.world
 	if d.quiet || w.deciding.Load() {
 		return nil
 	}
-	if d.waits(label) >= hanging {
-		d.failed(label) // it may have been given up
+	file := strings.TrimSuffix(filepath.Base(path), ".reply")
+	isLong := d.waits(label, file) >= hanging
+	if isLong && !strings.HasPrefix(label, "write") && !strings.HasPrefix(label, "sync") {
+		d.failed(label, file) // it may have been given up
 	}
+	w.oracle.sealed(file)
 	if len(ways) > 0 {
 		if pick := w.dice.choose("disk", len(ways)); pick != 0 {
 			w.tell("disk %s !! %v", label, ways[pick-1])
-			d.failed(label)
+			d.failed(label, file)
 			return ways[pick-1]
 		}
+	}
+	if strings.HasPrefix(label, "mark ") {
+		delete(w.oracle.unmarked, marked{d.replica.writer(), file})
 	}
 	return nil
 }
 
 // waits waits for the disk, and returns how long it took.
-func (d *disk) waits(label string) time.Duration {
+func (d *disk) waits(label, file string) time.Duration {
 	w := d.replica.world
-	begun := w.now()
+	under := &operation{begun: w.now(), file: file}
 	w.mu.Lock()
-	d.pending = append(d.pending, begun)
+	d.pending = append(d.pending, under)
 	w.mu.Unlock()
 	defer func() {
 		w.mu.Lock()
 		defer w.mu.Unlock()
-		at := slices.Index(d.pending, begun)
+		at := slices.Index(d.pending, under)
 		d.pending = slices.Delete(d.pending, at, at+1)
 	}()
 	w.step(w.current(d.replica, d.life), "disk "+label, nil)
-	return w.now() - begun
+	return w.now() - under.begun
 }
 
 // hanging is after how long the operator may give up an operation on the disk.
 const hanging = 2 * time.Second
 
-// hangs reports whether an operation of this life may have been given up.
-func (d *disk) hangs() bool {
+// isAtWork reports whether an operation on a file is in progress.
+func (d *disk) isAtWork(file string) bool {
 	w := d.replica.world
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return slices.ContainsFunc(d.pending, func(begun time.Duration) bool { return w.now()-begun >= hanging })
+	return slices.ContainsFunc(d.pending, func(o *operation) bool { return o.file == file })
 }
 
 // failed: nothing is promised of a mark, nor of a lock.
-func (d *disk) failed(label string) {
+func (d *disk) failed(label, file string) {
 	switch {
 	case strings.HasPrefix(label, "lock "):
 	case strings.HasPrefix(label, "mark "):
-		d.replica.world.oracle.unmarked[d.replica.writer()] = true
+		d.replica.world.oracle.unmarked[marked{d.replica.writer(), file}] = true
 	default:
-		d.replica.world.oracle.diskFailed(d.replica)
+		d.replica.world.oracle.diskFailed(label, file)
 	}
 }
 
@@ -127,7 +139,7 @@ func findFile(files []*file, path string) *file {
 func (d *disk) MkdirAll(string, fs.FileMode) error { return nil }
 
 func (d *disk) Create(path string) (journal.File, error) {
-	if err := d.effect("create", syscall.ENOSPC, syscall.EROFS); err != nil {
+	if err := d.effect("create", path, syscall.ENOSPC, syscall.EROFS); err != nil {
 		return nil, &fs.PathError{Op: "open", Path: path, Err: err}
 	}
 	made := &file{name: filepath.Base(path), written: d.replica.world.now()}
@@ -137,7 +149,7 @@ func (d *disk) Create(path string) (journal.File, error) {
 
 // Open finds or makes a mark.
 func (d *disk) Open(path string) (journal.File, error) {
-	if err := d.effect(labelOf(path, "open"), syscall.ENOSPC, syscall.EROFS); err != nil {
+	if err := d.effect(labelOf(path, "open"), path, syscall.ENOSPC, syscall.EROFS); err != nil {
 		return nil, &fs.PathError{Op: "open", Path: path, Err: err}
 	}
 	found := d.find(path)
@@ -156,7 +168,7 @@ func (d *disk) Lstat(path string) (fs.FileInfo, error) {
 }
 
 func (d *disk) ReadFile(path string) ([]byte, error) {
-	if err := d.effect(labelOf(path, "read"), syscall.EIO); err != nil {
+	if err := d.effect(labelOf(path, "read"), path, syscall.EIO); err != nil {
 		return nil, &fs.PathError{Op: "read", Path: path, Err: err}
 	}
 	found := d.find(path)
@@ -168,7 +180,7 @@ func (d *disk) ReadFile(path string) ([]byte, error) {
 }
 
 func (d *disk) ReadDir(string) ([]fs.DirEntry, error) {
-	if err := d.effect("scan"); err != nil {
+	if err := d.effect("scan", ""); err != nil {
 		return nil, err
 	}
 	entries := make([]fs.DirEntry, len(d.now))
@@ -179,7 +191,7 @@ func (d *disk) ReadDir(string) ([]fs.DirEntry, error) {
 }
 
 func (d *disk) Remove(path string) error {
-	if err := d.effect(labelOf(path, "remove")); err != nil {
+	if err := d.effect(labelOf(path, "remove"), path); err != nil {
 		return err
 	}
 	found := d.find(path)
@@ -193,7 +205,7 @@ func (d *disk) Remove(path string) error {
 
 // SyncDir makes creations and removals durable.
 func (d *disk) SyncDir(string) error {
-	if err := d.effect("sync directory"); err != nil {
+	if err := d.effect("sync directory", ""); err != nil {
 		return err
 	}
 	d.durable = slices.Clone(d.now)
@@ -216,7 +228,7 @@ const lockExtension = ".lock"
 
 // Lock takes the lock of a process, which is gone with its life.
 func (d *disk) Lock(path string) (journal.File, error) {
-	if err := d.effect(labelOf(path, "lock"), syscall.EROFS); err != nil {
+	if err := d.effect(labelOf(path, "lock"), path, syscall.EROFS); err != nil {
 		return nil, &fs.PathError{Op: "open", Path: path, Err: err}
 	}
 	made := &file{name: filepath.Base(path), written: d.replica.world.now(), holder: d.replica.life}
@@ -226,7 +238,7 @@ func (d *disk) Lock(path string) (journal.File, error) {
 
 // IsUnlocked reports whether the life that took a lock is over.
 func (d *disk) IsUnlocked(path string) (bool, error) {
-	if err := d.effect(labelOf(path, "unlocked")); err != nil {
+	if err := d.effect(labelOf(path, "unlocked"), path); err != nil {
 		return false, &fs.PathError{Op: "flock", Path: path, Err: err}
 	}
 	found := d.find(path)
@@ -257,7 +269,7 @@ type handle struct {
 
 // Allocate takes the room that a slot reserves.
 func (h *handle) Allocate(size int64) error {
-	if err := h.disk.effect("reserve", syscall.ENOSPC); err != nil {
+	if err := h.disk.effect("reserve", h.file.name, syscall.ENOSPC); err != nil {
 		return &fs.PathError{Op: "fallocate", Path: h.file.name, Err: err}
 	}
 	h.file.size += int(size)
@@ -266,7 +278,7 @@ func (h *handle) Allocate(size int64) error {
 
 // Truncate gives room back. What was synced stays.
 func (h *handle) Truncate(size int64) error {
-	if err := h.disk.effect(labelOf(h.file.name, "truncate"), syscall.EIO); err != nil {
+	if err := h.disk.effect(labelOf(h.file.name, "truncate"), h.file.name, syscall.EIO); err != nil {
 		return &fs.PathError{Op: "truncate", Path: h.file.name, Err: err}
 	}
 	h.file.size = int(size)
@@ -275,7 +287,7 @@ func (h *handle) Truncate(size int64) error {
 }
 
 func (h *handle) WriteAt(part []byte, offset int64) (int, error) {
-	if err := h.disk.effect(labelOf(h.file.name, "write"), syscall.EIO); err != nil {
+	if err := h.disk.effect(labelOf(h.file.name, "write"), h.file.name, syscall.EIO); err != nil {
 		return 0, &fs.PathError{Op: "write", Path: h.file.name, Err: err}
 	}
 	if missing := int(offset) + len(part) - len(h.file.content); missing > 0 {
@@ -289,7 +301,7 @@ func (h *handle) WriteAt(part []byte, offset int64) (int, error) {
 }
 
 func (h *handle) Sync() error {
-	if err := h.disk.effect("sync", syscall.EIO); err != nil {
+	if err := h.disk.effect("sync", h.file.name, syscall.EIO); err != nil {
 		return &fs.PathError{Op: "sync", Path: h.file.name, Err: err}
 	}
 	h.file.synced, h.file.hasSize = slices.Clone(h.file.content), true

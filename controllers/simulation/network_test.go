@@ -120,6 +120,8 @@ func (l *line) Write(request []byte) (int, error) {
 	asked := l.host.of(readRequest(request))
 	l.fault = l.host.treat(asked, l.fault)
 	l.sent = w.oracle.presenting(l.replica, asked, l.fault)
+	asked.claim = l.sent.claim
+	asked.sent = w.now()
 	w.tell("send %s%s", asked, l.fault)
 	l.replyAt = w.now() + 20*time.Millisecond
 	l.transmit(asked)
@@ -146,6 +148,7 @@ func (l *line) transmit(asked question) {
 	case unavailable:
 		l.reply = replyOf(http.StatusServiceUnavailable, `{}`)
 	case belated:
+		asked.because = "the network:" + l.fault.String()
 		w.server.late = append(w.server.late, delivery{w.now() + time.Duration(w.dice.draw("belated")*float64(90*time.Second)), asked})
 	case away:
 		l.reply = turnedAway()
@@ -161,8 +164,10 @@ func (l *line) transmit(asked question) {
 	case slow:
 		l.replyAt = w.now() + time.Duration(w.dice.draw("slow")*float64(29*time.Second))
 	case twiceFirst:
+		asked.because = "the network:" + l.fault.String()
 		w.server.answer(asked)
 	case twiceSecond:
+		asked.because = "the network:" + l.fault.String()
 		l.reply = w.server.answer(asked)
 	default:
 	}
@@ -214,6 +219,10 @@ func (f fault) String() string {
 // question is a token request as the server reads it.
 type question struct {
 	grant, refresh, username, password, client string
+
+	claim   *claimed // that it stands on; nil: none
+	sent    time.Duration
+	because string // why it may arrive as it does, where the network did something to it
 }
 
 func (q question) String() string {

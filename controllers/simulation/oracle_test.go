@@ -12,6 +12,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/fluent-credential/operator/api/v1alpha1"
@@ -33,11 +34,18 @@ type oracle struct {
 	presented   map[string]int      // presentations of a refresh token that nobody can know the end of
 	stored      map[string]bool     // access tokens that a state Secret held
 	about       map[types.NamespacedName]*chronicle
-	broken      map[writer]bool // the disk failed this life: there may be no journal
-	unmarked    map[writer]bool // likewise, of a mark
-	clockJumped bool
-	doubled     bool // the network doubled or held back a login
+	broken      map[string]bool // by claim: the disk failed an operation on the file of its reply
+	unreadable  map[string]int  // by claim: how often the disk did not show the file
+	unmarked    map[marked]bool // marks that a life could not read
+	clocks      map[*replica]*clock
+	tallies     tallies
 	consumption *consumption
+}
+
+// marked is a mark as one life sees it.
+type marked struct {
+	by   writer
+	file string
 }
 
 // violation is a broken promise.
@@ -58,6 +66,15 @@ type claimed struct {
 	used   bool
 	last   bool // the login was refused, so the policy may try the token once more
 	moved  bool // a state did not wait for it any more
+
+	refresh    string // the refresh token that was presented
+	fault      fault
+	because    string        // why its reply may be lost; empty: it may not
+	isTampered bool          // people changed the state, and that was not over when it was made, or they did since
+	mistimed   bool          // the clock of its process was wrong
+	heard      time.Duration // when its reply was read to the end; zero: it was not
+	seen       int           // how much of the history its pass knew when it began
+	witnessed  bool          // others showed a higher serial than the state did
 }
 
 // presentation is a refresh token or a login on its way.
@@ -69,19 +86,20 @@ type presentation struct {
 
 // chronicle is what happened to one credential.
 type chronicle struct {
-	mayLose   string // why the chain may be lost
-	disturbed bool   // a token may be wanted before it is due
-	edited    bool   // the state was changed by people
-	putBack   bool   // the workload Secret is one that people put back, and the operator may not have seen it yet
-	reborn    bool   // the object is a new one, and a stale cache may show the old one
-	serial    int64  // the highest that was published
+	epochs
+	serial    int64 // the highest that was published
+	highest   int64 // the highest that was stored
 	rotations int
+	// changed is when people last changed the spec or the login so that the stored tokens belong to another one; zero:
+	// they did not.
+	changed time.Duration
 }
 
 func newOracle(w *world) *oracle {
 	o := &oracle{
 		world: w, claims: map[string]*claimed{}, presented: map[string]int{}, stored: map[string]bool{},
-		about: map[types.NamespacedName]*chronicle{}, broken: map[writer]bool{}, unmarked: map[writer]bool{},
+		about: map[types.NamespacedName]*chronicle{}, broken: map[string]bool{}, unreadable: map[string]int{},
+		unmarked: map[marked]bool{}, clocks: map[*replica]*clock{},
 	}
 	for _, key := range w.setup.credentials {
 		o.about[key] = &chronicle{}
@@ -151,7 +169,21 @@ func (o *oracle) wrote(by writer, before, after clientObject) {
 	}
 }
 
-func (o *oracle) dropped(writer, clientObject) {}
+// dropped looks at every object that is gone: a state is not, unless its object is or a copy is there.
+func (o *oracle) dropped(by writer, gone clientObject) {
+	was := o.world.cluster.document(gone)
+	if by == people || was == nil || was.edited || was.Token == nil {
+		return
+	}
+	key := types.NamespacedName{Namespace: gone.GetNamespace(), Name: gone.GetAnnotations()[v1alpha1.CredentialAnnotation]}
+	about := o.about[key]
+	if about == nil || o.uidOf(key) == "" || !metav1.IsControlledBy(gone, o.world.credential(key)) {
+		return
+	}
+	if truth := o.world.truth(key); o.checks(ruleVanished, about.byPeople()) && (truth == nil || truth.Serial < was.Serial) {
+		o.violated(ruleNames[ruleVanished], "%s removed the state of %s with serial %d", by, key.Name, was.Serial)
+	}
+}
 
 // wroteWorkload checks I2 and I5, and that nothing goes out that has expired.
 func (o *oracle) wroteWorkload(by writer, about *chronicle, before clientObject, after *corev1.Secret) {
@@ -170,7 +202,15 @@ func (o *oracle) wroteWorkload(by writer, about *chronicle, before clientObject,
 	if before != nil && serialOf(before) > serial {
 		o.violated("I5 the serial never goes back", "%s wrote %d over %d", by, serial, serialOf(before))
 	}
-	about.serial, about.putBack = max(about.serial, serial), false
+	if owner := metav1.GetControllerOf(after); owner == nil || owner.UID != o.uidOf(keyOfOwner(after)) {
+		return // a pass over an object that is gone
+	}
+	about.serial = max(about.serial, serial)
+	about.putBack = 0
+}
+
+func keyOfOwner(owned clientObject) types.NamespacedName {
+	return types.NamespacedName{Namespace: owned.GetNamespace(), Name: owned.GetAnnotations()[v1alpha1.CredentialAnnotation]}
 }
 
 func serialOf(object clientObject) int64 {
@@ -191,7 +231,8 @@ func (o *oracle) wroteState(by writer, key types.NamespacedName, about *chronicl
 	}
 	if before == nil || before.edited {
 		before = &document{State: custody.State{Serial: 0}}
-		if !about.edited && !about.reborn && o.uidOf(key) != "" && after.Serial < about.serial && !o.isBeside(key, about.serial) {
+		isOlder := o.uidOf(key) != "" && after.Serial < about.serial && !o.isBeside(key, about.serial)
+		if o.checks(ruleBegun, about.byPeople()) && isOlder {
 			o.violated("I5 the serial never goes back", "%s began a state with %d after %d was published", by, after.Serial, about.serial)
 		}
 	}
@@ -200,16 +241,16 @@ func (o *oracle) wroteState(by writer, key types.NamespacedName, about *chronicl
 	if isNew {
 		o.commitIsJournaled(by, after)
 	}
-	if !about.edited {
-		o.stateGoesOn(by, before, after)
-	}
+	o.stateGoesOn(by, before, after)
 	o.stateIsClaimed(by, key, about, before, after)
 	o.notice(after)
-	if !about.edited {
-		o.claimIsEnded(by, about, before, after)
-	}
-	if after.Chain != nil && (after.Chain.Presented > 1 || after.Chain.Presented > 0 && !o.presentsAgain()) {
-		about.loses("the reply counts as lost")
+	o.claimIsEnded(by, about, before, after)
+	about.highest = max(about.highest, after.Serial)
+	switch {
+	case isNew:
+		o.committed(by, about, o.claims[after.LastClaim], after)
+	case o.isClockWrong(by):
+		about.mistimed = true
 	}
 	if after.Serial > before.Serial && before.Serial > 0 {
 		o.world.counts.rotations++
@@ -226,12 +267,6 @@ func (o *oracle) presentsAgain() bool {
 		return !o.world.setup.renews
 	}
 	return false
-}
-
-func (c *chronicle) loses(why string) {
-	if c.mayLose == "" {
-		c.mayLose = why
-	}
 }
 
 func (o *oracle) stateGoesOn(by writer, before, after *document) {
@@ -256,14 +291,32 @@ func (o *oracle) stateIsClaimed(by writer, key types.NamespacedName, about *chro
 	if o.claims[after.Claim.ID] == nil {
 		made := &claimed{Claim: *after.Claim, salt: after.Salt, owner: o.uidOf(key), key: key, by: by, at: o.world.now(), serial: after.Serial}
 		made.last = before.Failure != nil && before.Failure.Barred
+		made.isTampered = about.isTampered()
+		made.mistimed = o.isClockWrong(by)
+		if running := o.world.running; running != nil {
+			made.seen = running.seen
+		}
+		made.witnessed = o.isWitnessed(by, key, after.Serial)
 		o.claims[after.Claim.ID], o.order = made, append(o.order, made)
 	}
 	if after.Claim.Grant == revocation {
 		o.onlyWhatGoesIsRevoked(by, key)
 		return
 	}
-	calm := before.Failure == nil && before.Token != nil && (before.Chain == nil || before.Chain.Presented == 0)
-	if calm && !about.disturbed && !about.edited && !o.clockJumped {
+	if after.Claim.Grant == token.Password {
+		o.loggedIn(by, about, before)
+	}
+	if calm := before.Failure == nil && before.Token != nil && (before.Chain == nil || before.Chain.Presented == 0); !calm {
+		return
+	}
+	excuse := about.byPeople()
+	if excuse == "" {
+		excuse = excuseIf(about.disturbed > 0, "people asked for a token")
+	}
+	if excuse == "" {
+		excuse = excuseIf(about.mistimed || o.isClockWrong(by), "a clock was wrong")
+	}
+	if o.checks(ruleNeedless, excuse) {
 		if early := before.Token.Refresh.Sub(start.Add(o.world.now())); early > time.Minute {
 			o.violated("I8 nothing is spent for a repair", "%s claims %s before the token is due", by, early)
 		}
@@ -310,28 +363,34 @@ func (o *oracle) claimIsEnded(by writer, about *chronicle, before, after *docume
 		return
 	}
 	made := o.claims[before.Claim.ID]
-	if after.LastClaim != before.Claim.ID && !slices.Contains(after.Lost, before.Claim.ID) && (made == nil || made.used) {
+	isEnded := after.LastClaim == before.Claim.ID || slices.Contains(after.Lost, before.Claim.ID) || made != nil && !made.used
+	if o.checks(ruleOwnClaim, about.byPeople()) && !isEnded {
 		o.violated("I6 a refusal changes only the state that it is about", "%s ended a claim that is not its own", by)
 		return
 	}
 	if made == nil {
 		return
 	}
-	if by != made.by {
-		about.loses("another process could not wait any longer")
+	isRefused := after.Serial == before.Serial && after.Failure != nil && after.LastClaim == before.Claim.ID
+	if isRefused && after.Failure.Verdict == token.RefusedDead {
+		o.refusedDead(by, about, made)
 	}
-	isLost := after.Serial == before.Serial && after.Failure != nil && after.Failure.Verdict == token.Unknown
-	if isLost && by != made.by && o.isAlive(made.by) && o.world.now()-made.at < controllers.SpendBefore+exchange.ReplyTimeout {
+	if !isLost(before, after) {
+		return
+	}
+	if by != made.by && o.isAlive(made.by) && o.world.now()-made.at < controllers.SpendBefore+exchange.ReplyTimeout {
 		o.violated("a claim is left to its holder", "%s settled the claim of %s after %s", by, made.by, o.world.now()-made.at)
 	}
-	if isLost && o.isProvablyUnsent(by, made) {
+	isUnsent := o.isProvablyUnsent(by, made)
+	if o.checks(ruleUnsent, excuseIf(o.unreadable[made.ID] > 0, "the disk did not show the file")) && isUnsent {
 		o.violated("F1 what was never sent is not lost", "%s settled a claim of which the journal tells that nothing was sent", by)
 	}
+	o.settledAsLost(by, about, made)
 }
 
 func (o *oracle) isProvablyUnsent(by writer, made *claimed) bool {
 	r := o.replica(by)
-	if r == nil || r.Journal == nil || o.broken[by] {
+	if r == nil || r.Journal == nil {
 		return false
 	}
 	var defect *journal.Defect
@@ -352,11 +411,12 @@ func (o *oracle) isAlive(who writer) bool {
 func (o *oracle) commitIsJournaled(by writer, after *document) {
 	r := o.replica(by)
 	made := o.claims[after.LastClaim]
-	if r == nil || r.Journal == nil || o.broken[by] || made == nil || made.by != by || o.world.running.name == recovery {
+	if r == nil || r.Journal == nil || made == nil || made.by != by || o.world.running.name == recovery {
 		return
 	}
-	if r.disk.hangs() {
-		o.diskFailed(r)
+	isGivenUp := r.disk.isAtWork(made.ID) && o.world.now()-made.heard >= sealing
+	excuse := excuseIf(o.broken[made.ID] || isGivenUp, "the disk failed")
+	if !o.checks(ruleDurable, excuse) {
 		return
 	}
 	if _, err := r.disk.durably().Find(after.LastClaim); err != nil {
@@ -394,7 +454,10 @@ func (d *disk) journalOf(files []*file) *journal.Journal {
 // removing: a whole reply is removed only when a state holds it, or none waits for it (I3).
 func (o *oracle) removing(d *disk, id string) {
 	made := o.claims[id]
-	if made == nil || made.moved || o.about[made.key].edited || o.about[made.key].reborn || made.owner != o.uidOf(made.key) || o.broken[d.replica.writer()] {
+	if made == nil || made.moved || made.owner != o.uidOf(made.key) {
+		return
+	}
+	if !o.checks(ruleKept, excuseIf(made.isTampered, byPeople)) {
 		return
 	}
 	if entry, err := d.durably().Find(id); err == nil && strings.Contains(entry.Reply.Reveal(), mark+"-A") {
@@ -409,33 +472,6 @@ func (o *oracle) uidOf(key types.NamespacedName) types.UID {
 	return ""
 }
 
-func (o *oracle) diskFailed(r *replica) {
-	o.broken[r.writer()] = true
-	for _, about := range o.about {
-		about.loses("the disk failed")
-	}
-}
-
-func (o *oracle) wiped(r *replica) {
-	if slices.ContainsFunc(r.disk.now, (*file).isReply) {
-		for _, about := range o.about {
-			about.loses("the journal was wiped")
-		}
-	}
-}
-
-// crashed: a reply that was on its way is lost, unless the journal has it.
-func (o *oracle) crashed(r *replica) {
-	for _, c := range o.order {
-		if c.by != r.writer() || !c.used || c.moved {
-			continue
-		}
-		if _, err := r.disk.durably().Find(c.ID); err != nil {
-			o.about[c.key].loses("a crash before the journal had the reply")
-		}
-	}
-}
-
 // presenting looks at everything that is sent (I1, the fence, and the number of presentations).
 func (o *oracle) presenting(r *replica, asked question, f fault) *presentation {
 	w := o.world
@@ -446,20 +482,20 @@ func (o *oracle) presenting(r *replica, asked question, f fault) *presentation {
 		return &presentation{asked: asked, fault: f}
 	}
 	made.used = true
+	made.mistimed = made.mistimed || o.isClockWrong(made.by)
+	made.refresh = asked.refresh
+	made.fault = f
 	if late := w.now() - made.at; late > controllers.SpendBefore {
 		o.violated("the fence", "%s sends %s after its claim", r.writer(), late)
 	}
 	if f != none && f != slow {
 		w.counts.faults++
 	}
-	if f == twiceFirst || f == twiceSecond || f == belated {
-		o.doubled = o.doubled || asked.grant == "password"
-	}
 	if asked.grant == revocation {
-		return &presentation{fault: f} // it obtains nothing, so nothing can be lost with it
+		return &presentation{claim: made, asked: asked, fault: f} // it obtains nothing, so nothing can be lost with it
 	}
 	if !f.isProvable() && f != none && f != slow {
-		o.about[made.key].loses("the network: " + f.String())
+		made.lose("the network:" + f.String())
 	}
 	o.count(r, made, asked)
 	o.isOfNow(r, made, asked)
@@ -477,16 +513,40 @@ func (o *oracle) count(r *replica, made *claimed, asked question) {
 		most = 2
 	}
 	o.presented[asked.refresh]++
-	if o.presented[asked.refresh] > most && !o.about[made.key].edited && !o.about[made.key].reborn {
-		o.violated("presentations", "%s presents %s for the %d. time; the policy permits %d",
-			r.writer(), asked.refresh, o.presented[asked.refresh], most)
+	times := o.presented[asked.refresh]
+	if about := o.about[made.key]; about.isTampered() {
+		about.again[asked.refresh]++
+		times = about.again[asked.refresh]
+		if made.witnessed { // it was sent before that, as others show
+			times++
+		}
+		most = 2
 	}
+	o.checks(rulePresentations, "")
+	if times > most {
+		o.violated("presentations", "%s presents %s for the %d. time; the policy permits %d", r.writer(), asked.refresh, times, most)
+	}
+}
+
+// isWitnessed reports whether a replica has seen a higher serial than that of the state which it claims in.
+func (o *oracle) isWitnessed(by writer, key types.NamespacedName, serial int64) bool {
+	r := o.replica(by)
+	if r == nil {
+		return false
+	}
+	cached, isThere := r.cache[objectKey{secretKind, types.NamespacedName{Namespace: key.Namespace, Name: targetOf(key)}}]
+	target := o.world.secret(targetOf(key))
+	return isThere && target != nil && serialOf(cached) > serial && serialOf(target) > serial
 }
 
 // isOfNow: a state that came out of a backup is known by the mark, whatever else came out of it, and its refresh token is not
 // presented where the policy has another way. A seed is nothing that a state had.
 func (o *oracle) isOfNow(r *replica, made *claimed, asked question) {
-	if asked.refresh == "" || made.Seed || made.last || o.presentsAgain() || r.Journal == nil || o.unmarked[r.writer()] {
+	if asked.refresh == "" || made.Seed || made.last || o.presentsAgain() || r.Journal == nil {
+		return
+	}
+	isUnread := o.unmarked[marked{r.writer(), string(made.owner) + markExtension}]
+	if !o.checks(ruleBackup, excuseIf(isUnread, "the disk did not show the mark")) {
 		return
 	}
 	if marked := r.disk.journalOf(r.disk.now).Marked(string(made.owner)); marked > made.serial {
@@ -511,15 +571,21 @@ func (o *oracle) claimFor(r *replica, asked question) *claimed {
 
 // heard is a reply that was read to its end.
 func (o *oracle) heard(p *presentation) {
-	if p.asked.refresh != "" && p.fault.isProvable() {
+	if p.claim != nil {
+		p.claim.heard = o.world.now()
+	}
+	if p.asked.refresh != "" && p.fault.isProvable() && p.claim != nil && p.claim.Grant != revocation {
 		o.presented[p.asked.refresh]--
+		if again := o.about[p.claim.key].again; again[p.asked.refresh] > 0 {
+			again[p.asked.refresh]--
+		}
 	}
 }
 
 // unheard is a reply that nobody waits for any more.
 func (o *oracle) unheard(p *presentation) {
 	if p.claim != nil {
-		o.about[p.claim.key].loses("no reply in time")
+		p.claim.lose("no reply in time")
 	}
 }
 
@@ -527,12 +593,18 @@ func (o *oracle) unheard(p *presentation) {
 func (o *oracle) reissued(refresh string) { delete(o.presented, refresh) }
 
 // refusedLogin holds the refused logins of one user to the guard's budget (I4).
-func (o *oracle) refusedLogin(name string, refusals []time.Duration) {
-	if o.clockJumped || o.doubled {
+func (o *oracle) refusedLogin(name string, refusals []refusedLogin) {
+	if !o.checks(ruleBudget, excuseIf(o.wereClocksWrong(loginguard.Window+loginguard.Flight), "a clock was wrong")) {
 		return
 	}
 	window := loginguard.Window - o.world.apart // one process waits for what another one wrote down, by a clock of its own
-	if got := recent(refusals, o.world.now(), window); got > loginguard.Budget {
+	counted := map[*claimed]bool{}              // the network may deliver one twice, or late
+	for _, refused := range refusals {
+		if refused.claim != nil && o.world.now()-refused.sent < window {
+			counted[refused.claim] = true
+		}
+	}
+	if got := len(counted); got > loginguard.Budget {
 		o.violated("I4 the login guard's budget", "%d logins of %s were refused in 20 minutes", got, name)
 	}
 }
@@ -545,30 +617,21 @@ func (o *oracle) wroteStatus(by writer, cred *v1alpha1.FluentCredential) {
 	encoded, _ := json.Marshal(cred.Status)
 	o.said("status", string(encoded))
 	status, running := cred.Status, o.world.running
-	if o.clockJumped || status.Token == nil || running == nil || !meta.IsStatusConditionTrue(status.Conditions, v1alpha1.ConditionReady) {
+	if status.Token == nil || running == nil || !meta.IsStatusConditionTrue(status.Conditions, v1alpha1.ConditionReady) {
+		return
+	}
+	about := o.about[types.NamespacedName{Namespace: cred.Namespace, Name: cred.Name}]
+	if about == nil || !o.checks(ruleExpiry, excuseIf(about.mistimed || o.isClockWrong(by), "a clock was wrong")) {
 		return
 	}
 	if expired := start.Add(running.begun).Sub(status.Token.ExpirationTime.Time); expired > 30*time.Second {
 		o.violated("no expired token is published as good", "%s says Ready %s after the expiry", by, expired)
 	}
 	access := ""
-	about := o.about[types.NamespacedName{Namespace: cred.Namespace, Name: cred.Name}]
-	if secret := o.world.secret(cred.TargetName()); secret != nil && !about.putBack {
+	if secret := o.world.secret(cred.TargetName()); secret != nil && (about.putBack == 0 || o.hasSeen(about.putBack)) {
 		access = string(secret.Data[v1alpha1.AccessTokenKey])
 	}
 	if known := o.world.server.access[access]; known != nil && running.begun-known.expires > 30*time.Second {
 		o.violated("no expired token is published as good", "%s says Ready of a token that expired at %s", by, known.expires)
 	}
-}
-
-// tampered: people changed the state; what was in it may be lost, and what is in it may be old.
-func (o *oracle) tampered(key types.NamespacedName) {
-	o.about[key].loses("people changed the state")
-	o.about[key].edited = true
-}
-
-func (o *oracle) disturb(key types.NamespacedName) { o.about[key].disturbed = true }
-
-func (o *oracle) renewed(key types.NamespacedName) {
-	o.about[key] = &chronicle{disturbed: true, reborn: true, mayLose: "a pass over the old object may spend what the new one has"}
 }

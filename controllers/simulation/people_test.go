@@ -42,13 +42,17 @@ func (w *world) interfere() {
 	}
 	if pick := w.dice.choose("clock", len(jumps)); pick != 0 {
 		r := w.anybody()
-		w.tell("!! the clock of %s jumps by %s", r.writer(), jumps[pick-1])
-		r.skew += jumps[pick-1]
-		w.oracle.clockJumped = true
+		span := wrongFor[w.dice.among("wrong clock", len(wrongFor))]
+		w.tell("!! the clock of %s jumps by %s, for %s", r.writer(), jumps[pick-1], span)
+		w.jump(r, jumps[pick-1], span)
 	}
+	w.setClocks()
 }
 
 var jumps = []time.Duration{time.Hour, -time.Hour, 24 * time.Hour, -24 * time.Hour, 2 * time.Minute, -2 * time.Minute}
+
+// wrongFor is how long a clock stays wrong: until it is set again, or for the rest of the run.
+var wrongFor = []time.Duration{20 * time.Second, 5 * time.Minute, time.Hour, 100 * time.Hour}
 
 func (w *world) anybody() *replica { return w.replicas[w.dice.among("who", len(w.replicas))] }
 
@@ -220,7 +224,7 @@ func (w *world) restoreAll(key types.NamespacedName) {
 	w.oracle.tampered(key)
 	w.restore(secret, at)
 	if workload := w.secret(targetOf(key)); workload != nil {
-		w.oracle.about[key].putBack = true
+		w.oracle.about[key].putBack = len(w.cluster.history)
 		w.restore(workload, at)
 	}
 	if old, ok := w.asOf(keyOf(cred), at).(*v1alpha1.FluentCredential); ok && old.UID == cred.UID {
@@ -272,10 +276,12 @@ const calmWait = 5 * time.Minute
 func (w *world) becalm() {
 	w.dice.calm = true
 	w.tell("-- calm --")
+	wereWrong := w.oracle.wereClocksWrong(w.now())
+	w.setClocks()
 	for _, r := range w.replicas {
 		r.skew, r.frozenUntil, r.cutOffUntil, r.watchUntil = 0, min(r.frozenUntil, w.now()), 0, 0
 		for _, it := range r.queue {
-			if w.oracle.clockJumped {
+			if wereWrong {
 				it.due = min(it.due, w.now()+calmWait)
 			}
 		}

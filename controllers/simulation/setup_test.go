@@ -111,6 +111,7 @@ func buildWith(seed uint64, script []choice, m *mistake, change func(*setup)) *w
 		r := &replica{world: w, name: string(rune('A' + i)), dead: true, restartAt: time.Duration(i) * time.Second}
 		r.disk = &disk{platter: &platter{}, replica: r}
 		r.skew = time.Duration(w.dice.draw("skew")*20-10) * time.Second
+		w.oracle.clocks[r] = &clock{}
 		w.replicas = append(w.replicas, r)
 	}
 	w.apart = w.clocksApart()

@@ -50,6 +50,7 @@ type delivery struct {
 
 type family struct {
 	revoked bool
+	because string // why that may be
 	number  int
 	current pair // what was issued last
 }
@@ -66,13 +67,21 @@ type refreshToken struct {
 	family  *family
 	spentAt time.Duration
 	spent   bool
+	by      *claimed // who spent it; nil: the network, or a person
+	because string   // why it may be spent that way
 	next    pair
 }
 
 type user struct {
-	refusals    []time.Duration
+	refusals    []refusedLogin
 	lockedUntil time.Duration
 	families    map[string]*family // by client and scope
+}
+
+// refusedLogin is a login that was refused.
+type refusedLogin struct {
+	at, sent time.Duration
+	claim    *claimed
 }
 
 func newTokenServer(w *world) *tokenServer {
@@ -127,7 +136,7 @@ const (
 func (s *tokenServer) byPassword(asked question) []byte {
 	who, now := s.user(asked.username), s.world.now()
 	if now < who.lockedUntil || asked.password != s.password {
-		who.refusals = append(who.refusals, now)
+		who.refusals = append(who.refusals, refusedLogin{now, asked.sent, asked.claim})
 		if recent(who.refusals, now, lockFor) >= lockAfter {
 			who.lockedUntil = now + lockFor
 		}
@@ -147,10 +156,10 @@ func (s *tokenServer) byPassword(asked question) []byte {
 	return s.grant(s.issue(fresh), s.dialect.life)
 }
 
-func recent(times []time.Duration, now, window time.Duration) int {
+func recent(refusals []refusedLogin, now, window time.Duration) int {
 	count := 0
-	for _, at := range times {
-		if now-at < window {
+	for _, refused := range refusals {
+		if now-refused.at < window {
 			count++
 		}
 	}
@@ -169,7 +178,10 @@ func (s *tokenServer) byRefresh(asked question) []byte {
 	if shown.spent {
 		s.reuses++
 		s.world.tell("the server sees %s again", asked.refresh)
-		shown.family.revoked = shown.family.revoked || s.dialect.revokes
+		if s.dialect.revokes && !shown.family.revoked {
+			shown.family.revoked = true
+			shown.family.because = s.world.oracle.whyReused(shown, asked)
+		}
 		return refusal("invalid_grant")
 	}
 	old := shown.family.current
@@ -184,6 +196,7 @@ func (s *tokenServer) byRefresh(asked question) []byte {
 		return s.grant(pair{access: next.access}, s.dialect.life)
 	}
 	shown.spent, shown.spentAt, shown.next = true, now, next
+	shown.by, shown.because = asked.claim, asked.because
 	return s.grant(next, s.dialect.life)
 }
 
@@ -191,6 +204,7 @@ func (s *tokenServer) byRefresh(asked question) []byte {
 func (s *tokenServer) revoke(asked question) []byte {
 	if shown, ok := s.refresh[asked.refresh]; ok {
 		shown.family.revoked = true
+		shown.family.because = "its object was deleted"
 		s.world.counts.revoked++
 		s.world.oracle.revoked(shown.family)
 	}

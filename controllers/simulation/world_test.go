@@ -54,6 +54,7 @@ type process struct {
 	life    int
 	name    string
 	begun   time.Duration
+	seen    int // how much of the cluster's history the replica had seen
 }
 
 // ticket is a goroutine that waits until the scheduler resumes it. Only one goroutine of the world is resumed at a time.
@@ -78,7 +79,7 @@ func (w *world) now() time.Duration { return time.Since(w.began) }
 
 // spawn begins a process.
 func (w *world) spawn(r *replica, name string, work func(context.Context)) {
-	p := &process{replica: r, life: r.life, name: name, begun: w.now()}
+	p := &process{replica: r, life: r.life, name: name, begun: w.now(), seen: r.seen}
 	t := &ticket{process: p, label: name, wake: w.now(), placed: true, resume: make(chan struct{})}
 	w.tickets = append(w.tickets, t)
 	ctx := context.WithValue(r.context(), processKey{}, p)
