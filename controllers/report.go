@@ -39,7 +39,7 @@ func (r *Reconciler) report(ctx context.Context, seen *observation, done plan.St
 	seen.expect(next, !isBrief)
 	r.Metrics.Observe(client.ObjectKeyFromObject(seen.cred), measured(seen, status, classOf(seen, next)))
 	if isBrief {
-		return inLineAfter(min(untilNext(next, seen.now), waits)), nil
+		return inLineAfter(min(untilNext(next, r.Clock.Now()), waits)), nil
 	}
 	if err := r.apply(ctx, seen, status); err != nil {
 		return ctrl.Result{}, err
@@ -47,7 +47,7 @@ func (r *Reconciler) report(ctx context.Context, seen *observation, done plan.St
 	if _, waits := heldBack(seen, next); seen.failed != nil && !waits {
 		return ctrl.Result{}, errors.New(wordsOfWrite(seen, seen.failed)) // the workqueue backs off
 	}
-	return again(next, seen.now), nil
+	return again(next, r.Clock.Now()), nil // the process may have been frozen since it looked
 }
 
 // again is the next pass. What was begun goes on before what comes due by itself: behind ten thousand that were not looked at since the

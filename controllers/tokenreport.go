@@ -42,7 +42,7 @@ func (t *TokenReconciler) report(ctx context.Context, seen *tokenObservation, do
 	if seen.failed != nil {
 		return ctrl.Result{}, errors.New(kubeerror.Words(seen.failed, seen.secrets()...)) // the workqueue backs off
 	}
-	return ctrl.Result{RequeueAfter: untilNextOf(next, seen)}, nil
+	return ctrl.Result{RequeueAfter: untilNextOf(next, t.Clock.Now())}, nil
 }
 
 // viewWait is how long a status waits while Secrets are being written.
@@ -57,14 +57,15 @@ func (t *TokenReconciler) canWait(seen *tokenObservation, status v1alpha1.Fluent
 		meta.IsStatusConditionTrue(status.Conditions, v1alpha1.ConditionReady)
 }
 
-func untilNextOf(next distribution.Step, seen *tokenObservation) (wait time.Duration) {
+// untilNextOf counts from now: the process may have been frozen since it looked.
+func untilNextOf(next distribution.Step, now time.Time) time.Duration {
 	switch {
 	case next.Do != distribution.Wait:
 		return soon
 	case next.At.IsZero():
 		return 0 // only a change can help
 	}
-	return max(next.At.Sub(seen.now), soon)
+	return max(next.At.Sub(now), soon)
 }
 
 // forget lets go of what this process keeps of an object that is gone.

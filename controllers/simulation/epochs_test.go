@@ -33,8 +33,8 @@ type epochs struct {
 	disturbed int
 	// putBack is how much of the history there was when people put an old target Secret back; zero: they did not.
 	putBack int
-	// mistimed is true while the state holds times of a wrong clock.
-	mistimed bool
+	// mistimed is true while the state holds times of a wrong clock; wasMistimed if a backup of it can.
+	mistimed, wasMistimed bool
 }
 
 // tampered begins an epoch: people changed the state, so that what was in it may be lost, and what is in it may be old.
@@ -43,6 +43,7 @@ func (o *oracle) tampered(key types.NamespacedName) {
 	about.tampered = o.world.now()
 	about.again = map[string]int{}
 	about.ceiling = max(about.ceiling, about.highest)
+	about.mistimed = about.mistimed || about.wasMistimed
 	about.loses(byPeople)
 	for _, c := range o.order {
 		if c.key == key {
@@ -73,6 +74,7 @@ func (c *chronicle) loses(why string) {
 // committed ends the epochs that a new token ends.
 func (o *oracle) committed(by writer, about *chronicle, made *claimed, after *document) {
 	about.mistimed = o.isClockWrong(by) || made != nil && made.mistimed
+	about.wasMistimed = about.wasMistimed || about.mistimed
 	defer func() {
 		if !about.isTampered() {
 			about.lost = ""
@@ -295,6 +297,8 @@ func (o *oracle) loggedIn(by writer, about *chronicle, before *document) {
 	case because != "":
 	case about.isTampered():
 		because = about.byPeople()
+	case o.claims[before.LastClaim] != nil && o.claims[before.LastClaim].owner != o.uidOf(o.claims[before.LastClaim].key):
+		because = isGone // a pass over its object stored it late
 	case before.Chain.Presented > 0 || before.Chain.Declined:
 		because = "the refresh token is in doubt"
 	}

@@ -251,6 +251,7 @@ func (o *oracle) wroteState(by writer, key types.NamespacedName, about *chronicl
 		o.committed(by, about, o.claims[after.LastClaim], after)
 	case o.isClockWrong(by):
 		about.mistimed = true
+		about.wasMistimed = true
 	}
 	if after.Serial > before.Serial && before.Serial > 0 {
 		o.world.counts.rotations++

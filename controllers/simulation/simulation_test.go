@@ -279,7 +279,9 @@ func (w *world) isWellOrHonest() bool {
 
 // isStuck tells whether the status says that only a person can go on.
 func (w *world) isStuck(key types.NamespacedName) bool {
-	return strings.HasPrefix(w.condition(key, v1alpha1.ConditionStalled), "Stalled=True") && w.isHonest(key)
+	state := w.truth(key)
+	isTold := state == nil || state.Claim == nil && (state.Failure != nil || state.Token == nil || state.Chain == nil || state.Chain.Presented > 0)
+	return isTold && strings.HasPrefix(w.condition(key, v1alpha1.ConditionStalled), "Stalled=True") && w.isHonest(key)
 }
 
 // isWellOf tells whether workloads have a token that the API takes, and every object says the same of it.
