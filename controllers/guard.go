@@ -81,14 +81,18 @@ func (r *Reconciler) takeSeed(ctx context.Context, seen *observation, try *attem
 }
 
 // refuseTaken refuses a seed that this FluentCredential took before and did not give back, if the state that knew what became
-// of it is lost: a process that ends between the two writes leaves the guard without the end of the exchange.
+// of it is lost: a process that ends between the two writes leaves the guard without the end of the exchange. A seed that was
+// taken a moment ago may be with another process that is about to claim it: the pass has lost a race.
 func (r *Reconciler) refuseTaken(ctx context.Context, seen *observation, try *attempt) (*loginguard.Refusal, error) {
 	if !seen.isRolledBack() {
 		return nil, nil
 	}
-	owner, err := r.Guard.OwnerOf(ctx, seen.seeded(try))
-	if err != nil || owner == nil || owner.UID != string(seen.cred.UID) {
+	owner, begun, err := r.Guard.Begun(ctx, seen.seeded(try))
+	switch {
+	case err != nil, owner == nil, owner.UID != string(seen.cred.UID):
 		return nil, nil // Take decides, also of a guard that cannot be read
+	case r.Clock.Now().Sub(begun) < claimLife:
+		return nil, fmt.Errorf("another process of the operator took the seed: %w", custody.ErrConflict)
 	}
 	return &loginguard.Refusal{Why: loginguard.Spent, By: *owner}, nil
 }

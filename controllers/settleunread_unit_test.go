@@ -2,6 +2,7 @@ package controllers
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"testing"
@@ -111,6 +112,10 @@ func TestUnitTakenSeedOfALostStateIsSpent(t *testing.T) {
 		t.Fatalf("a seed that was taken and not sent is refused: %+v, %v", refusal, err)
 	}
 	s.memory.mark.serial = s.record.Serial + 1 // this process has seen a newer state
+	if _, err = s.r.askGuard(t.Context(), s.observation, try); !errors.Is(err, custody.ErrConflict) {
+		t.Errorf("a seed that another process may be about to claim: %v, want a lost race", err)
+	}
+	s.later(claimLife)
 	refusal, err = s.r.askGuard(t.Context(), s.observation, try)
 	if refusal == nil || refusal.Why != loginguard.Spent || err != nil {
 		t.Errorf("a seed that may be spent is presented again: %+v, %v", refusal, err)

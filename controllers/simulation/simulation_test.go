@@ -186,6 +186,7 @@ func (w *world) isUnsettled(isAtRest bool, until time.Duration) string {
 func (w *world) endWithPerson() {
 	w.counts.endedByPerson += min(1, len(w.unwell()))
 	for range w.setup.credentials {
+		w.run(w.now()+10*time.Minute, 5000, w.isWellOrHonest) // one that helps others may be in the midst of a rotation
 		w.help()
 		if w.isWell() || w.oracle.violation != nil || w.run(w.now()+2*time.Hour, 5000, w.isWell) {
 			return
