@@ -281,7 +281,7 @@ func (w *world) isWellOrHonest() bool {
 // isStuck tells whether the status says that only a person can go on.
 func (w *world) isStuck(key types.NamespacedName) bool {
 	state := w.truth(key)
-	isTold := state == nil || state.Claim == nil && (state.Failure != nil || state.Token == nil || state.Chain == nil || state.Chain.Presented > 0)
+	isTold := state == nil || state.edited || state.Claim == nil && (state.Failure != nil || state.Token == nil || state.Chain == nil || state.Chain.Presented > 0)
 	return isTold && strings.HasPrefix(w.condition(key, v1alpha1.ConditionStalled), "Stalled=True") && w.isHonest(key)
 }
 
