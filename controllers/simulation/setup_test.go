@@ -23,6 +23,7 @@ type setup struct {
 	journal     bool
 	renews      bool // the login has a password; else only a refresh token
 	shared      bool // two credentials log in with everything the same
+	echoes      bool // the API repeats secrets in its errors
 	revocable   bool // the API ends the life of a refresh token when it is asked to
 	policy      v1alpha1.LostReplyPolicy
 	dialect     dialect
@@ -59,6 +60,7 @@ func setupOf(d *dice) setup {
 	case 1:
 		s.credentials = append(s.credentials, types.NamespacedName{Namespace: namespace, Name: "stock"})
 	}
+	s.echoes = d.among("echoes", 2) == 0
 	s.storm = 5 * s.dialect.life
 	d.setRates()
 	return s
@@ -113,7 +115,7 @@ func (w *world) clocksApart() time.Duration {
 
 // found creates a credential and its login.
 func (w *world) found(key types.NamespacedName) {
-	data := map[string][]byte{"client_id": []byte(key.Name), "client_secret": []byte(mark + "-client")}
+	data := map[string][]byte{"client_id": []byte(key.Name), "client_secret": []byte(secretOf("client"))}
 	if w.setup.renews {
 		data["username"], data["password"] = []byte("user"), []byte(w.server.password)
 	} else {
