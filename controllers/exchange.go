@@ -86,11 +86,16 @@ func (r *Reconciler) exchange(ctx context.Context, seen *observation, means plan
 	if slot != nil && slot.Err() == nil {
 		letGo() // the next process finds the reply in the journal
 	}
-	if try.answer.Verdict == token.LoginRefused {
-		r.settleRefused(ctx, seen, try) // there is no token to wait for, and the guard sets the time of the next try
+	isSettled := false
+	switch {
+	case try.answer.Verdict == token.LoginRefused:
+		r.settleWithin(ctx, seen, try) // there is no token to wait for, and the guard sets the time of the next try
+		isSettled = true
+	case slot != nil && slot.Err() == nil:
+		isSettled = r.spendSeed(ctx, seen, try)
 	}
 	h := &held{
-		seen: seen, try: try, slot: slot, lost: claimed.Lost,
+		seen: seen, try: try, slot: slot, lost: claimed.Lost, settled: isSettled,
 		pending: custody.NewPending(seen.owner(), claimed, r.result(seen, try)),
 	}
 	return r.finish(ctx, seen, h, custody.CommitTries)
@@ -123,20 +128,30 @@ func (r *Reconciler) finish(ctx context.Context, seen *observation, h *held, tri
 	if err == nil {
 		r.publishReply(ctx, seen, h.try)
 	}
-	isSettled := h.journaled || h.try.answer.Verdict == token.LoginRefused
 	// A process that settled the claim knows the seed's fate.
-	if !isSettled && (err == nil || !h.try.claim.Seed) {
+	if !h.settled && !h.journaled && (err == nil || !h.try.claim.Seed) {
 		r.settleLogin(ctx, h.seen, h.try)
 	}
 	r.conclude(ctx, seen, h)
 	return err
 }
 
-// settleRefused does not delay the result for longer than a pass may take.
-func (r *Reconciler) settleRefused(ctx context.Context, seen *observation, try *attempt) {
+// settleWithin does not delay the result for longer than a pass may take.
+func (r *Reconciler) settleWithin(ctx context.Context, seen *observation, try *attempt) {
 	ctx, cancel := context.WithTimeout(ctx, PassTimeout)
 	defer cancel()
 	r.settleLogin(ctx, seen, try)
+}
+
+// spendSeed records in the login guard that a seed was sent, and reports whether it did. It comes before the result is
+// stored, if the log has the reply: a process that ends between the two must not leave a seed that only the state
+// knows to be spent, since people can remove the state.
+func (r *Reconciler) spendSeed(ctx context.Context, seen *observation, try *attempt) bool {
+	if !try.claim.Seed || try.spends.IsZero() || seen.api == nil || isIntact(try.answer.Verdict) {
+		return false
+	}
+	r.settleWithin(ctx, seen, try)
+	return true
 }
 
 // ready brings everything up that can fail without a loss: a place on disk for the reply, and a connection.

@@ -74,27 +74,7 @@ func (r *Reconciler) takeSeed(ctx context.Context, seen *observation, try *attem
 	case gone:
 		return nil, custody.ErrGone
 	}
-	if refusal, err := r.refuseTaken(ctx, seen, try); refusal != nil || err != nil {
-		return refusal, err
-	}
 	return r.Guard.Take(ctx, seen.seeded(try), r.Clock.Now())
-}
-
-// refuseTaken refuses a seed that this FluentCredential took before and did not give back, if the state that knew what became
-// of it is lost: a process that ends between the two writes leaves the guard without the end of the exchange. A seed that was
-// taken a moment ago may be with another process that is about to claim it: the pass has lost a race.
-func (r *Reconciler) refuseTaken(ctx context.Context, seen *observation, try *attempt) (*loginguard.Refusal, error) {
-	if !seen.isRolledBack() {
-		return nil, nil
-	}
-	owner, begun, err := r.Guard.Begun(ctx, seen.seeded(try))
-	switch {
-	case err != nil, owner == nil, owner.UID != string(seen.cred.UID):
-		return nil, nil // Take decides, also of a guard that cannot be read
-	case r.Clock.Now().Sub(begun) < claimLife:
-		return nil, fmt.Errorf("another process of the operator took the seed: %w", custody.ErrConflict)
-	}
-	return &loginguard.Refusal{Why: loginguard.Spent, By: *owner}, nil
 }
 
 // isForgetful tells whether the guard refuses because its Secret could not be read.

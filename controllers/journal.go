@@ -174,6 +174,7 @@ func (r *Reconciler) restore(ctx context.Context, seen *observation) error {
 		_, err := r.ended(ctx, try)
 		return err
 	}
+	r.spendSeed(ctx, seen, try)
 	return r.finish(ctx, seen, h, custody.CommitTries)
 }
 

@@ -31,6 +31,8 @@ type held struct {
 	// lost are the claims that still waited for a reply when this result was made.
 	lost  []string
 	tried time.Time // the end of the last round; zero: there was none
+	// settled is true if the login guard knows the result.
+	settled bool
 	// gone is true if the FluentCredential does not exist any more: its reply is of no use.
 	gone bool
 }

@@ -194,6 +194,7 @@ func (r *Reconciler) recoverReply(ctx context.Context, seen *observation, try *a
 	if h == nil {
 		return r.ended(ctx, try)
 	}
+	r.spendSeed(ctx, seen, try)
 	if err := r.commit(ctx, seen, h, 1); err != nil && !isUnwanted(err) {
 		return true, err
 	}

@@ -9,8 +9,11 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/client-go/tools/events"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/fluent-credential/operator/api/v1alpha1"
 	"github.com/fluent-credential/operator/internal/custody"
 	"github.com/fluent-credential/operator/internal/journal"
 	"github.com/fluent-credential/operator/internal/loginguard"
@@ -102,22 +105,36 @@ func takenScene(t *testing.T) (*scene, *attempt) {
 	return s, try
 }
 
-// TestUnitTakenSeedOfALostStateIsSpent covers a process that ended after the reply to a seed was stored, and before the
-// login guard knew: when people then remove the state, nothing but the guard's entry shows that the seed was sent.
-func TestUnitTakenSeedOfALostStateIsSpent(t *testing.T) {
+// TestUnitSpentSeedIsKnownBeforeItsResult covers a process that ends between the two writes: nothing but the state
+// knew that the seed was sent, and people can remove the state.
+func TestUnitSpentSeedIsKnownBeforeItsResult(t *testing.T) {
 	s, try := takenScene(t)
-	try.claim.ID = custody.NewID()
-	refusal, err := s.r.askGuard(t.Context(), s.observation, try)
-	if refusal != nil || err != nil {
-		t.Fatalf("a seed that was taken and not sent is refused: %+v, %v", refusal, err)
+	ctx := t.Context()
+	try.claim.Spends = try.spends.Hash(s.record.Salt)
+	try.claim.Started = s.now
+	s.record.Claim = &try.claim
+	s.login.Refresh = try.spends
+	s.r.Custody.Writer = refusingWriter{s.r.Custody.Writer} // the process ends at the first write of the state
+	s.r.Custody.Pause = func(context.Context, time.Duration) bool { return false }
+	s.journaled = &journal.Entry{Reply: token.NewSecret("HTTP/1.1 200 OK\r\n\r\n" +
+		`{"access_token":"an-access-token","token_type":"bearer","expires_in":600,"refresh_token":"a-refresh-token"}`)}
+	if err := s.r.restore(ctx, s.observation); err == nil {
+		t.Fatal("the state was written")
 	}
-	s.memory.mark.serial = s.record.Serial + 1 // this process has seen a newer state
-	if _, err = s.r.askGuard(t.Context(), s.observation, try); !errors.Is(err, custody.ErrConflict) {
-		t.Errorf("a seed that another process may be about to claim: %v, want a lost race", err)
-	}
-	s.later(claimLife)
-	refusal, err = s.r.askGuard(t.Context(), s.observation, try)
+	other := *try
+	other.claim.ID = custody.NewID()
+	refusal, err := s.r.Guard.Take(ctx, s.observation.seeded(&other), s.now)
 	if refusal == nil || refusal.Why != loginguard.Spent || err != nil {
-		t.Errorf("a seed that may be spent is presented again: %+v, %v", refusal, err)
+		t.Errorf("a seed that was sent can be taken again: %+v, %v", refusal, err)
 	}
+}
+
+// refusingWriter refuses every update of a state Secret.
+type refusingWriter struct{ client.Writer }
+
+func (w refusingWriter) Update(ctx context.Context, object client.Object, options ...client.UpdateOption) error {
+	if secret, ok := object.(*corev1.Secret); ok && secret.Type == v1alpha1.StateSecretType {
+		return errors.New("the process has ended")
+	}
+	return w.Writer.Update(ctx, object, options...)
 }

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -256,10 +257,16 @@ func readRequest(raw []byte) question {
 	}
 }
 
-func replyOf(status int, body string) []byte {
+func replyOf(status int, body string) []byte { return replyWith(status, body, http.Header{}) }
+
+func replyWith(status int, body string, header http.Header) []byte {
+	header.Set("Content-Type", "application/json")
+	if strings.HasPrefix(body, "<") {
+		header.Set("Content-Type", "text/html")
+	}
 	response := http.Response{
 		StatusCode: status, ProtoMajor: 1, ProtoMinor: 1, Body: io.NopCloser(bytes.NewReader([]byte(body))),
-		ContentLength: int64(len(body)), Header: http.Header{"Content-Type": {"application/json"}},
+		ContentLength: int64(len(body)), Header: header,
 	}
 	if status == http.StatusServiceUnavailable {
 		response.Header.Set("Retry-After", "3")

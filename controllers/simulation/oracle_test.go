@@ -39,6 +39,7 @@ type oracle struct {
 	unmarked    map[marked]bool // marks that a life could not read
 	clocks      map[*replica]*clock
 	tallies     tallies
+	told        map[string]bool // texts that were searched for secrets
 	consumption *consumption
 }
 
@@ -99,7 +100,7 @@ func newOracle(w *world) *oracle {
 	o := &oracle{
 		world: w, claims: map[string]*claimed{}, presented: map[string]int{}, stored: map[string]bool{},
 		about: map[types.NamespacedName]*chronicle{}, broken: map[string]bool{}, unreadable: map[string]int{},
-		unmarked: map[marked]bool{}, clocks: map[*replica]*clock{},
+		unmarked: map[marked]bool{}, clocks: map[*replica]*clock{}, told: map[string]bool{},
 	}
 	for _, key := range w.setup.credentials {
 		o.about[key] = &chronicle{}
@@ -122,7 +123,11 @@ func (o *oracle) violated(rule, format string, args ...any) {
 
 // said searches everything that is told for secrets (I7).
 func (o *oracle) said(where, text string) {
-	if at := strings.Index(text, mark); at >= 0 {
+	o.world.mu.Lock()
+	isKnown := o.told[text]
+	o.told[text] = true
+	o.world.mu.Unlock()
+	if !isKnown && (strings.Contains(text, mark) || o.world.setup.echoes && leaks(text)) {
 		o.violated("I7 no secret is told", "%s: %s", where, text)
 	}
 }
@@ -196,6 +201,11 @@ func (o *oracle) wroteWorkload(by writer, about *chronicle, before clientObject,
 			if strings.Contains(string(value), mark+kind) {
 				o.violated("a workload Secret holds an access token only", "%s has %s", key, value)
 			}
+		}
+	}
+	for _, words := range []map[string]string{after.Annotations, after.Labels} {
+		for name, value := range words {
+			o.said("metadata of a workload Secret", name+" "+value)
 		}
 	}
 	serial := serialOf(after)
@@ -372,8 +382,8 @@ func (o *oracle) claimIsEnded(by writer, about *chronicle, before, after *docume
 	if made == nil {
 		return
 	}
-	isRefused := after.Serial == before.Serial && after.Failure != nil && after.LastClaim == before.Claim.ID
-	if isRefused && after.Failure.Verdict == token.RefusedDead {
+	isRefused := after.Serial == before.Serial && after.Failure != nil && after.LastClaim == before.Claim.ID && made.refresh != ""
+	if isRefused && (after.Failure.Verdict == token.RefusedDead || after.Failure.Verdict == token.Declined) {
 		o.refusedDead(by, about, made)
 	}
 	if !isLost(before, after) {

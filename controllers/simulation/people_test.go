@@ -87,11 +87,11 @@ var acts = []act{
 		w.changeCredential(key, func(cred *v1alpha1.FluentCredential) { cred.Spec.Suspend = !cred.Spec.Suspend })
 	}},
 	{"change the password at the API", func(w *world, key types.NamespacedName) {
-		w.server.password = mark + "-password-" + strconv.Itoa(len(w.cluster.history))
+		w.server.password = secretOf("password-" + strconv.Itoa(len(w.cluster.history)))
 	}},
 	{"put the right password into the Secret", func(w *world, key types.NamespacedName) { w.setPassword(key, w.server.password) }},
 	{"put a wrong password into the Secret", func(w *world, key types.NamespacedName) {
-		w.setPassword(key, mark+"-wrong-"+strconv.Itoa(len(w.cluster.history)))
+		w.setPassword(key, secretOf("wrong-"+strconv.Itoa(len(w.cluster.history))))
 	}},
 	{"touch the FluentCredential", func(w *world, key types.NamespacedName) {
 		w.changeCredential(key, func(cred *v1alpha1.FluentCredential) { cred.Labels = map[string]string{"touched": "yes"} })

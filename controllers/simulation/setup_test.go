@@ -22,6 +22,7 @@ type setup struct {
 	journal     bool
 	renews      bool // the login has a password; else only a refresh token
 	shared      bool // two credentials log in with everything the same
+	echoes      bool // the API repeats secrets in its errors
 	revocable   bool // the API ends the life of a refresh token when it is asked to
 	policy      v1alpha1.LostReplyPolicy
 	dialect     dialect
@@ -62,6 +63,7 @@ func setupOf(d *dice) setup {
 	case 1:
 		s.credentials = append(s.credentials, types.NamespacedName{Namespace: namespace, Name: "stock"})
 	}
+	s.echoes = d.among("echoes", 2) == 0
 	s.storm = 5 * s.dialect.life
 	s.slots = []int{2, 2, 1, 4, 16}[d.among("slots", 5)]
 	s.hostRate = []int{0, 0, 0, 60, 20}[d.among("host rate", 5)]
@@ -136,7 +138,7 @@ func (w *world) clocksApart() time.Duration {
 
 // found creates a credential and its login.
 func (w *world) found(key types.NamespacedName) {
-	data := map[string][]byte{"client_id": []byte(key.Name), "client_secret": []byte(mark + "-client")}
+	data := map[string][]byte{"client_id": []byte(key.Name), "client_secret": []byte(secretOf("client"))}
 	if w.setup.renews {
 		data["username"], data["password"] = []byte("user"), []byte(w.server.password)
 	} else {

@@ -16,6 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/fluent-credential/operator/api/v1alpha1"
+	"github.com/fluent-credential/operator/internal/custody"
 	"github.com/fluent-credential/operator/internal/loginguard"
 )
 
@@ -280,9 +281,19 @@ func (w *world) isWellOrHonest() bool {
 
 // isStuck tells whether the status says that only a person can go on.
 func (w *world) isStuck(key types.NamespacedName) bool {
-	state := w.truth(key)
-	isTold := state == nil || state.edited || state.Claim == nil && (state.Failure != nil || state.Token == nil || state.Chain == nil || state.Chain.Presented > 0)
-	return isTold && strings.HasPrefix(w.condition(key, v1alpha1.ConditionStalled), "Stalled=True") && w.isHonest(key)
+	return w.now()-w.lastStored(key) > time.Minute && strings.HasPrefix(w.condition(key, v1alpha1.ConditionStalled), "Stalled=True") && w.isHonest(key)
+}
+
+// lastStored is when a replica last wrote the state: for some time after that the status may be an older one.
+func (w *world) lastStored(key types.NamespacedName) time.Duration {
+	names := custody.Names(key.Name)
+	for at := len(w.cluster.history) - 1; at >= 0; at-- {
+		past := w.cluster.history[at]
+		if past.key.kind == secretKind && past.by != people && slices.Contains(names[:], past.key.Name) {
+			return past.at
+		}
+	}
+	return 0
 }
 
 // isWellOf tells whether workloads have a token that the API takes, and every object says the same of it.
@@ -325,6 +336,9 @@ func (w *world) isSpent(key types.NamespacedName) bool {
 // isHonest: the chain is lost, and the status says that a person has to help.
 func (w *world) isHonest(key types.NamespacedName) bool {
 	said := w.condition(key, v1alpha1.ConditionRenewable)
+	if w.setup.echoes && !w.setup.renews && strings.Contains(said, "=False "+v1alpha1.ReasonCredentialsRejected) {
+		return true // an error that nobody knows may be about the login
+	}
 	return slices.ContainsFunc([]string{
 		v1alpha1.ReasonReauthorizationRequired, v1alpha1.ReasonReplyLost, v1alpha1.ReasonRefreshTokenRejected, v1alpha1.ReasonStateInvalid,
 		v1alpha1.ReasonCredentialsIncomplete,

@@ -86,7 +86,7 @@ type refusedLogin struct {
 
 func newTokenServer(w *world) *tokenServer {
 	return &tokenServer{
-		world: w, dialect: w.setup.dialect, password: mark + "-password-0",
+		world: w, dialect: w.setup.dialect, password: secretOf("password-0"),
 		families: map[int]*family{}, access: map[string]*accessToken{}, refresh: map[string]*refreshToken{}, users: map[string]*user{},
 	}
 }
@@ -120,7 +120,7 @@ func (s *tokenServer) answer(asked question) []byte {
 	case revocation:
 		return s.revoke(asked)
 	}
-	return refusal("unsupported_grant_type")
+	return s.refuse(asked, "unsupported_grant_type")
 }
 
 func refusal(code string) []byte {
@@ -141,7 +141,7 @@ func (s *tokenServer) byPassword(asked question) []byte {
 			who.lockedUntil = now + lockFor
 		}
 		s.world.oracle.refusedLogin(asked.username, who.refusals)
-		return refusal("invalid_grant")
+		return s.refuse(asked, "invalid_grant")
 	}
 	was := who.families[asked.client]
 	if s.dialect.repeats && was != nil && !was.revoked {
@@ -169,7 +169,7 @@ func recent(refusals []refusedLogin, now, window time.Duration) int {
 func (s *tokenServer) byRefresh(asked question) []byte {
 	shown, ok := s.refresh[asked.refresh]
 	if !ok || shown.family.revoked {
-		return refusal("invalid_grant")
+		return s.refuse(asked, "invalid_grant")
 	}
 	now := s.world.now()
 	if shown.spent && now-shown.spentAt < s.dialect.grace {
@@ -182,7 +182,7 @@ func (s *tokenServer) byRefresh(asked question) []byte {
 			shown.family.revoked = true
 			shown.family.because = s.world.oracle.whyReused(shown, asked)
 		}
-		return refusal("invalid_grant")
+		return s.refuse(asked, "invalid_grant")
 	}
 	old := shown.family.current
 	if old.access != "" && s.dialect.killsOld {
@@ -223,7 +223,7 @@ func (s *tokenServer) revokeCurrent(key types.NamespacedName) {
 // issue makes the next pair of a family.
 func (s *tokenServer) issue(f *family) pair {
 	s.issued++
-	made := pair{fmt.Sprintf("%s-A%d", mark, s.issued), fmt.Sprintf("%s-R%d", mark, s.issued)}
+	made := pair{secretOf(fmt.Sprint("A", s.issued)), secretOf(fmt.Sprint("R", s.issued))}
 	s.access[made.access] = &accessToken{family: f, expires: s.world.now() + s.dialect.life}
 	s.refresh[made.refresh] = &refreshToken{family: f}
 	f.current = made
@@ -236,8 +236,8 @@ func (s *tokenServer) grant(tokens pair, life time.Duration) []byte {
 		refresh = fmt.Sprintf(`,"refresh_token":%q`, tokens.refresh)
 	}
 	s.world.tell("the server grants %s %s", tokens.access, tokens.refresh)
-	return replyOf(http.StatusOK, fmt.Sprintf(`{"access_token":%q,"token_type":"bearer","expires_in":%d%s}`,
-		tokens.access, int(life.Seconds()), refresh))
+	return replyOf(http.StatusOK, fmt.Sprintf(`{"access_token":%q,"token_type":"bearer","expires_in":%d%s%s}`,
+		tokens.access, int(life.Seconds()), refresh, s.extras(tokens)))
 }
 
 // accepts tells whether the API would take the access token now.

@@ -133,26 +133,19 @@ func (g *Guard) Spend(ctx context.Context, login Login) error {
 	return g.change(ctx, login, time.Time{}, func(state State) (State, error) { return state.Spending(login.use()), nil })
 }
 
-// OwnerOf returns the owner of a login, or of a seed that was taken or spent; nil: there is none.
+// OwnerOf tells who has a login or spent a seed; nil: nobody.
 func (g *Guard) OwnerOf(ctx context.Context, login Login) (*Owner, error) {
-	owner, _, err := g.Begun(ctx, login)
-	return owner, err
-}
-
-// Begun returns what OwnerOf returns, and when the guard of the login or seed was begun. A guard of a former version
-// does not say when.
-func (g *Guard) Begun(ctx context.Context, login Login) (*Owner, time.Time, error) {
 	k, err := g.know(ctx, login, time.Time{})
 	switch {
 	case err != nil && !errors.Is(err, ErrForeign):
-		return nil, time.Time{}, err
+		return nil, err
 	case err != nil, !k.whole:
-		return nil, time.Time{}, fmt.Errorf("login guard %s: %w", secretName(login), errUnreadable)
+		return nil, fmt.Errorf("login guard %s: %w", secretName(login), errUnreadable)
 	}
 	if at := slices.IndexFunc(k.state.Uses, login.use().isSame); at >= 0 {
-		return &k.state.Uses[at].Owner, k.state.Begun, nil
+		return &k.state.Uses[at].Owner, nil
 	}
-	return nil, time.Time{}, nil
+	return nil, nil
 }
 
 // Return gives a seed back that was not spent after all.

@@ -11,32 +11,40 @@ import (
 
 // index finds the secrets in a text.
 type index struct {
-	parts map[int]map[string]struct{} // by their length in bytes; a secret, or leastPart bytes in a row of a longer one
-	short []string                    // secrets that suppress a text
+	parts  parts
+	joined parts    // of the secrets without spaces, for texts that are split
+	short  []string // secrets that suppress a text
 }
 
+// parts are secrets, and leastPart bytes in a row of longer ones, by their length in bytes.
+type parts map[int]map[string]struct{}
+
 func indexOf(secrets []token.Secret) *index {
-	x := &index{parts: map[int]map[string]struct{}{}}
+	x := &index{parts: parts{}, joined: parts{}}
 	for _, secret := range secrets {
-		folded := string(fold(viewOf(secret.Reveal())).text)
+		view := fold(viewOf(secret.Reveal()))
+		folded := string(view.text)
 		switch length := utf8.RuneCountInString(folded); {
 		case length == 0:
 		case length < leastSecret:
 			x.short = append(x.short, folded)
 		default:
-			x.add(folded)
+			x.parts.add(folded)
+			if joined := string(withoutSpaces(view).text); utf8.RuneCountInString(joined) >= leastSecret {
+				x.joined.add(joined)
+			}
 		}
 	}
 	return x
 }
 
-func (x *index) add(secret string) {
+func (p parts) add(secret string) {
 	size := min(len(secret), leastPart)
-	if x.parts[size] == nil {
-		x.parts[size] = make(map[string]struct{}, len(secret))
+	if p[size] == nil {
+		p[size] = make(map[string]struct{}, len(secret))
 	}
 	for i := range len(secret) - size + 1 {
-		x.parts[size][secret[i:i+size]] = struct{}{}
+		p[size][secret[i:i+size]] = struct{}{}
 	}
 }
 
@@ -53,23 +61,36 @@ func (x *index) find(text string) findings {
 	if len(x.parts) == 0 && len(x.short) == 0 {
 		return found
 	}
-	for _, plain := range readings(viewOf(text)) {
-		x.mark(fold(plain), &found)
-		found.short = found.short || x.suppresses(fold(plain), 1)
+	whole := viewOf(text)
+	for _, plain := range readings(whole) {
+		found.short = found.short || x.suppresses(x.mark(plain, &found), 1)
 		for _, decoded := range binaries(plain) {
-			x.mark(fold(decoded), &found)
-			found.short = found.short || x.suppresses(fold(decoded), leastWord)
+			found.short = found.short || x.suppresses(x.mark(decoded, &found), leastWord)
+		}
+	}
+	for _, plain := range readings(withoutSpaces(whole)) { // spaces hide escapes and encodings, too
+		x.mark(plain, &found)
+		for _, decoded := range binaries(plain) {
+			x.mark(decoded, &found)
 		}
 	}
 	found.any = found.short || slices.Contains(found.part, true)
 	return found
 }
 
+// mark marks the bytes of the text that the secrets in a view were decoded from. It returns the folded view.
+func (x *index) mark(v *view, found *findings) *view {
+	folded := fold(v)
+	x.parts.mark(folded, found)
+	x.joined.mark(withoutSpaces(folded), found)
+	return folded
+}
+
 // mark marks the bytes of the text that the parts of secrets in a view were decoded from.
-func (x *index) mark(v *view, found *findings) {
-	for size, parts := range x.parts {
+func (p parts) mark(v *view, found *findings) {
+	for size, known := range p {
 		for i := range len(v.text) - size + 1 {
-			if _, is := parts[string(v.text[i:i+size])]; !is {
+			if _, is := known[string(v.text[i:i+size])]; !is {
 				continue
 			}
 			for at := v.from[i]; at < v.to[i+size-1]; at++ {

@@ -55,7 +55,13 @@ var spellings = map[string]func(string) string{
 	"Basic, shifted":   func(s string) string { return base64.StdEncoding.EncodeToString([]byte("client1:" + s + "x")) },
 	"Basic, form":      func(s string) string { return base64.StdEncoding.EncodeToString([]byte("c:" + url.QueryEscape(s))) },
 	"hexadecimal":      func(s string) string { return hex.EncodeToString([]byte(s)) },
-	"hexadecimal, up":  func(s string) string { return strings.ToUpper(hex.EncodeToString([]byte(s))) },
+	"spaces between":   func(s string) string { return strings.Join(strings.Split(s, ""), " ") },
+	"a line break":     func(s string) string { return s[:len(s)/2] + "\n\t" + s[len(s)/2:] },
+	"base64, wrapped": func(s string) string {
+		encoded := base64.StdEncoding.EncodeToString([]byte(s))
+		return encoded[:10] + "\r\n" + encoded[10:]
+	},
+	"hexadecimal, up": func(s string) string { return strings.ToUpper(hex.EncodeToString([]byte(s))) },
 }
 
 func each(text, format string) string {

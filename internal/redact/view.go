@@ -56,6 +56,18 @@ func fold(v *view) *view {
 	return folded
 }
 
+// withoutSpaces returns a view without its spaces. A text can be split anywhere, such as by a line break.
+func withoutSpaces(v *view) *view {
+	joined := newView(len(v.text))
+	for i, char := range v.text {
+		if char == ' ' || char == '\t' || char == '\n' || char == '\r' {
+			continue
+		}
+		joined.put(string(v.text[i:i+1]), v, i, i)
+	}
+	return joined
+}
+
 // An escape decodes the beginning of a text, and returns the decoded length; zero if the text begins with no escape.
 type escape func(text []byte) (decoded string, size int)
 
