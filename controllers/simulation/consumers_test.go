@@ -33,7 +33,7 @@ var (
 // addConsumers lets some runs have consumers.
 func (s *setup) addConsumers(d *dice) {
 	s.selects = d.among("selects", 5) != 0
-	if d.among("consumed", 3) == 0 {
+	if d.among("consumed", 4) == 0 {
 		s.consumers = consumers[:1+d.among("consumed", len(consumers))]
 	}
 }
