@@ -42,7 +42,7 @@ func (t *TokenReconciler) report(ctx context.Context, seen *tokenObservation, do
 	if seen.failed != nil {
 		return ctrl.Result{}, errors.New(kubeerror.Words(seen.failed, seen.secrets()...)) // the workqueue backs off
 	}
-	return ctrl.Result{RequeueAfter: untilNextOf(next, seen)}, nil
+	return ctrl.Result{RequeueAfter: untilNextOf(next, t.Clock.Now())}, nil // the pass may have taken long
 }
 
 // viewWait is how long a status waits while Secrets are being written.
@@ -57,14 +57,14 @@ func (t *TokenReconciler) canWait(seen *tokenObservation, status v1alpha1.Fluent
 		meta.IsStatusConditionTrue(status.Conditions, v1alpha1.ConditionReady)
 }
 
-func untilNextOf(next distribution.Step, seen *tokenObservation) (wait time.Duration) {
+func untilNextOf(next distribution.Step, now time.Time) (wait time.Duration) {
 	switch {
 	case next.Do != distribution.Wait:
 		return soon
 	case next.At.IsZero():
 		return 0 // only a change can help
 	}
-	return max(next.At.Sub(seen.now), soon)
+	return max(next.At.Sub(now), soon)
 }
 
 // forget lets go of what this process keeps of an object that is gone.
@@ -80,7 +80,7 @@ func (t *TokenReconciler) apply(ctx context.Context, seen *tokenObservation, sta
 	if seen.known.status == "" && digestOf(seen.token.Status) == digest {
 		seen.known.status = digest
 	}
-	if seen.known.status == digest {
+	if seen.known.status == digest && !seen.isStatusReplaced() {
 		return nil
 	}
 	patch, err := statusPatch(seen.token.UID, status)
@@ -93,7 +93,15 @@ func (t *TokenReconciler) apply(ctx context.Context, seen *tokenObservation, sta
 	}
 	t.announce(seen, status)
 	seen.known.status, seen.known.conditions = digest, status.Conditions
+	seen.known.told = target.ResourceVersion
 	return nil
+}
+
+// isStatusReplaced reports whether the object shows another status than the one that this process wrote last, by a cache
+// that is not behind: it was restored from a backup, or written by a former leader that was frozen.
+func (o *tokenObservation) isStatusReplaced() bool {
+	shown, told := o.token.Status, o.known.told
+	return told != "" && !isNewer(told, o.token.ResourceVersion) && len(shown.Conditions) > 0 && digestOf(shown) != o.known.status
 }
 
 // statusPatch replaces the status of exactly that object; what is not in it any more is taken out.
