@@ -252,18 +252,40 @@ func (t *TokenReconciler) explainSerial(ctx context.Context, seen *tokenObservat
 		return err
 	}
 	seen.render()
-	if seen.workload.serial > max(seen.record.Serial, seen.witnessed()) {
+	if seen.workload.serial <= max(seen.record.Serial, seen.witnessed()) {
+		return nil
+	}
+	shown, err := t.shownSerial(ctx, seen.cred)
+	if err != nil {
+		return err
+	}
+	if seen.workload.serial > shown {
 		seen.workload.serial = 0
 	}
 	return nil
 }
 
+// shownSerial is the serial that the credential's status shows now. The cache can be behind.
+func (t *TokenReconciler) shownSerial(ctx context.Context, cred *v1alpha1.FluentCredential) (int64, error) {
+	live := &v1alpha1.FluentCredential{}
+	err := t.Live.Get(ctx, client.ObjectKeyFromObject(cred), live)
+	if err != nil || live.UID != cred.UID {
+		return 0, client.IgnoreNotFound(err)
+	}
+	return countedSerial(live), nil
+}
+
+// countedSerial is the serial that a credential's status shows, unless nobody can have counted to it.
+func countedSerial(cred *v1alpha1.FluentCredential) int64 {
+	if shown := cred.Status.Token; shown != nil && custody.CanBeCounted(shown.Serial, shown.Serial) {
+		return shown.Serial
+	}
+	return 0
+}
+
 // witnessed is the highest serial of this credential that its status shows or this process has published here.
 func (o *tokenObservation) witnessed() int64 {
-	var highest int64
-	if shown := o.cred.Status.Token; shown != nil && custody.CanBeCounted(shown.Serial, shown.Serial) {
-		highest = shown.Serial
-	}
+	highest := countedSerial(o.cred)
 	if o.known.source == o.cred.UID {
 		highest = max(highest, o.known.published.serial)
 	}
@@ -299,10 +321,14 @@ func (t *TokenReconciler) refresh(seen *tokenObservation) {
 	seen.facts.Former = seen.workload.ours && seen.workload.source != seen.cred.UID
 	seen.facts.Shared = seen.workload.content.Shared
 	seen.facts.Leftover = len(seen.leftovers()) > 0
-	if stored := seen.record.Token; stored != nil {
+	if stored := seen.record.Token; stored != nil && !(seen.facts.Outdated && seen.isRolledBack()) {
 		seen.facts.Expires = stored.Expires
 	}
 }
+
+// isRolledBack reports whether the state came out of a backup, by a serial that was there before. Its token is not
+// published: the credential obtains another one, or counts on from the higher serial.
+func (o *tokenObservation) isRolledBack() bool { return o.record.Serial < o.witnessed() }
 
 // isRegistered: the cache shows our finalizer, or is older than the write that put it there.
 func (o *tokenObservation) isRegistered() bool {

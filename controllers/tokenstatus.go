@@ -113,9 +113,9 @@ func (o *tokenObservation) refused() cause {
 	return cause{v1alpha1.ReasonPublishFailed, kubeerror.Words(o.failed, o.secrets()...)}
 }
 
-// knownConditions are the conditions that this process wrote last; after a start, those that the cache shows.
+// knownConditions are the conditions that the cache shows, or that this process wrote since.
 func (o *tokenObservation) knownConditions() []metav1.Condition {
-	if o.known.conditions != nil {
+	if o.known.conditions != nil && isNewer(o.known.told, o.token.ResourceVersion) {
 		return slices.Clone(o.known.conditions)
 	}
 	return slices.Clone(o.token.Status.Conditions)

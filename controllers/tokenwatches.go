@@ -77,11 +77,14 @@ func (t *TokenReconciler) reconcileKey(ctx context.Context, request ctrl.Request
 // tokenPatience bounds one pass: a namespace that does not answer must not hold up the others for long.
 const tokenPatience = 10 * time.Second
 
-// tokenChanged lets through what a person changed: the spec, a deletion, a finalizer that was taken away.
+// tokenChanged lets through what a person changed: the spec, a deletion, a finalizer that was taken away, a status from a backup; and
+// another object of the same name.
 func tokenChanged() predicate.Predicate {
 	return predicate.Or[client.Object](predicate.GenerationChangedPredicate{}, predicate.Funcs{
 		UpdateFunc: func(e event.UpdateEvent) bool {
-			return len(e.ObjectNew.GetFinalizers()) < len(e.ObjectOld.GetFinalizers())
+			before, after := e.ObjectOld.(*v1alpha1.FluentToken), e.ObjectNew.(*v1alpha1.FluentToken)
+			return before.UID != after.UID || wentBack(before.Status.Conditions, after.Status.Conditions) ||
+				len(after.Finalizers) < len(before.Finalizers)
 		},
 	})
 }

@@ -3,6 +3,7 @@ package controllers
 import (
 	"context"
 	"slices"
+	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -18,14 +19,32 @@ import (
 )
 
 // credentialChanged lets through what a person changed: the spec, the rotate annotation, a deletion, a finalizer that was taken
-// away. The operator's own status is no news to it.
+// away, a status from a backup. The operator's own status is no news to it. After an interrupted watch, an update can be that of
+// another object of the same name.
 func credentialChanged() predicate.Predicate {
 	return predicate.Or[client.Object](predicate.GenerationChangedPredicate{}, predicate.Funcs{
 		UpdateFunc: func(e event.UpdateEvent) bool {
+			before, after := e.ObjectOld.(*v1alpha1.FluentCredential), e.ObjectNew.(*v1alpha1.FluentCredential)
+			if before.UID != after.UID || wentBack(before.Status.Conditions, after.Status.Conditions) {
+				return true
+			}
 			return e.ObjectOld.GetAnnotations()[v1alpha1.RotateAnnotation] != e.ObjectNew.GetAnnotations()[v1alpha1.RotateAnnotation] ||
 				len(e.ObjectNew.GetFinalizers()) < len(e.ObjectOld.GetFinalizers())
 		},
 	})
+}
+
+// wentBack reports whether a status is older than the one before it: all transitions are earlier than the last one was.
+func wentBack(before, after []metav1.Condition) bool {
+	return len(before) > 0 && lastTransition(after).Before(lastTransition(before))
+}
+
+func lastTransition(conditions []metav1.Condition) time.Time {
+	var last time.Time
+	for i := range conditions {
+		last = later(last, conditions[i].LastTransitionTime.Time)
+	}
+	return last
 }
 
 // secretChanged lets through what somebody else did to a Secret. The operator's own writes are known by what they change: a

@@ -33,7 +33,7 @@ var (
 // addConsumers lets some runs have consumers.
 func (s *setup) addConsumers(d *dice) {
 	s.selects = d.among("selects", 5) != 0
-	if d.among("consumed", 3) == 0 {
+	if d.among("consumed", 4) == 0 {
 		s.consumers = consumers[:1+d.among("consumed", len(consumers))]
 	}
 }
@@ -187,8 +187,9 @@ func (w *world) actOnConsumers() {
 // consumption is what the oracle knows of consumers.
 type consumption struct {
 	world  *world
-	owners map[string]map[types.UID]bool // the credentials that stored an access token
-	newest map[held]int64                // the highest serial that a Secret had
+	owners map[string]map[types.NamespacedName]bool // the credentials that stored an access token
+	names  map[types.UID]types.NamespacedName       // of credentials; a new object takes over what its predecessor stored
+	newest map[held]int64                           // the highest serial that a Secret had
 }
 
 // held is the token of one credential in one Secret: a serial is of one credential only.
@@ -198,12 +199,17 @@ type held struct {
 }
 
 func newConsumption(w *world) *consumption {
-	return &consumption{world: w, owners: map[string]map[types.UID]bool{}, newest: map[held]int64{}}
+	return &consumption{
+		world: w, owners: map[string]map[types.NamespacedName]bool{}, names: map[types.UID]types.NamespacedName{},
+		newest: map[held]int64{},
+	}
 }
 
 // wrote looks at every write that the API server took.
 func (c *consumption) wrote(by writer, before, after clientObject) {
 	switch written := after.(type) {
+	case *v1alpha1.FluentCredential:
+		c.names[written.UID] = keyOf(written).NamespacedName
 	case *v1alpha1.FluentToken:
 		was, _ := before.(*v1alpha1.FluentToken)
 		if by != people && was != nil && !equality.Semantic.DeepEqual(was.Status, written.Status) {
@@ -220,14 +226,15 @@ func (c *consumption) wrote(by writer, before, after clientObject) {
 
 // stored remembers whose an access token is.
 func (c *consumption) stored(state *corev1.Secret) {
-	read, owner := c.world.cluster.document(state), metav1.GetControllerOf(state)
-	if read == nil || read.Access == "" || owner == nil {
+	read := c.world.cluster.document(state)
+	if read == nil || read.Access == "" {
 		return
 	}
 	if c.owners[read.Access] == nil {
-		c.owners[read.Access] = map[types.UID]bool{}
+		c.owners[read.Access] = map[types.NamespacedName]bool{}
 	}
-	c.owners[read.Access][owner.UID] = true
+	owner := types.NamespacedName{Namespace: state.Namespace, Name: state.Annotations[v1alpha1.CredentialAnnotation]}
+	c.owners[read.Access][owner] = true
 }
 
 // published checks what a replica writes into a consumer's Secret. What people put there counts from then on.
@@ -251,7 +258,7 @@ func (c *consumption) published(by writer, secret *corev1.Secret) {
 			}
 		}
 	}
-	if access != "edited" && !c.owners[access][source] {
+	if access != "edited" && !c.owners[access][c.names[source]] {
 		oracle.violated("a consumer has a stored token of its credential", "%s published %s for %s", by, access, secret.Name)
 	}
 	if before := c.newest[at]; serial < before && c.isKnown(source, before) {

@@ -25,14 +25,13 @@ func (c *cluster) countFields(by writer, before, after *corev1.Secret) {
 	if by == people {
 		manager = "kubectl"
 	}
-	owners := ownersOf(before)
-	changed := map[string]bool{}
-	for path, value := range valuesOf(after) {
-		if old, known := valuesOf(before)[path]; !known || !bytes.Equal(old, value) {
-			owners[path], changed[path] = manager, true
+	owners, was, is := ownersOf(before), valuesOf(before), valuesOf(after)
+	for path, value := range is {
+		if old, known := was[path]; !known || !bytes.Equal(old, value) {
+			owners[path] = manager
 		}
 	}
-	maps.DeleteFunc(owners, func(path, _ string) bool { _, isThere := valuesOf(after)[path]; return !isThere })
+	maps.DeleteFunc(owners, func(path, _ string) bool { _, isThere := is[path]; return !isThere })
 	now := metav1.NewTime(start.Add(c.world.now()).Truncate(time.Second))
 	var entries []metav1.ManagedFieldsEntry
 	for _, who := range []string{"kubectl", v1alpha1.OperatorName} {

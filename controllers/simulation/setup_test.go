@@ -67,7 +67,7 @@ func setupOf(d *dice) setup {
 	s.storm = 5 * s.dialect.life
 	s.slots = []int{2, 2, 1, 4, 16}[d.among("slots", 5)]
 	s.hostRate = []int{0, 0, 0, 60, 20}[d.among("host rate", 5)]
-	if d.among("tenant", 4) == 0 {
+	if d.among("tenant", 6) == 0 {
 		s.credentials = append(s.credentials, tenant)
 	}
 	s.addConsumers(d)

@@ -406,6 +406,7 @@ func (r *replica) begin(c *control, key types.NamespacedName) {
 			r.world.tell("  the pass ends with: %s", r.world.stable(err.Error()))
 			c.AddWithOpts(priorityqueue.AddOpts{RateLimited: true, Priority: &priority}, request)
 		} else if c.Forget(request); result.RequeueAfter > 0 {
+			r.world.tell("  again after %s", result.RequeueAfter)
 			c.AddWithOpts(priorityqueue.AddOpts{After: result.RequeueAfter, Priority: &priority}, request)
 		}
 		it.busy = false

@@ -333,6 +333,27 @@ func (w *world) next() (time.Duration, bool) {
 			earliest, found = at, true
 		}
 	}
+	if at, ok := w.election(); ok && (!found || at < earliest) {
+		earliest, found = at, true
+	}
+	return earliest, found
+}
+
+// election is when a replica can take the lease that nobody renews.
+func (w *world) election() (time.Duration, bool) {
+	if !w.setup.elects || w.leader != nil && w.leader.isUp() {
+		return 0, false
+	}
+	earliest, found := time.Duration(0), false
+	for _, r := range w.replicas {
+		at := max(w.now(), r.frozenUntil, r.cutOffUntil)
+		if w.leader != nil {
+			at = max(at, w.leaseEnd)
+		}
+		if !r.dead && r != w.leader && (!found || at < earliest) {
+			earliest, found = at, true
+		}
+	}
 	return earliest, found
 }
 
