@@ -140,7 +140,7 @@ func (s setup) hasTenant() bool { return slices.Contains(s.credentials, tenant) 
 // mustSpareOthers lets the second host do something wrong until each token of the first host has been replaced several
 // times: those who use the first host must not notice. Of few slots one host can have all.
 func (w *world) mustSpareOthers() {
-	if w.oracle.violation == nil && w.setup.hasTenant() && w.setup.slots >= 4 && !w.oracle.clockJumped {
+	if w.oracle.violation == nil && w.setup.hasTenant() && w.setup.slots >= 4 && !w.oracle.wereClocksWrong(w.now()) {
 		w.trial(ailments[w.dice.among("trial", len(ailments))])
 	}
 }
