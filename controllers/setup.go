@@ -140,6 +140,7 @@ func (r *Reconciler) addTo(mgr ctrl.Manager, options Options) error {
 		Named("fluentcredential").
 		For(&v1alpha1.FluentCredential{}, builder.WithPredicates(credentialChanged())).
 		WatchesRawSource(r.turns()).
+		WatchesRawSource(clockSteps(mgr.GetClient(), r.Clock, &v1alpha1.FluentCredentialList{})).
 		Watches(&v1alpha1.FluentToken{}, tokenToCredential(mgr.GetClient())).
 		WatchesMetadata(secretMetadata(), secretToCredentials(mgr.GetClient()), builder.WithPredicates(secretChanged())).
 		WithOptions(controller.Options{

@@ -75,6 +75,7 @@ func (t *TokenReconciler) addTo(mgr ctrl.Manager) error {
 		For(&v1alpha1.FluentToken{}, builder.WithPredicates(tokenChanged())).
 		Watches(&v1alpha1.FluentCredential{}, t.credentialToTokens(), builder.WithPredicates(credentialConcernsTokens())).
 		WatchesMetadata(secretMetadata(), t.secretToTokens(), builder.WithPredicates(secretChanged())).
+		WatchesRawSource(clockSteps(mgr.GetClient(), t.Clock, &v1alpha1.FluentTokenList{})).
 		WithOptions(controller.Options{
 			MaxConcurrentReconciles: tokenConcurrency,
 			NewQueue:                fairqueue.New(tokenConcurrency, tokenConcurrency/4),
