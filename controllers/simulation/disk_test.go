@@ -51,6 +51,9 @@ func (d *disk) effect(label string, ways ...error) error {
 	if d.waits(label) >= hanging {
 		d.failed(label) // it may have been given up
 	}
+	if err := w.sufferDisk(d, label); err != nil {
+		return err
+	}
 	if len(ways) > 0 {
 		if pick := w.dice.choose("disk", len(ways)); pick != 0 {
 			w.tell("disk %s !! %v", label, ways[pick-1])

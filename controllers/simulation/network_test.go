@@ -56,6 +56,10 @@ func (r *replica) connect(ctx context.Context, life int, address string) (net.Co
 	w := r.world
 	process := w.of(ctx, r, life)
 	w.step(process, "dial", ctx)
+	w.pace.dialed(process)
+	if err := w.sufferDial(ctx, process); err != nil {
+		return nil, err
+	}
 	switch w.dice.choose("dial", 3) {
 	case 1:
 		w.tell("dial %s !! refused", address)
@@ -111,10 +115,18 @@ func (l *line) Write(request []byte) (int, error) {
 	}
 	l.wrote = true
 	asked := readRequest(request)
+	lasting := w.sufferReply(asked)
+	if lasting != nil {
+		l.fault = lasting.fault
+	}
 	l.sent = w.oracle.presenting(l.replica, asked, l.fault)
 	w.tell("send %s%s", asked, l.fault)
 	l.replyAt = w.now() + 20*time.Millisecond
 	l.transmit(asked)
+	lasting.put(l)
+	if w.onGrant != nil {
+		w.onGrant()
+	}
 	w.step(l.process, "sent", nil)
 	if l.fault == torn {
 		return len(request) / 2, errReset

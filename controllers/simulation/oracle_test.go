@@ -37,6 +37,7 @@ type oracle struct {
 	unmarked    map[writer]bool // likewise, of a mark
 	clockJumped bool
 	doubled     bool // the network doubled or held back a login
+	forgotten   []span
 }
 
 // violation is a broken promise.
@@ -129,6 +130,8 @@ func documentOf(object clientObject) *document {
 
 // wrote looks at every write that the API server took.
 func (o *oracle) wrote(by writer, before, after clientObject) {
+	o.world.pace.wrote(by, before, after)
+	o.world.statuses.wrote(by, before, after)
 	switch written := after.(type) {
 	case *v1alpha1.FluentCredential:
 		if was, ok := before.(*v1alpha1.FluentCredential); ok && !equality.Semantic.DeepEqual(was.Status, written.Status) {
@@ -529,7 +532,7 @@ func (o *oracle) refusedLogin(name string, refusals []time.Duration) {
 		return
 	}
 	window := loginguard.Window - o.world.apart // one process waits for what another one wrote down, by a clock of its own
-	if got := recent(refusals, o.world.now(), window); got > loginguard.Budget {
+	if got := recent(o.remembered(refusals), o.world.now(), window); got > loginguard.Budget {
 		o.violated("I4 the login guard's budget", "%d logins of %s were refused in 20 minutes", got, name)
 	}
 }

@@ -41,7 +41,7 @@ func (w *world) interfere() {
 	if pick := w.dice.choose("clock", len(jumps)); pick != 0 {
 		r := w.anybody()
 		w.tell("!! the clock of %s jumps by %s", r.writer(), jumps[pick-1])
-		r.skew += jumps[pick-1]
+		r.setClock(jumps[pick-1])
 		w.oracle.clockJumped = true
 	}
 }
@@ -271,6 +271,7 @@ const calmWait = 5 * time.Minute
 // becalm ends everything that goes wrong.
 func (w *world) becalm() {
 	w.dice.calm = true
+	w.endRegimes()
 	w.tell("-- calm --")
 	for _, r := range w.replicas {
 		r.skew, r.frozenUntil, r.cutOffUntil, r.watchUntil = 0, min(r.frozenUntil, w.now()), 0, 0

@@ -128,7 +128,9 @@ func (r *replica) context() context.Context {
 
 func (r *replica) leads() bool { return !r.world.setup.elects || r.world.leader == r }
 
-func (r *replica) isUp() bool { return !r.dead && r.world.now() >= r.frozenUntil && !r.isCutOff() }
+func (r *replica) isUp() bool {
+	return !r.dead && r.world.now() >= r.frozenUntil && !r.isCutOff() && !r.world.isSilent()
+}
 
 func (r *replica) isCutOff() bool { return r.world.now() < r.cutOffUntil }
 
@@ -282,7 +284,11 @@ func (r *replica) begin(key types.NamespacedName, it *item) {
 	r.world.spawn(r, key.Name, func(ctx context.Context) {
 		ctx, cancel := context.WithTimeout(ctx, controllers.PassTimeout)
 		defer cancel()
+		begun := r.world.now()
 		result, err := r.pass(ctx, key)
+		if r.world.onPass != nil {
+			r.world.onPass(r.world.now() - begun)
+		}
 		r.world.sleep(r.world.of(ctx, r, r.life), "end of the pass", 0)
 		it.busy = false
 		if err != nil {
@@ -352,6 +358,7 @@ func (r *replica) freeze(span time.Duration) {
 	r.world.counts.freezes++
 	r.world.tell("!! %s freezes for %s", r.writer(), span)
 	r.frozenUntil = r.world.now() + span
+	r.world.pace.froze(r)
 }
 
 // end cancels the context of the life, if there was one.

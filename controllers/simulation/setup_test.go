@@ -80,11 +80,17 @@ func (d *dice) setRates() {
 
 // build makes the world of a seed.
 func build(seed uint64, script []choice, m *mistake) *world {
+	return buildOf(seed, script, m, func(*setup) {})
+}
+
+// buildOf makes the world of a seed whose setup is changed.
+func buildOf(seed uint64, script []choice, m *mistake, change func(*setup)) *world {
 	w := &world{
 		dice: newDice(seed, script), mistake: m, names: map[string]string{}, began: time.Now(), arrivals: make(chan struct{}, 1),
 	}
 	w.deciding.Store(true)
 	w.setup = setupOf(w.dice)
+	change(&w.setup)
 	w.cluster = &cluster{world: w, objects: map[objectKey]clientObject{}, documents: map[clientObject]*document{}}
 	w.oracle = newOracle(w)
 	w.server = newTokenServer(w)
@@ -95,6 +101,7 @@ func build(seed uint64, script []choice, m *mistake) *world {
 		w.replicas = append(w.replicas, r)
 	}
 	w.apart = w.clocksApart()
+	w.pace, w.statuses = newPace(w), newStatuses(w)
 	for _, key := range w.setup.credentials {
 		w.found(key)
 	}

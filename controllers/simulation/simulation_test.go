@@ -29,6 +29,7 @@ var (
 type counts struct {
 	steps, rotations, sent, crashes, freezes, faults, acts, choices int
 	endedByPerson, unsettled, revoked                               int
+	lasting, suffered                                               int // lasting faults, and operations that met one
 }
 
 func (c *counts) add(other counts) {
@@ -43,12 +44,14 @@ func (c *counts) add(other counts) {
 	c.endedByPerson += other.endedByPerson
 	c.unsettled += other.unsettled
 	c.revoked += other.revoked
+	c.lasting += other.lasting
+	c.suffered += other.suffered
 }
 
 func (c counts) String() string {
 	return fmt.Sprintf("%d effects, %d rotations, %d requests, %d crashes, %d freezes, %d requests that went wrong, %d acts of people, "+
-		"%d faults and detours in all, %d revocations, %d runs in which a person had to help, %d that had not come to rest",
-		c.steps, c.rotations, c.sent, c.crashes, c.freezes, c.faults, c.acts, c.choices, c.revoked, c.endedByPerson, c.unsettled)
+		"%d faults and detours in all, %d lasting faults met by %d operations, %d revocations, %d runs in which a person had to help, %d that had not come to rest",
+		c.steps, c.rotations, c.sent, c.crashes, c.freezes, c.faults, c.acts, c.choices, c.lasting, c.suffered, c.revoked, c.endedByPerson, c.unsettled)
 }
 
 // options of one run.
@@ -66,6 +69,7 @@ func simulate(t *testing.T, seed uint64, o options) (w *world) {
 
 func live(seed uint64, o options) *world {
 	w := build(seed, o.script, o.mistake)
+	w.plan()
 	w.verbose = o.verbose
 	w.tell("%+v", w.setup)
 	never := func() bool { return false }
@@ -272,6 +276,9 @@ func (w *world) isSpent(key types.NamespacedName) bool {
 // isHonest: the chain is lost, and the status says that a person has to help.
 func (w *world) isHonest(key types.NamespacedName) bool {
 	said := w.condition(key, v1alpha1.ConditionRenewable)
+	if state := w.truth(key); state != nil && state.Chain != nil && state.Chain.Declined && !w.mustRenew() && strings.Contains(said, "=False "+v1alpha1.ReasonCredentialsRejected) {
+		return true
+	}
 	return slices.ContainsFunc([]string{
 		v1alpha1.ReasonReauthorizationRequired, v1alpha1.ReasonReplyLost, v1alpha1.ReasonRefreshTokenRejected, v1alpha1.ReasonStateInvalid,
 		v1alpha1.ReasonCredentialsIncomplete,
@@ -423,5 +430,5 @@ func (w *world) patience() time.Duration {
 	if w.setup.renews {
 		return 30 * time.Hour
 	}
-	return max(20*time.Minute, 3*w.setup.dialect.life)
+	return max(20*time.Minute, 3*w.setup.dialect.life, w.inputs())
 }

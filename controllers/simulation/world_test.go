@@ -33,7 +33,12 @@ type world struct {
 	steps    int
 	mistake  *mistake
 	counts   counts
-	seed     string // that both credentials were given
+	regimes  []*lasting
+	pace     *pace
+	statuses *statuses
+	onPass   func(took time.Duration) // nil: nothing listens
+	onGrant  func()                   // likewise
+	seed     string                   // that both credentials were given
 
 	mu       sync.Mutex // guards what goroutines write that run at the same moment: tickets and the transcript
 	tickets  []*ticket
@@ -290,6 +295,7 @@ func (w *world) run(until time.Duration, maxSteps int, goal func() bool) bool {
 			return true
 		}
 		looked = len(w.cluster.history)
+		w.statuses.look()
 		at, ok := w.next()
 		isOver := !ok || at > until
 		if isOver {
@@ -325,7 +331,7 @@ func (w *world) pass(until time.Duration) {
 
 // next is when anything happens next.
 func (w *world) next() (time.Duration, bool) {
-	earliest, found := time.Duration(0), false
+	earliest, found := w.nextOfRegimes()
 	for _, r := range w.replicas {
 		if at, ok := r.next(); ok && (!found || at < earliest) {
 			earliest, found = at, true
@@ -338,6 +344,7 @@ func (w *world) next() (time.Duration, bool) {
 func (w *world) turn() {
 	w.server.deliver()
 	w.recreate()
+	w.changeRegimes()
 	if !w.dice.calm {
 		w.interfere()
 	}
