@@ -104,6 +104,14 @@ func (o *observation) runOf(failed custody.Failure) plan.Run {
 	return plan.Run{First: previous.First, Count: previous.Tries + 1}
 }
 
+// run returns the run of failures that is stored; zero if there is none.
+func (o *observation) run() plan.Run {
+	if o.facts.Failure == nil {
+		return plan.Run{}
+	}
+	return plan.Run{First: o.record.Failure.First, Count: o.record.Failure.Tries}
+}
+
 // probes returns the number of probes scheduled in the run before this failure.
 func (o *observation) probes(failed *custody.Failure) int {
 	if previous := o.record.Failure; previous != nil && previous.First.Equal(failed.First) {

@@ -106,7 +106,8 @@ func (r *Reconciler) pass(
 	err = r.perform(ctx, seen, step)
 	// This process ends, or the error need not be reported.
 	if err != nil && isStopping(ctx) || r.isLostRace(seen, err) {
-		return abandoned(err)
+		result, err := abandoned(err)
+		return r.paced(seen, step, result), err
 	}
 	r.noteWrites(seen, step, before, err)
 	if err != nil {

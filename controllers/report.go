@@ -30,6 +30,7 @@ func (r *Reconciler) report(ctx context.Context, seen *observation, done plan.St
 		r.forget(client.ObjectKeyFromObject(seen.cred))
 		return ctrl.Result{}, nil
 	}
+	seen.now = r.Clock.Now() // the step may have taken long, and a token expired meanwhile
 	r.refresh(seen)
 	next := plan.Next(seen.facts, seen.now)
 	seen.consumers, seen.selectorIgnored = r.consumersOf(ctx, seen), r.ignoresSelector(seen.cred)

@@ -26,6 +26,7 @@ func (t *TokenReconciler) report(ctx context.Context, seen *tokenObservation, do
 		t.forget(key)
 		return ctrl.Result{}, nil
 	}
+	seen.now = t.Clock.Now() // the pass may have taken long, and the token expired meanwhile
 	next := distribution.Next(seen.facts, seen.now)
 	comesAtOnce := done.Do == distribution.Register && next.Do != distribution.Wait // and has more to say
 	isSilent := next.Why == distribution.Deleted && seen.failed == nil              // it goes, or waits for the finalizers of others

@@ -54,7 +54,7 @@ func (r *Reconciler) controller(options Options) Controller {
 			{&v1alpha1.FluentToken{}, tokenToCredential(r.Client), nil},
 			{secretMetadata(), secretToCredentials(r.Client), []predicate.Predicate{secretChanged()}},
 		},
-		Raw: []source.Source{r.turns()},
+		Raw: []source.Source{r.turns(), clockSteps(r.Client, r.Clock, &v1alpha1.FluentCredentialList{})},
 		Options: controller.Options{
 			MaxConcurrentReconciles: options.MaxConcurrentExchanges + spareWorkers,
 			NewQueue:                sharedQueue(options.MaxConcurrentExchanges),
@@ -74,6 +74,7 @@ func (t *TokenReconciler) controller() Controller {
 			{&v1alpha1.FluentCredential{}, t.credentialToTokens(), []predicate.Predicate{credentialConcernsTokens()}},
 			{secretMetadata(), t.secretToTokens(), []predicate.Predicate{secretChanged()}},
 		},
+		Raw: []source.Source{clockSteps(t.Client, t.Clock, &v1alpha1.FluentTokenList{})},
 		Options: controller.Options{
 			MaxConcurrentReconciles: tokenConcurrency,
 			NewQueue:                fairqueue.New(tokenConcurrency, tokenConcurrency/4),

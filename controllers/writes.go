@@ -96,6 +96,7 @@ func isTaken(err error) bool {
 type lostRaces struct {
 	first time.Time
 	count int
+	over  string // the version of the state at the last one
 }
 
 // Momentary lost races are not reported.
@@ -122,7 +123,22 @@ func (r *Reconciler) isLostRace(seen *observation, err error) bool {
 	if errors.Is(err, custody.ErrGone) {
 		return true
 	}
-	return !seen.memory.races.again(r.Clock.Now()) && seen.memory.state.count == 0
+	races := &seen.memory.races
+	// A conflict over the version that lost before is none: the state was not written since.
+	isSame := races.count > 0 && races.over == seen.record.Version() && races.over != ""
+	isTooMany := races.again(r.Clock.Now())
+	races.over = seen.record.Version()
+	return !isTooMany && seen.memory.state.count == 0 && !(isSame && errors.Is(err, custody.ErrConflict))
+}
+
+// paced delays the pass after a lost race if it would send a request to the token host in a run of failures that has
+// lasted for longer than a moment.
+func (r *Reconciler) paced(seen *observation, step plan.Step, result ctrl.Result) ctrl.Result {
+	if step.Do == plan.Exchange && result.RequeueAfter > 0 {
+		now := r.Clock.Now()
+		result.RequeueAfter = max(result.RequeueAfter, seen.run().NotBefore(now, seen.expiry()).Sub(now))
+	}
+	return result
 }
 
 // noteWrites records the results of a step's writes. Writes that follow from the state, or that lead to a request to
@@ -141,7 +157,11 @@ func (r *Reconciler) noteWrites(seen *observation, step plan.Step, before *custo
 	}
 	spends := step.Do == plan.Exchange || step.Do == plan.Deliver || step.Do == plan.Restore
 	if spends || kubeerror.SubjectOf(err) == failure.StateSecret {
-		seen.memory.state.fails(r.Clock.Now(), err, r.Draw())
+		now := r.Clock.Now()
+		seen.memory.state.fails(now, err, r.Draw())
+		if step.Do == plan.Exchange && !errors.Is(err, custody.ErrHeld) {
+			seen.memory.state.retryAt = later(seen.memory.state.retryAt, seen.run().NotBefore(now, seen.expiry()))
+		}
 	}
 }
 
@@ -282,8 +302,12 @@ func unseenStatus(seen *observation, err error) v1alpha1.FluentCredentialStatus 
 		set(v1alpha1.ConditionReady, metav1.ConditionFalse, v1alpha1.ReasonTokenExpired, expired+"; "+words)
 	}
 	set(v1alpha1.ConditionRenewable, metav1.ConditionFalse, v1alpha1.ReasonStateUnwritable, words)
-	meta.RemoveStatusCondition(&status.Conditions, v1alpha1.ConditionStalled)
-	set(v1alpha1.ConditionReconciling, metav1.ConditionTrue, v1alpha1.ReasonStateUnwritable, words)
+	progress, other := v1alpha1.ConditionReconciling, v1alpha1.ConditionStalled
+	if seen.memory.reads.isStalled(seen.now) {
+		progress, other = other, progress
+	}
+	meta.RemoveStatusCondition(&status.Conditions, other)
+	set(progress, metav1.ConditionTrue, v1alpha1.ReasonStateUnwritable, words)
 	provider := ""
 	if status.Summary != nil {
 		provider = status.Summary.Provider

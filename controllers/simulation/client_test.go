@@ -49,6 +49,7 @@ var errUnreachable = errors.New("dial tcp 10.0.0.1:443: i/o timeout")
 // request is one round trip. The answer can be lost, whatever happened. A context that is over ends it, too.
 func (c *apiClient) request(ctx context.Context, label string, key objectKey, isWrite bool, act func() error) error {
 	w := c.replica.world
+	asked := apiRequest{label, key}
 	label = label + " " + key.kind + " " + key.Name
 	process := w.of(ctx, c.replica, c.life)
 	w.step(process, label, ctx)
@@ -60,6 +61,10 @@ func (c *apiClient) request(ctx context.Context, label string, key objectKey, is
 		w.tell("%s: the API is not reachable", label)
 		w.sleep(process, "time out", time.Second)
 		return errUnreachable
+	}
+	w.pace.requested(process)
+	if err := w.sufferRequest(ctx, process, asked); err != nil {
+		return err
 	}
 	if refusal := c.refusal(key); refusal != nil {
 		w.tell("%s !! refused: %v", label, refusal)

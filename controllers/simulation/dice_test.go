@@ -53,6 +53,9 @@ func (d *dice) choose(kind string, ways int) int {
 	pick := 0
 	if d.script != nil {
 		pick = d.script[at]
+		if pick > ways { // without the choices before it, it meets another operation
+			pick = 1 + (pick-1)%ways
+		}
 	} else if d.fraction(kind, at.roll) < d.rates[kind] {
 		pick = 1 + int(d.number(kind+"?", at.roll)%uint64(ways))
 	}

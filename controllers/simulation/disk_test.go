@@ -59,6 +59,9 @@ func (d *disk) effect(label, path string, ways ...error) error {
 	if isLong && !strings.HasPrefix(label, "write") && !strings.HasPrefix(label, "sync") {
 		d.failed(label, file) // it may have been given up
 	}
+	if err := w.sufferDisk(d, label, file); err != nil {
+		return err
+	}
 	w.oracle.sealed(file)
 	if len(ways) > 0 {
 		if pick := w.dice.choose("disk", len(ways)); pick != 0 {
@@ -76,18 +79,25 @@ func (d *disk) effect(label, path string, ways ...error) error {
 // waits waits for the disk, and returns how long it took.
 func (d *disk) waits(label, file string) time.Duration {
 	w := d.replica.world
+	begun := w.now()
+	defer d.begin(file)()
+	w.step(w.current(d.replica, d.life), "disk "+label, nil)
+	return w.now() - begun
+}
+
+// begin records an operation that is in progress until the returned function is called.
+func (d *disk) begin(file string) (end func()) {
+	w := d.replica.world
 	under := &operation{begun: w.now(), file: file}
 	w.mu.Lock()
+	defer w.mu.Unlock()
 	d.pending = append(d.pending, under)
-	w.mu.Unlock()
-	defer func() {
+	return func() {
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		at := slices.Index(d.pending, under)
 		d.pending = slices.Delete(d.pending, at, at+1)
-	}()
-	w.step(w.current(d.replica, d.life), "disk "+label, nil)
-	return w.now() - under.begun
+	}
 }
 
 // hanging is after how long the operator may give up an operation on the disk.

@@ -59,6 +59,10 @@ func (r *replica) connect(ctx context.Context, life int, address string) (net.Co
 	w := r.world
 	process := w.of(ctx, r, life)
 	w.step(process, "dial", ctx)
+	w.pace.dialed(process)
+	if err := w.sufferDial(ctx, process); err != nil {
+		return nil, err
+	}
 	switch w.dice.choose("dial", 3) {
 	case 1:
 		w.tell("dial %s !! refused", address)
@@ -120,6 +124,10 @@ func (l *line) Write(request []byte) (int, error) {
 	l.wrote = true
 	asked := l.host.of(readRequest(request))
 	l.fault = l.host.treat(asked, l.fault)
+	lasting := w.sufferReply(asked)
+	if lasting != nil {
+		l.fault = lasting.fault
+	}
 	l.sent = w.oracle.presenting(l.replica, asked, l.fault)
 	asked.claim = l.sent.claim
 	asked.sent = w.now()
@@ -128,6 +136,10 @@ func (l *line) Write(request []byte) (int, error) {
 	l.transmit(asked)
 	if l.fault == slow && l.host.slowFor > 0 {
 		l.replyAt = w.now() + l.host.slowFor
+	}
+	lasting.put(l)
+	if w.onGrant != nil {
+		w.onGrant()
 	}
 	w.step(l.process, "sent", nil)
 	if l.fault == torn {

@@ -41,6 +41,7 @@ type oracle struct {
 	tallies     tallies
 	told        map[string]bool // texts that were searched for secrets
 	consumption *consumption
+	forgotten   []span
 }
 
 // marked is a mark as one life sees it.
@@ -155,6 +156,8 @@ func documentOf(object clientObject) *document {
 // wrote looks at every write that the API server took.
 func (o *oracle) wrote(by writer, before, after clientObject) {
 	o.consumption.wrote(by, before, after)
+	o.world.pace.wrote(by, before, after)
+	o.world.statuses.wrote(by, before, after)
 	switch written := after.(type) {
 	case *v1alpha1.FluentCredential:
 		if was, ok := before.(*v1alpha1.FluentCredential); ok && !equality.Semantic.DeepEqual(was.Status, written.Status) {
@@ -610,7 +613,7 @@ func (o *oracle) refusedLogin(name string, refusals []refusedLogin) {
 	}
 	window := loginguard.Window - o.world.apart // one process waits for what another one wrote down, by a clock of its own
 	counted := map[*claimed]bool{}              // the network may deliver one twice, or late
-	for _, refused := range refusals {
+	for _, refused := range o.remembered(refusals) {
 		if refused.claim != nil && o.world.now()-refused.sent < window {
 			counted[refused.claim] = true
 		}

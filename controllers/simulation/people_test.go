@@ -275,6 +275,7 @@ const calmWait = 5 * time.Minute
 // becalm ends everything that goes wrong.
 func (w *world) becalm() {
 	w.dice.calm = true
+	w.endRegimes()
 	w.tell("-- calm --")
 	wereWrong := w.oracle.wereClocksWrong(w.now())
 	w.setClocks()

@@ -119,7 +119,9 @@ func (r *replica) context() context.Context {
 
 func (r *replica) leads() bool { return !r.world.setup.elects || r.world.leader == r }
 
-func (r *replica) isUp() bool { return !r.dead && r.world.now() >= r.frozenUntil && !r.isCutOff() }
+func (r *replica) isUp() bool {
+	return !r.dead && r.world.now() >= r.frozenUntil && !r.isCutOff() && !r.world.isSilent()
+}
 
 func (r *replica) isCutOff() bool { return r.world.now() < r.cutOffUntil }
 
@@ -235,6 +237,7 @@ func (r *replica) freeze(span time.Duration) {
 	r.world.counts.freezes++
 	r.world.tell("!! %s freezes for %s", r.writer(), span)
 	r.frozenUntil = r.world.now() + span
+	r.world.pace.froze(r)
 }
 
 // end cancels the context of the life, if there was one.

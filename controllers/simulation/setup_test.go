@@ -118,6 +118,7 @@ func buildWith(seed uint64, script []choice, m *mistake, change func(*setup)) *w
 	}
 	w.apart = w.clocksApart()
 	w.foundNamespaces()
+	w.pace, w.statuses = newPace(w), newStatuses(w)
 	for _, key := range w.setup.credentials {
 		w.found(key)
 	}

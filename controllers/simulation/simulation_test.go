@@ -34,6 +34,7 @@ type counts struct {
 	consumers, distributions, ailments                              int
 	tallies                                                         tallies
 	losses                                                          map[string]int // of replies, by their causes
+	lasting, suffered                                               int            // lasting faults, and operations that met one
 }
 
 func (c *counts) add(other counts) {
@@ -58,14 +59,16 @@ func (c *counts) add(other counts) {
 	for because, number := range other.losses {
 		c.losses[because] += number
 	}
+	c.lasting += other.lasting
+	c.suffered += other.suffered
 }
 
 func (c counts) String() string {
 	return fmt.Sprintf("%d effects, %d rotations, %d requests, %d crashes, %d freezes, %d requests that went wrong, %d acts of people, "+
-		"%d faults and detours in all, %d revocations, %d consumers, %d tokens distributed to them, %d hosts that ailed, "+
-		"%d runs in which a person had to help, %d that had not come to rest",
-		c.steps, c.rotations, c.sent, c.crashes, c.freezes, c.faults, c.acts, c.choices, c.revoked, c.consumers, c.distributions, c.ailments,
-		c.endedByPerson, c.unsettled)
+		"%d faults and detours in all, %d lasting faults met by %d operations, %d revocations, %d consumers, %d tokens distributed to them, "+
+		"%d hosts that ailed, %d runs in which a person had to help, %d that had not come to rest",
+		c.steps, c.rotations, c.sent, c.crashes, c.freezes, c.faults, c.acts, c.choices, c.lasting, c.suffered, c.revoked,
+		c.consumers, c.distributions, c.ailments, c.endedByPerson, c.unsettled)
 }
 
 // options of one run.
@@ -84,6 +87,7 @@ func simulate(t *testing.T, seed uint64, o options) (w *world) {
 func live(seed uint64, o options) *world {
 	w := build(seed, o.script, o.mistake)
 	w.counts.losses = map[string]int{}
+	w.plan()
 	w.verbose = o.verbose
 	w.tell("%+v", w.setup)
 	never := func() bool { return false }
@@ -339,6 +343,9 @@ func (w *world) isHonest(key types.NamespacedName) bool {
 	if w.setup.echoes && !w.setup.renews && strings.Contains(said, "=False "+v1alpha1.ReasonCredentialsRejected) {
 		return true // an error that nobody knows may be about the login
 	}
+	if state := w.truth(key); state != nil && state.Chain != nil && state.Chain.Declined && !w.mustRenew() && strings.Contains(said, "=False "+v1alpha1.ReasonCredentialsRejected) {
+		return true
+	}
 	return slices.ContainsFunc([]string{
 		v1alpha1.ReasonReauthorizationRequired, v1alpha1.ReasonReplyLost, v1alpha1.ReasonRefreshTokenRejected, v1alpha1.ReasonStateInvalid,
 		v1alpha1.ReasonCredentialsIncomplete,
@@ -491,7 +498,7 @@ func (w *world) patience() time.Duration {
 		return 30 * time.Hour
 	}
 	if w.setup.hasTenant() { // a host that did not know its client is asked again after an hour at the latest
-		return max(2*time.Hour, 3*w.setup.dialect.life)
+		return max(2*time.Hour, 3*w.setup.dialect.life, w.inputs())
 	}
-	return max(20*time.Minute, 3*w.setup.dialect.life)
+	return max(20*time.Minute, 3*w.setup.dialect.life, w.inputs())
 }

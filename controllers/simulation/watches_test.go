@@ -301,6 +301,7 @@ type item struct {
 func (q *workQueue) AddWithOpts(options priorityqueue.AddOpts, requests ...reconcile.Request) {
 	q.world.mu.Lock()
 	defer q.world.mu.Unlock()
+	q.world.wakeScheduler()
 	for _, request := range requests {
 		after := options.After
 		if options.RateLimited {
@@ -396,7 +397,11 @@ func (r *replica) begin(c *control, key types.NamespacedName) {
 		ctx, cancel := context.WithTimeout(ctx, c.Options.ReconciliationTimeout)
 		defer cancel()
 		request := ctrl.Request{NamespacedName: key}
+		begun := r.world.now()
 		result, err := c.Reconcile(ctx, request)
+		if r.world.onPass != nil {
+			r.world.onPass(r.world.now() - begun)
+		}
 		r.world.sleep(r.world.of(ctx, r, r.life), "end of the pass", 0)
 		if result.Priority != nil {
 			priority = *result.Priority

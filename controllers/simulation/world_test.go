@@ -34,7 +34,12 @@ type world struct {
 	steps    int
 	mistake  *mistake
 	counts   counts
-	seed     string // that both credentials were given
+	regimes  []*lasting
+	pace     *pace
+	statuses *statuses
+	onPass   func(took time.Duration) // nil: nothing listens
+	onGrant  func()                   // likewise
+	seed     string                   // that both credentials were given
 
 	mu       sync.Mutex // guards what goroutines write that run at the same moment: tickets and the transcript
 	tickets  []*ticket
@@ -141,11 +146,16 @@ func (w *world) park(t *ticket) {
 	if !isAlive {
 		runtime.Goexit() // also in a deferred call of a goroutine that ends
 	}
+	w.wakeScheduler()
+	t.wait()
+}
+
+// wakeScheduler ends the scheduler's sleep: there is something new to do.
+func (w *world) wakeScheduler() {
 	select {
 	case w.arrivals <- struct{}{}:
 	default:
 	}
-	t.wait()
 }
 
 func (p *process) isAlive() bool { return !p.replica.dead && p.replica.life == p.life }
@@ -292,6 +302,7 @@ func (w *world) run(until time.Duration, maxSteps int, goal func() bool) bool {
 			return true
 		}
 		looked = len(w.cluster.history)
+		w.statuses.look()
 		at, ok := w.next()
 		isOver := !ok || at > until
 		if isOver {
@@ -327,7 +338,7 @@ func (w *world) pass(until time.Duration) {
 
 // next is when anything happens next.
 func (w *world) next() (time.Duration, bool) {
-	earliest, found := time.Duration(0), false
+	earliest, found := w.nextOfRegimes()
 	for _, r := range w.replicas {
 		if at, ok := r.next(); ok && (!found || at < earliest) {
 			earliest, found = at, true
@@ -362,6 +373,7 @@ func (w *world) turn() {
 	w.server.deliver()
 	w.recreate()
 	w.recreateConsumers()
+	w.changeRegimes()
 	if !w.dice.calm {
 		w.interfere()
 	}

@@ -183,14 +183,24 @@ var errUnreadable = errors.New("it cannot be read")
 // ErrForeign is returned when the name of a guard's Secret is taken by one that is none. It is left alone.
 var ErrForeign = errors.New("a Secret that is not the operator's has the name of the login guard: move it elsewhere")
 
-// change is a compare-and-swap, made again when somebody else was faster. It returns ErrDamaged where it was made to a state that
+// errUnmoved ends a change whose last write lost a race over a guard that is as it was before: no writer was faster.
+var errUnmoved = errors.New("it was not written since")
+
+// change is a compare-and-swap, made again when somebody else was faster. A conflict over a guard that was not written since
+// is an error of the write, which the caller repeats with back-off. It returns ErrDamaged where it was made to a state that
 // takes the place of an unreadable one.
 func (g *Guard) change(ctx context.Context, login Login, now time.Time, next func(State) (State, error)) error {
 	var err error
+	var lost *known // what the last write that lost a race was made from
 	for range tries {
-		err = g.changeOnce(ctx, login, now, next)
+		before := err
+		lost, err = g.changeOnce(ctx, login, now, next, lost)
 		if errors.Is(err, errUnchanged) {
 			return nil
+		}
+		if errors.Is(err, errUnmoved) {
+			err = before
+			break
 		}
 		if !isRaced(err) {
 			break
@@ -202,13 +212,25 @@ func (g *Guard) change(ctx context.Context, login Login, now time.Time, next fun
 	return nil
 }
 
-func (g *Guard) changeOnce(parent context.Context, login Login, now time.Time, next func(State) (State, error)) error {
+func (g *Guard) changeOnce(
+	parent context.Context, login Login, now time.Time, next func(State) (State, error), lost *known,
+) (*known, error) {
 	ctx, cancel := context.WithTimeout(parent, requestTimeout)
 	defer cancel()
 	k, err := g.know(ctx, login, now)
 	if err != nil {
-		return err
+		return nil, err
 	}
+	if lost != nil && lost.version == k.version {
+		return k, errUnmoved
+	}
+	return k, g.store(ctx, parent, login, k, next)
+}
+
+// store makes a change to what is known.
+func (g *Guard) store(
+	ctx, parent context.Context, login Login, k *known, next func(State) (State, error),
+) error {
 	changed, err := next(k.state)
 	if errors.Is(err, errUnchanged) && (!k.whole || k.former != nil) {
 		changed, err = k.state, nil // or it would be found damaged again and again, and its budget never end
@@ -240,6 +262,7 @@ func (g *Guard) changeOnce(parent context.Context, login Login, now time.Time, n
 // known is what is stored of a login.
 type known struct {
 	secret  corev1.Secret
+	version string // that it had; empty where it is missing
 	missing bool
 	state   State
 	whole   bool           // it could be read
@@ -252,7 +275,7 @@ func (g *Guard) know(ctx context.Context, login Login, now time.Time) (*known, e
 	if err != nil {
 		return nil, err
 	}
-	k.missing = !found
+	k.missing, k.version = !found, k.secret.ResourceVersion
 	k.state, k.whole = g.read(&k.secret, k.missing, now)
 	k.state.Fresh = k.missing
 	if formerName(login) == secretName(login) {

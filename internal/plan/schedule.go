@@ -136,6 +136,15 @@ func RetryAt(now time.Time, run Run, draw float64, expires time.Time) time.Time 
 	return now.Add(max(delay, run.leastDelay(now, left)))
 }
 
+// NotBefore returns the earliest time of the next request to the token host in a run of failures, for a try that ended
+// before its own back-off could be stored: for example, because no claim could be written.
+func (r Run) NotBefore(now, expires time.Time) time.Time {
+	if lasted := now.Sub(r.First); r.First.IsZero() || lasted < quickRetries {
+		return now
+	}
+	return now.Add(r.leastDelay(now, expires.Sub(now)))
+}
+
 // leastDelay returns the minimum time between two tries. A run that began later than now was stored by a clock that was
 // ahead.
 func (r Run) leastDelay(now time.Time, left time.Duration) time.Duration {
