@@ -181,10 +181,12 @@ func (p *pace) requested(by *process) {
 	}
 }
 
-// wrote ends the run of a credential: a new token is stored, or people have changed something of it.
+// wrote ends the run of a credential: a new token is stored, the failure is another one, or people have changed
+// something.
 func (p *pace) wrote(by writer, before, after clientObject) {
 	name := p.world.credentialOf(keyOf(after))
-	if name == "" || by == people && !isChange(before, after) || by != people && !isNewToken(before, after) {
+	isNew := isNewToken(before, after) || isNewFailure(before, after)
+	if name == "" || by == people && !isChange(before, after) || by != people && !isNew {
 		return
 	}
 	for key, entry := range p.ledgers {
@@ -213,6 +215,16 @@ func isNewToken(before, after clientObject) bool {
 	}
 	was := documentOf(before)
 	return was == nil || was.Serial != is.Serial
+}
+
+// isNewFailure reports whether a state has a failure of another reason than before, or the first one.
+func isNewFailure(before, after clientObject) bool {
+	is := documentOf(after)
+	if is == nil || is.Failure == nil {
+		return false
+	}
+	was := documentOf(before)
+	return was == nil || was.Failure == nil || was.Failure.Reason != is.Failure.Reason
 }
 
 // worst are the figures of a credential, of all processes.

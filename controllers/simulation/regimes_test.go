@@ -362,7 +362,7 @@ func regimesOfReplies() []*regime {
 		},
 		{
 			name: "an error in a 200", class: classof.Time, says: ofHost("temporarily_unavailable"),
-			replies: answering(tooMany, http.StatusOK, asJSON, `{"error":"temporarily_unavailable"}`),
+			replies: answering(refusedEarly, http.StatusOK, asJSON, `{"error":"temporarily_unavailable"}`),
 		},
 		{
 			name: "a firewall's page with a 403", class: classof.Time, says: unsure("HTML page"), mayLose: true,

@@ -117,8 +117,8 @@ func buildWith(seed uint64, script []choice, m *mistake, change func(*setup)) *w
 		w.replicas = append(w.replicas, r)
 	}
 	w.apart = w.clocksApart()
-	w.foundNamespaces()
 	w.pace, w.statuses = newPace(w), newStatuses(w)
+	w.foundNamespaces()
 	for _, key := range w.setup.credentials {
 		w.found(key)
 	}
