@@ -151,7 +151,7 @@ func (o *oracle) wrote(by writer, before, after clientObject) {
 	}
 }
 
-func (o *oracle) dropped(writer, clientObject) {}
+func (o *oracle) dropped(_ writer, gone clientObject) { o.consumption.dropped(gone) }
 
 // wroteWorkload checks I2 and I5, and that nothing goes out that has expired.
 func (o *oracle) wroteWorkload(by writer, about *chronicle, before clientObject, after *corev1.Secret) {

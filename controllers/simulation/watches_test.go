@@ -308,6 +308,9 @@ func (q *workQueue) AddWithOpts(options priorityqueue.AddOpts, requests ...recon
 				after = limited
 			}
 		}
+		if q.world.dice.calm && q.world.oracle.clockJumped {
+			after = min(after, calmWait) // by a clock that was wrong
+		}
 		priority := 0
 		if options.Priority != nil {
 			priority = *options.Priority
