@@ -3,6 +3,7 @@ package controllers
 import (
 	"maps"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -121,21 +122,57 @@ func TestUnitCredentialChanged(t *testing.T) {
 		change func(*v1alpha1.FluentCredential)
 		want   bool
 	}{
-		"the spec":               {"the generation tells", func(c *v1alpha1.FluentCredential) { c.Generation++ }, true},
-		"a deletion":             {"it raises the generation", func(c *v1alpha1.FluentCredential) { c.DeletionTimestamp = &now; c.Generation++ }, true},
-		"the rotate annotation":  {"somebody asks", func(c *v1alpha1.FluentCredential) { c.Annotations[v1alpha1.RotateAnnotation] = "now" }, true},
-		"taken back":             {"somebody asks no more", func(c *v1alpha1.FluentCredential) { delete(c.Annotations, v1alpha1.RotateAnnotation) }, true},
-		"another annotation":     {"nothing reads it", func(c *v1alpha1.FluentCredential) { c.Annotations["team"] = "shop" }, false},
-		"the operator's status":  {"it is no news to it", func(c *v1alpha1.FluentCredential) { c.Status.TargetName = "orders-token" }, false},
+		"the spec":              {"the generation tells", func(c *v1alpha1.FluentCredential) { c.Generation++ }, true},
+		"a deletion":            {"it raises the generation", func(c *v1alpha1.FluentCredential) { c.DeletionTimestamp = &now; c.Generation++ }, true},
+		"the rotate annotation": {"somebody asks", func(c *v1alpha1.FluentCredential) { c.Annotations[v1alpha1.RotateAnnotation] = "now" }, true},
+		"taken back":            {"somebody asks no more", func(c *v1alpha1.FluentCredential) { delete(c.Annotations, v1alpha1.RotateAnnotation) }, true},
+		"another annotation":    {"nothing reads it", func(c *v1alpha1.FluentCredential) { c.Annotations["team"] = "shop" }, false},
+		"the operator's status": {"it is no news to it", func(c *v1alpha1.FluentCredential) { c.Status.TargetName = "orders-token" }, false},
+		"another object":        {"a watch that was interrupted shows it as an update", func(c *v1alpha1.FluentCredential) { c.UID = "other" }, true},
+		"a status from a backup": {"nobody else would correct it", func(c *v1alpha1.FluentCredential) {
+			c.Status.Conditions[0].LastTransitionTime = metav1.NewTime(now.Add(-time.Hour))
+		}, true},
+		"a condition that changed": {"the operator wrote it", func(c *v1alpha1.FluentCredential) {
+			c.Status.Conditions[0].LastTransitionTime = metav1.NewTime(now.Add(time.Hour))
+		}, false},
 		"the operator's own end": {"it is no news to it", func(c *v1alpha1.FluentCredential) { c.Finalizers = []string{v1alpha1.ReleaseFinalizer} }, false},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			before := &v1alpha1.FluentCredential{}
 			before.Name, before.Generation, before.Annotations = "orders", 1, map[string]string{v1alpha1.RotateAnnotation: "then"}
+			before.Status.Conditions = []metav1.Condition{{Type: v1alpha1.ConditionReady, LastTransitionTime: now}}
 			after := before.DeepCopy()
 			test.change(after)
 			if got := credentialChanged().Update(event.UpdateEvent{ObjectOld: before, ObjectNew: after}); got != test.want {
+				t.Errorf("lets it through: %t, want %t: %s", got, test.want, test.why)
+			}
+		})
+	}
+}
+
+// TestUnitTokenChanged: what concerns a FluentToken beside its generation.
+func TestUnitTokenChanged(t *testing.T) {
+	now := metav1.Now()
+	for name, test := range map[string]struct {
+		why    string
+		change func(*v1alpha1.FluentToken)
+		want   bool
+	}{
+		"the spec":               {"the generation tells", func(token *v1alpha1.FluentToken) { token.Generation++ }, true},
+		"a finalizer is gone":    {"it is put on again", func(token *v1alpha1.FluentToken) { token.Finalizers = nil }, true},
+		"another object":         {"a watch that was interrupted shows it as an update", func(token *v1alpha1.FluentToken) { token.UID = "other" }, true},
+		"a label":                {"nothing reads it", func(token *v1alpha1.FluentToken) { token.Labels = map[string]string{"team": "shop"} }, false},
+		"the operator's status":  {"it is no news to it", func(token *v1alpha1.FluentToken) { token.Status.TargetName = "page-token" }, false},
+		"a status from a backup": {"nobody else would correct it", func(token *v1alpha1.FluentToken) { token.Status.Conditions = nil }, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			before := &v1alpha1.FluentToken{}
+			before.Name, before.Generation, before.Finalizers = "page", 1, []string{v1alpha1.ReleaseFinalizer}
+			before.Status.Conditions = []metav1.Condition{{Type: v1alpha1.ConditionReady, LastTransitionTime: now}}
+			after := before.DeepCopy()
+			test.change(after)
+			if got := tokenChanged().Update(event.UpdateEvent{ObjectOld: before, ObjectNew: after}); got != test.want {
 				t.Errorf("lets it through: %t, want %t: %s", got, test.want, test.why)
 			}
 		})

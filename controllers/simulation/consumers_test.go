@@ -190,6 +190,7 @@ type consumption struct {
 	owners map[string]map[types.NamespacedName]bool // the credentials that stored an access token
 	names  map[types.UID]types.NamespacedName       // of credentials; a new object takes over what its predecessor stored
 	newest map[held]int64                           // the highest serial that a Secret had
+	gone   map[types.NamespacedName]time.Duration   // when a Secret was deleted last
 }
 
 // held is the token of one credential in one Secret: a serial is of one credential only.
@@ -201,7 +202,7 @@ type held struct {
 func newConsumption(w *world) *consumption {
 	return &consumption{
 		world: w, owners: map[string]map[types.NamespacedName]bool{}, names: map[types.UID]types.NamespacedName{},
-		newest: map[held]int64{},
+		newest: map[held]int64{}, gone: map[types.NamespacedName]time.Duration{},
 	}
 }
 
@@ -219,8 +220,15 @@ func (c *consumption) wrote(by writer, before, after clientObject) {
 		if written.Type == v1alpha1.StateSecretType {
 			c.stored(written)
 		} else if written.Annotations[v1alpha1.TokenAnnotation] != "" {
-			c.published(by, written)
+			c.published(by, before, written)
 		}
+	}
+}
+
+// dropped remembers when a Secret was deleted.
+func (c *consumption) dropped(object clientObject) {
+	if secret, ok := object.(*corev1.Secret); ok {
+		c.gone[keyOf(secret).NamespacedName] = c.world.now()
 	}
 }
 
@@ -238,7 +246,7 @@ func (c *consumption) stored(state *corev1.Secret) {
 }
 
 // published checks what a replica writes into a consumer's Secret. What people put there counts from then on.
-func (c *consumption) published(by writer, secret *corev1.Secret) {
+func (c *consumption) published(by writer, replaced clientObject, secret *corev1.Secret) {
 	source := types.UID(secret.Annotations[v1alpha1.SourceAnnotation])
 	at := held{types.NamespacedName{Namespace: secret.Namespace, Name: secret.Name}, source}
 	serial := serialOf(secret)
@@ -261,13 +269,19 @@ func (c *consumption) published(by writer, secret *corev1.Secret) {
 	if access != "edited" && !c.owners[access][c.names[source]] {
 		oracle.violated("a consumer has a stored token of its credential", "%s published %s for %s", by, access, secret.Name)
 	}
-	if before := c.newest[at]; serial < before && c.isKnown(source, before) {
+	if before := c.newest[at]; serial < before && c.isKnown(source, before) && !(replaced == nil && c.isLate(at.secret)) {
 		oracle.violated("a consumer never goes back to an older token", "%s wrote serial %d to %s after %d", by, serial, secret.Name, before)
 	}
 	if serial > c.newest[at] {
 		c.world.counts.distributions++
 	}
 	c.newest[at] = serial
+}
+
+// isLate reports whether the Secret was deleted since the pass began: no version stands in the way of what it creates.
+func (c *consumption) isLate(secret types.NamespacedName) bool {
+	gone, wasThere := c.gone[secret]
+	return wasThere && c.world.running != nil && gone >= c.world.running.begun
 }
 
 // isKnown reports whether anything in the cluster but consumers' Secrets shows that a credential had that serial: what

@@ -179,6 +179,7 @@ func (o *oracle) wrote(by writer, before, after clientObject) {
 
 // dropped looks at every object that is gone: a state is not, unless its object is or a copy is there.
 func (o *oracle) dropped(by writer, gone clientObject) {
+	o.consumption.dropped(gone)
 	was := o.world.cluster.document(gone)
 	if by == people || was == nil || was.edited || was.Token == nil {
 		return

@@ -3,6 +3,7 @@ package simulation
 import (
 	"context"
 	"net"
+	"slices"
 	"testing"
 	"time"
 
@@ -89,6 +90,34 @@ func TestAStatusFromABackup(t *testing.T) {
 var oldCondition = metav1.Condition{
 	Type: v1alpha1.ConditionReady, Status: metav1.ConditionFalse, Reason: v1alpha1.ReasonProgressing,
 	LastTransitionTime: metav1.NewTime(start.Add(-time.Hour)),
+}
+
+// TestAConsumerOfARestoredState: people restore an old state Secret alone, and the consumer's Secret is lost. The consumer
+// does not get the old token, and has a new one when the credential has.
+func TestAConsumerOfARestoredState(t *testing.T) {
+	for seed := range uint64(6) {
+		inBubble(t, func() {
+			w := alone(t, seed)
+			defer w.finish()
+			key, consumer := w.setup.credentials[0], w.setup.consumers[0]
+			isLater := func() bool { return w.serial(key) >= 4 && w.isWell() && w.wrongConsumer() == "" }
+			if !w.run(w.now()+5*w.setup.dialect.life, 5000, isLater) {
+				t.Fatalf("seed %d: no rotations: %s", seed, w.state(key))
+			}
+			state, last := w.stateOf(key), w.serial(key)
+			w.oracle.tampered(key)
+			w.restore(state, slices.IndexFunc(w.cluster.history, func(past version) bool {
+				stored := w.cluster.document(past.object)
+				return past.key == keyOf(state) && stored.Serial == last-1 && stored.Claim == nil
+			}))
+			w.remove(targetOf(consumer))
+			isRight := func() bool { return w.isWell() && w.wrongConsumer() == "" }
+			w.run(w.now()+10*time.Second, 3000, func() bool { return false })
+			if !w.run(w.now()+w.setup.dialect.life, 3000, isRight) || w.oracle.violation != nil {
+				t.Errorf("seed %d: %v; %s; %s", seed, w.oracle.violation, w.state(key), w.wrongConsumer())
+			}
+		})
+	}
 }
 
 // TestRecreatedWhileNothingWatched: while the watches bring nothing, an object is deleted and created again under its

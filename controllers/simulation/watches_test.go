@@ -309,6 +309,9 @@ func (q *workQueue) AddWithOpts(options priorityqueue.AddOpts, requests ...recon
 				after = limited
 			}
 		}
+		if q.world.dice.calm && q.world.oracle.wereClocksWrong(q.world.now()) {
+			after = min(after, calmWait) // by a clock that was wrong
+		}
 		priority := 0
 		if options.Priority != nil {
 			priority = *options.Priority
