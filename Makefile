@@ -211,6 +211,15 @@ fuzz: ## Fuzz the parsers of replies, state, login guard, journal and endpoints,
 simulate: ## Run SEEDS seeds of the simulation on all cores, from SEED on; a failing one is shrunk and told
 	@$(GO) test ./controllers/simulation -run '^TestSeeds$$' -count=1 -timeout=0 -v -args -seeds=$(SEEDS) -seed=$(SEED)
 
+# DAYS is the file that "simulate-days" writes its table into.
+DAYS ?= bin/days.md
+
+.PHONY: simulate-days
+simulate-days: ## Let every lasting fault of the simulation last for a day, and write what was measured into DAYS
+	@mkdir -p '$(dir $(DAYS))'
+	@$(GO) test ./controllers/simulation -run '^TestDays$$' -count=1 -timeout=0 -args -day='$(abspath $(DAYS))'
+	@cat '$(DAYS)'
+
 .PHONY: alerts-test
 alerts-test: $(PROMTOOL) ## Unit-test the alerts of config/prometheus with promtool
 	$(GO) test $(GOTESTFLAGS) ./hack/alerting -args -promtool='$(CURDIR)/$(PROMTOOL)'
