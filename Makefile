@@ -234,6 +234,15 @@ nightly: ## Run what is too long for CI, some hours: new seeds, mutations, fuzzi
 	@$(MAKE) --no-print-directory fuzz FUZZTIME=5m
 	@$(MAKE) --no-print-directory chaos conformance e2e
 
+# DAYS is the file that "simulate-days" writes its table into.
+DAYS ?= bin/days.md
+
+.PHONY: simulate-days
+simulate-days: ## Let every lasting fault of the simulation last for a day, and write what was measured into DAYS
+	@mkdir -p '$(dir $(DAYS))'
+	@$(GO) test ./controllers/simulation -run '^TestDays$$' -count=1 -timeout=0 -args -day='$(abspath $(DAYS))'
+	@cat '$(DAYS)'
+
 .PHONY: alerts-test
 alerts-test: $(PROMTOOL) ## Unit-test the alerts of config/prometheus with promtool
 	$(GO) test $(GOTESTFLAGS) ./hack/alerting -args -promtool='$(CURDIR)/$(PROMTOOL)'

@@ -3,6 +3,7 @@ package simulation
 import (
 	"flag"
 	"fmt"
+	"os"
 	"runtime"
 	"slices"
 	"strings"
@@ -18,7 +19,7 @@ import (
 	"github.com/fluent-credential/operator/internal/loginguard"
 )
 
-var day = flag.Bool("day", false, "let each regime last for a day, too, and print what was measured as a Markdown table")
+var day = flag.String("day", "", "let each regime last for a day, too, and write what was measured into this file, as a Markdown table")
 
 // beginning is what a regime finds when it begins.
 type beginning string
@@ -58,6 +59,24 @@ type words struct {
 
 func (w words) because() string { return w.reason + ": " + w.message }
 
+// For how long an expired token may be called good where nothing else goes wrong: a pass, and where a request is not
+// answered or no status can be written, a step of the back-off of passes.
+const (
+	staleInQuiet = 2 * time.Second
+	staleInError = 35 * time.Second
+)
+
+// stale returns which of them counts for a regime.
+func (r *regime) stale() time.Duration {
+	if r.requests == nil {
+		return staleInQuiet
+	}
+	if read := r.requests(apiRequest{"get", objectKey{kind: secretKind}}); r.isMute || read != nil && read.hangs {
+		return staleInError
+	}
+	return staleInQuiet
+}
+
 // dayLife is the life of a token: one expires while a regime lasts for an hour.
 const dayLife = 30 * time.Minute
 
@@ -73,6 +92,7 @@ func newOrdeal(t *testing.T, one *regime, from beginning, lasts time.Duration, s
 	o.fault = &lasting{regime: one, from: 1 << 60, to: 1 << 60}
 	w.regimes = []*lasting{o.fault}
 	w.verbose = testing.Verbose()
+	w.statuses.stale = one.stale()
 	w.onPass = func(took time.Duration) { o.held = max(o.held, took) }
 	w.onGrant = func() {
 		if o.from == isSpent && o.serial > 0 && !o.fault.begun {
@@ -193,6 +213,9 @@ func (o *ordeal) patient() time.Duration {
 	return patience
 }
 
+// mostHeld is how long a pass may take.
+const mostHeld = 45 * time.Second
+
 // judge holds the figures to the bounds.
 func (o *ordeal) judge() {
 	if o.oracle.violation != nil {
@@ -205,8 +228,8 @@ func (o *ordeal) judge() {
 	if o.helped && !o.isStalled {
 		o.t.Errorf("a person had to help, and was not asked to: %s", o.state(o.key))
 	}
-	if o.held > 75*time.Second {
-		o.t.Errorf("a pass took %s", o.held)
+	if o.held > mostHeld {
+		o.t.Errorf("a pass took %s, want %s at most", o.held, mostHeld)
 	}
 	o.judgeWords()
 }
@@ -260,14 +283,17 @@ func (o *ordeal) isUsual(said words) bool {
 // for ten minutes and a day, and what was measured is printed.
 func TestDays(t *testing.T) {
 	spans := []time.Duration{10 * time.Minute, time.Hour}
-	if *day {
+	if *day != "" {
 		spans[1] = 24 * time.Hour
 	}
 	var table dayTable
 	gate := make(chan struct{}, runtime.GOMAXPROCS(0))
 	t.Cleanup(func() {
-		if *day {
-			fmt.Print(table.markdown())
+		if *day == "" {
+			return
+		}
+		if err := os.WriteFile(*day, []byte(table.markdown()), 0o600); err != nil {
+			t.Error(err)
 		}
 	})
 	for _, known := range regimes {
@@ -300,7 +326,10 @@ func (l login) String() string { return [...]string{"refresh token", "password"}
 
 // variants are the logins that a regime is tried with: what the token host replies means something else for each.
 func (r *regime) variants() []*regime {
-	if r.replies == nil {
+	switch {
+	case r.name == oneClient: // it takes two
+		return nil
+	case r.replies == nil:
 		return []*regime{r}
 	}
 	other := *r
@@ -322,7 +351,7 @@ func (d *dayTable) add(o *ordeal) {
 	}
 	renewed := inSeconds(o.renewed)
 	if o.helped {
-		renewed = "a person helped"
+		ready, renewed = "a person helped", "a person helped"
 	}
 	row := fmt.Sprintf("| %s, %s | %s, %s | %s | %s | %d | %d | %d | %s | %d | %s |", o.fault.name, hours(o.fault.to-o.fault.from), o.fault.login,
 		o.from, ready, renewed, worst.steady, worst.atLast, worst.requests, inSeconds(o.held), o.counts.sent-o.sent, inCell(o.said))
@@ -356,8 +385,8 @@ func inCell(said []words) string {
 		}
 		lines = append(lines, fmt.Sprintf("+%s%s %s", first.after.Round(time.Second), kinds, first.because()))
 	}
-	if more := len(lines) - 8; more > 0 {
-		lines = append(lines[:8], fmt.Sprintf("… and %d more", more))
+	if more := len(lines) - 6; more > 0 {
+		lines = append(lines[:6], fmt.Sprintf("… and %d more", more))
 	}
 	return strings.ReplaceAll(strings.Join(lines, "<br>"), "|", "\\|")
 }

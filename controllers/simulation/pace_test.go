@@ -9,7 +9,6 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/fluent-credential/operator/api/v1alpha1"
-	"github.com/fluent-credential/operator/internal/custody"
 )
 
 // The bounds on requests for one credential by one process, each in any minute. The first two are those of
@@ -239,5 +238,3 @@ func (p *pace) worst(name string) figures {
 	}
 	return worst
 }
-
-var _ = custody.Names

@@ -298,6 +298,9 @@ func answering(as fault, status int, header http.Header, body string) func(quest
 	return func(question) *reply { return &reply{fault: as, raw: raw} }
 }
 
+// oneClient is the name of a regime that only one of two credentials meets.
+const oneClient = "401 invalid_client for one client"
+
 const page = "<html><head><title>Access blocked</title></head><body>Try again later.</body></html>"
 
 func regimesOfReplies() []*regime {
@@ -355,14 +358,14 @@ func regimesOfReplies() []*regime {
 			says: []cause{{v1alpha1.ReasonEndpointNotAllowed, "captive.example"}},
 		},
 		{name: "401 invalid_client", class: classof.Input, says: client, replies: invalid},
-		{name: "401 invalid_client for one client", class: classof.Input, says: client, replies: some},
+		{name: oneClient, class: classof.Input, says: client, replies: some},
 		{
 			name: "an unknown error with a 400", class: classof.Person, says: unsure("surprise"), mayLose: true,
 			replies: answering(refusedEarly, http.StatusBadRequest, asJSON, `{"error":"surprise"}`),
 		},
 		{
 			name: "an error in a 200", class: classof.Time, says: ofHost("temporarily_unavailable"),
-			replies: answering(refusedEarly, http.StatusOK, asJSON, `{"error":"temporarily_unavailable"}`),
+			replies: answering(tooMany, http.StatusOK, asJSON, `{"error":"temporarily_unavailable"}`),
 		},
 		{
 			name: "a firewall's page with a 403", class: classof.Time, says: unsure("HTML page"), mayLose: true,

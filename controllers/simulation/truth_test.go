@@ -23,7 +23,8 @@ type statuses struct {
 	last  time.Duration // of the last look
 	able  time.Duration // for how long a replica could work, of all time
 	wrong map[string]time.Duration
-	was   bool // a replica could work at the last look
+	was   bool          // a replica could work at the last look
+	stale time.Duration // for how long an expired token may be called good
 }
 
 // For how long a status may be wrong while a replica can write it.
@@ -37,7 +38,9 @@ const (
 	inputFor = time.Hour + 2*time.Minute
 )
 
-func newStatuses(w *world) *statuses { return &statuses{world: w, wrong: map[string]time.Duration{}} }
+func newStatuses(w *world) *statuses {
+	return &statuses{world: w, wrong: map[string]time.Duration{}, stale: staleFor}
+}
 
 // isAble reports whether all who can write a status now can work.
 func (s *statuses) isAble() bool {
@@ -98,7 +101,7 @@ func (s *statuses) isTrueOfToken(key types.NamespacedName, cred *v1alpha1.Fluent
 	status := cred.Status
 	isReady := meta.IsStatusConditionTrue(status.Conditions, v1alpha1.ConditionReady)
 	state := s.world.truth(key)
-	s.during(key.Name+" is Ready", isReady && s.isExpired(status, state), passed, staleFor, func() string {
+	s.during(key.Name+" is Ready", isReady && s.isExpired(status, state), passed, s.stale, func() string {
 		return fmt.Sprintf("with a token that is expired: %v", status.Token)
 	})
 	if !s.world.setup.elects { // two leaders write over each other
