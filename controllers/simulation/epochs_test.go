@@ -206,6 +206,9 @@ func (o *oracle) settledAsLost(by writer, about *chronicle, made *claimed) {
 	if because == "" && isOther && isOver {
 		because = "its holder did not store it within the life of the claim"
 	}
+	if because == "" && made.Grant == token.Password && made.fault == tooMany {
+		because = "the API says to try later, which it also says of a locked user"
+	}
 	o.isWhole(by, made, isOver)
 	if o.checks(ruleLost, o.ofPeople(because)) && because == "" {
 		o.violated(ruleNames[ruleLost], "%s calls the reply of %s lost (%s)", by, made.by, made.fault)
