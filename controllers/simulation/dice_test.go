@@ -52,7 +52,9 @@ func (d *dice) choose(kind string, ways int) int {
 	d.rolls[kind]++
 	pick := 0
 	if d.script != nil {
-		pick = d.script[at]
+		if pick = d.script[at]; pick > ways { // of a run that took another way
+			pick = 0
+		}
 	} else if d.fraction(kind, at.roll) < d.rates[kind] {
 		pick = 1 + int(d.number(kind+"?", at.roll)%uint64(ways))
 	}

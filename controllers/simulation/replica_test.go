@@ -41,6 +41,7 @@ type replica struct {
 	cutOffUntil time.Duration // from the API server
 	watchUntil  time.Duration // until when its watches bring nothing
 	skew        time.Duration // of its wall clock
+	stopping    stopping
 	root        context.Context
 	stop        context.CancelFunc
 }
@@ -76,6 +77,7 @@ var journalKey = make([]byte, journal.KeySize)
 // boot begins a life.
 func (r *replica) boot() {
 	r.dead, r.life, r.deposedAt, r.frozenUntil = false, r.life+1, 0, 0
+	r.stopping = stopping{}
 	r.cache, r.seen, r.queue = map[objectKey]client.Object{}, 0, map[types.NamespacedName]*item{}
 	r.root, r.stop = context.WithCancel(context.Background())
 	life := r.life
@@ -167,12 +169,17 @@ func (r *replica) next() (time.Duration, bool) {
 	if r.seen < len(r.world.cluster.history) {
 		consider(max(r.world.cluster.history[r.seen].at+watchLag, r.watchUntil))
 	}
-	if r.leads() {
+	if r.leads() && r.stopping.since == 0 {
 		for _, it := range r.queue {
 			if it.isDue && !it.busy {
 				consider(it.due)
 			}
 		}
+	}
+	if r.stopping.isOn() {
+		consider(r.stopping.since + graceful)
+	} else if r.stopping.since < 0 {
+		consider(r.world.now())
 	}
 	if r.deposedAt > 0 {
 		consider(r.deposedAt)
@@ -194,6 +201,8 @@ func (r *replica) catchUp() {
 		return
 	case now < r.frozenUntil:
 		return
+	case r.endIfDone():
+		return
 	case r.deposedAt > 0 && now >= r.deposedAt:
 		r.world.tell("%s lost its lease", r.writer())
 		r.crash(1)
@@ -201,7 +210,7 @@ func (r *replica) catchUp() {
 	}
 	r.watch()
 	for _, key := range r.world.setup.credentials {
-		if it := r.queue[key]; it != nil && it.isDue && !it.busy && now >= it.due && r.leads() {
+		if it := r.queue[key]; it != nil && it.isDue && !it.busy && now >= it.due && r.leads() && r.stopping.since == 0 {
 			r.begin(key, it)
 		}
 	}
@@ -352,6 +361,7 @@ func (r *replica) freeze(span time.Duration) {
 	r.world.counts.freezes++
 	r.world.tell("!! %s freezes for %s", r.writer(), span)
 	r.frozenUntil = r.world.now() + span
+	r.hamper()
 }
 
 // end cancels the context of the life, if there was one.

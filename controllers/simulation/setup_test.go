@@ -78,6 +78,7 @@ func (d *dice) setRates() {
 	} {
 		d.rates[kind] = base[kind] * rough[d.among("rates", len(rough))]
 	}
+	d.rates["term"] = 0.002 * rough[d.among("rates of stops", len(rough))]
 }
 
 // build makes the world of a seed.

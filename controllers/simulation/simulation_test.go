@@ -29,7 +29,7 @@ var (
 // counts are what a run went through.
 type counts struct {
 	steps, rotations, sent, crashes, freezes, faults, acts, choices int
-	endedByPerson, unsettled, revoked                               int
+	endedByPerson, unsettled, revoked, stops                        int
 	tallies                                                         tallies
 	losses                                                          map[string]int // of replies, by their causes
 }
@@ -46,6 +46,7 @@ func (c *counts) add(other counts) {
 	c.endedByPerson += other.endedByPerson
 	c.unsettled += other.unsettled
 	c.revoked += other.revoked
+	c.stops += other.stops
 	c.tallies.add(other.tallies)
 	if c.losses == nil {
 		c.losses = map[string]int{}
@@ -56,9 +57,9 @@ func (c *counts) add(other counts) {
 }
 
 func (c counts) String() string {
-	return fmt.Sprintf("%d effects, %d rotations, %d requests, %d crashes, %d freezes, %d requests that went wrong, %d acts of people, "+
+	return fmt.Sprintf("%d effects, %d rotations, %d requests, %d crashes, %d stops, %d freezes, %d requests that went wrong, %d acts of people, "+
 		"%d faults and detours in all, %d revocations, %d runs in which a person had to help, %d that had not come to rest",
-		c.steps, c.rotations, c.sent, c.crashes, c.freezes, c.faults, c.acts, c.choices, c.revoked, c.endedByPerson, c.unsettled)
+		c.steps, c.rotations, c.sent, c.crashes, c.stops, c.freezes, c.faults, c.acts, c.choices, c.revoked, c.endedByPerson, c.unsettled)
 }
 
 // options of one run.
@@ -191,6 +192,9 @@ func (w *world) unwell() []types.NamespacedName {
 // help gives a new refresh token to those whose status asks for it.
 func (w *world) help() {
 	for _, key := range w.unwell() {
+		if state := w.truth(key); state != nil && state.Claim != nil && !state.edited {
+			continue // it is at work
+		}
 		if about := w.oracle.about[key]; w.mustRenew() || about.lost == "" && !w.isSpent(key) {
 			w.oracle.violated("it ends well", "%s: %s", key.Name, w.state(key))
 			return
