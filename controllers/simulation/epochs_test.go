@@ -76,7 +76,7 @@ func (o *oracle) committed(by writer, about *chronicle, made *claimed, after *do
 	about.mistimed = o.isClockWrong(by) || made != nil && made.mistimed
 	about.wasMistimed = about.wasMistimed || about.mistimed
 	defer func() {
-		if !about.isTampered() {
+		if !about.isTampered() && about.changed == 0 {
 			about.lost = ""
 		}
 	}()
@@ -85,6 +85,9 @@ func (o *oracle) committed(by writer, about *chronicle, made *claimed, after *do
 	}
 	if made.seen >= about.disturbed {
 		about.disturbed = 0
+	}
+	if made.seen >= about.changed {
+		about.changed = 0
 	}
 	if about.isTampered() && made.at > about.tampered && after.Serial > about.ceiling {
 		about.tampered = 0
@@ -213,9 +216,7 @@ func (o *oracle) settledAsLost(by writer, about *chronicle, made *claimed) {
 	}
 	w.counts.losses[because]++
 	made.lose(because)
-	if !o.presentsAgain() || made.Attempt > 1 {
-		about.loses(because)
-	}
+	about.loses(because)
 }
 
 // ofPeople is an excuse if a cause is what people did.

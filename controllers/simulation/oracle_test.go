@@ -39,6 +39,7 @@ type oracle struct {
 	unmarked   map[marked]bool // marks that a life could not read
 	clocks     map[*replica]*clock
 	tallies    tallies
+	formerly   []formerPolicy
 	told       map[string]bool // texts that were searched for secrets
 }
 
@@ -90,9 +91,9 @@ type chronicle struct {
 	serial    int64 // the highest that was published
 	highest   int64 // the highest that was stored
 	rotations int
-	// changed is when people last changed the spec or the login so that the stored tokens belong to another one; zero:
-	// they did not.
-	changed time.Duration
+	// changed is how much of the history there was when people last changed the spec or the login so that the stored
+	// tokens belong to another one; zero: they did not.
+	changed int
 }
 
 func newOracle(w *world) *oracle {
@@ -268,13 +269,9 @@ func (o *oracle) wroteState(by writer, key types.NamespacedName, about *chronicl
 
 // presentsAgain tells whether the policy allows a second presentation.
 func (o *oracle) presentsAgain() bool {
-	switch o.world.setup.policy {
-	case v1alpha1.LostReplyRetry:
-		return true
-	case v1alpha1.LostReplyAuto:
-		return !o.world.setup.renews
-	}
-	return false
+	return slices.ContainsFunc(o.policies(), func(policy v1alpha1.LostReplyPolicy) bool {
+		return policy == v1alpha1.LostReplyRetry || policy == v1alpha1.LostReplyAuto && !o.world.setup.renews
+	})
 }
 
 func (o *oracle) stateGoesOn(by writer, before, after *document) {
@@ -452,7 +449,7 @@ func (d *disk) durably() *journal.Journal {
 
 // journalOf shows files of the disk to the oracle.
 func (d *disk) journalOf(files []*file) *journal.Journal {
-	opened, err := journal.OpenOn(&disk{platter: &platter{now: files, boots: d.boots}, replica: d.replica, quiet: true}, journalDir, journalKey)
+	opened, err := journal.OpenOn(&disk{platter: &platter{now: files, boots: d.boots}, replica: d.replica, quiet: true}, journalDir, d.replica.journalKey())
 	if err != nil {
 		panic(err)
 	}
@@ -517,7 +514,7 @@ func (o *oracle) count(r *replica, made *claimed, asked question) {
 		return
 	}
 	most := 1
-	if o.presentsAgain() || made.last && o.world.setup.policy == v1alpha1.LostReplyAuto {
+	if o.presentsAgain() || made.last && slices.Contains(o.policies(), v1alpha1.LostReplyAuto) {
 		most = 2
 	}
 	o.presented[asked.refresh]++

@@ -22,6 +22,7 @@ func (w *world) interfere() {
 		w.tell("!! people: %s (%s)", acts[pick-1].name, key.Name)
 		acts[pick-1].do(w, key)
 	}
+	w.change()
 	if pick := w.dice.choose("cutoff", 4); pick != 0 {
 		span := []time.Duration{2 * time.Second, 20 * time.Second, 3 * time.Minute, 10 * time.Minute}[pick-1]
 		all := w.dice.among("who", 2) == 0

@@ -42,8 +42,9 @@ type replica struct {
 	watchUntil  time.Duration // until when its watches bring nothing
 	skew        time.Duration // of its wall clock
 	stopping    stopping
-	root        context.Context
-	stop        context.CancelFunc
+	flags
+	root context.Context
+	stop context.CancelFunc
 }
 
 // item is one credential in the work queue.
@@ -83,7 +84,7 @@ func (r *replica) boot() {
 	life := r.life
 	r.Reconciler = controllers.NewReconciler(manager{replica: r, life: life}, controllers.Options{
 		Policy: exchange.Policy{InsecureHTTP: true}, Metrics: allMetrics, Clock: clockOf{r},
-		Namespace: operatorNamespace, PodUID: r.podUID(), MaxConcurrentExchanges: 2,
+		Namespace: operatorNamespace, PodUID: r.podUID(), MaxConcurrentExchanges: 2 + r.exchanges,
 	})
 	r.Dialer.Connect = func(ctx context.Context, _, address string) (net.Conn, error) { return r.connect(ctx, life, address) }
 	r.Dialer.Now = func() time.Time {
@@ -95,7 +96,7 @@ func (r *replica) boot() {
 		r.world.handOver()
 		return r.world.dice.draw("jitter")
 	}
-	if r.world.setup.journal {
+	if r.logs() {
 		r.disk = r.disk.of(life)
 		r.Journal = r.open(r.disk)
 		_ = r.Journal.Hold(r.Holder.Start) // without it others wait
@@ -113,7 +114,7 @@ func (r *replica) boot() {
 
 // open opens the journal, whose operations have deadlines as in the operator.
 func (r *replica) open(on journal.Disk) *journal.Journal {
-	opened, err := journal.OpenWithin(journal.Bounds{After: time.After}, on, journalDir, journalKey)
+	opened, err := journal.OpenWithin(journal.Bounds{After: time.After}, on, journalDir, r.journalKey())
 	if err != nil {
 		panic(err)
 	}
@@ -354,6 +355,7 @@ func (r *replica) crash(how int) {
 		r.disk.wipe()
 	}
 	w.oracle.crashed(r)
+	r.reflag()
 	r.restartAt = w.now() + time.Duration(w.dice.draw("restart")*float64(20*time.Second))
 }
 

@@ -78,6 +78,8 @@ func (d *dice) setRates() {
 	} {
 		d.rates[kind] = base[kind] * rough[d.among("rates", len(rough))]
 	}
+	d.rates["change"] = 0.002 * rough[d.among("rates of changes", len(rough))]
+	d.rates["flags"] = 0.1 * rough[d.among("rates of flags", len(rough))]
 	d.rates["term"] = 0.002 * rough[d.among("rates of stops", len(rough))]
 }
 
