@@ -148,6 +148,7 @@ func (o *oracle) isFrozenSince(at time.Duration) bool {
 // moved begins an epoch: what is stored belongs to another spec or login. A token whose claim was made since ends it.
 func (o *oracle) moved(key types.NamespacedName) {
 	o.about[key].changed = len(o.world.cluster.history)
+	o.about[key].changedLast = o.about[key].changed
 	o.about[key].loses(byPeople)
 	o.disturb(key)
 }
@@ -159,6 +160,11 @@ func (r *replica) reflag() {
 	case 1:
 		w.tell("!! %s restarts without a log, or with one again", r.name)
 		r.withoutLog = !r.withoutLog
+		for _, c := range w.oracle.order {
+			if c.by.replica == r.name && !c.moved {
+				c.lose("people turned the log off")
+			}
+		}
 	case 2:
 		w.tell("!! %s restarts with another key of the log", r.name)
 		r.key = bytes.Clone(r.journalKey())

@@ -86,8 +86,8 @@ func (o *oracle) committed(by writer, about *chronicle, made *claimed, after *do
 	if made.seen >= about.disturbed {
 		about.disturbed = 0
 	}
-	if made.seen >= about.changed {
-		about.changed = 0
+	if about.changed = 0; made.seen < about.changedLast {
+		about.changed = about.changedLast // its pass did not know of the change
 	}
 	if about.isTampered() && made.at > about.tampered && after.Serial > about.ceiling {
 		about.tampered = 0
@@ -303,7 +303,8 @@ func (o *oracle) loggedIn(by writer, about *chronicle, before *document) {
 	case before.Chain.Presented > 0 || before.Chain.Declined:
 		because = "the refresh token is in doubt"
 	}
-	if because == "" && about.changed > 0 {
+	// A pass that does not know of the last change takes what is stored for that of another login.
+	if because == "" && (about.changed > 0 || !o.hasSeen(about.changedLast-1)) {
 		because = byPeople
 	}
 	if o.checks(rulePassword, o.ofPeople(because)) && because == "" {

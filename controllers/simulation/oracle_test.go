@@ -93,7 +93,8 @@ type chronicle struct {
 	rotations int
 	// changed is how much of the history there was when people last changed the spec or the login so that the stored
 	// tokens belong to another one; zero: they did not.
-	changed int
+	changed     int
+	changedLast int // likewise; it stays
 }
 
 func newOracle(w *world) *oracle {
