@@ -35,6 +35,7 @@ type epochs struct {
 	putBack int
 	// mistimed is true while the state holds times of a wrong clock; wasMistimed if a backup of it can.
 	mistimed, wasMistimed bool
+	mistimedUntil         time.Duration // when the last such epoch ended
 }
 
 // tampered begins an epoch: people changed the state, so that what was in it may be lost, and what is in it may be old.
@@ -73,6 +74,9 @@ func (c *chronicle) loses(why string) {
 
 // committed ends the epochs that a new token ends.
 func (o *oracle) committed(by writer, about *chronicle, made *claimed, after *document) {
+	if about.mistimed {
+		about.mistimedUntil = o.world.now()
+	}
 	about.mistimed = o.isClockWrong(by) || made != nil && made.mistimed
 	about.wasMistimed = about.wasMistimed || about.mistimed
 	defer func() {
@@ -145,6 +149,12 @@ func (o *oracle) wereClocksWrong(span time.Duration) bool {
 		}
 	}
 	return false
+}
+
+// isMistimed reports whether the pass that runs can have seen times of a wrong clock in the state.
+func (o *oracle) isMistimed(about *chronicle) bool {
+	running := o.world.running
+	return about.mistimed || about.mistimedUntil > 0 && running != nil && running.begun <= about.mistimedUntil
 }
 
 // hasSeen reports whether the pass that runs began with a cache that shows what was put back.

@@ -479,5 +479,8 @@ func (w *world) patience() time.Duration {
 	if w.setup.renews {
 		return 30 * time.Hour
 	}
+	if w.setup.echoes {
+		return 2 * time.Hour // an error that nobody knows is probed for some time before a person is asked
+	}
 	return max(20*time.Minute, 3*w.setup.dialect.life)
 }
