@@ -59,6 +59,7 @@ func (c *apiClient) request(ctx context.Context, label string, key objectKey, is
 	}
 	if c.replica.isCutOff() {
 		w.tell("%s: the API is not reachable", label)
+		c.replica.hamper()
 		w.sleep(process, "time out", time.Second)
 		return errUnreachable
 	}
@@ -68,6 +69,7 @@ func (c *apiClient) request(ctx context.Context, label string, key objectKey, is
 	}
 	if refusal := c.refusal(key); refusal != nil {
 		w.tell("%s !! refused: %v", label, refusal)
+		c.replica.hamper()
 		return refusal
 	}
 	if isWrite && w.dice.choose("touch", 1) != 0 {
@@ -77,6 +79,7 @@ func (c *apiClient) request(ctx context.Context, label string, key objectKey, is
 	w.tell("%s: %s", label, outcome(err))
 	if isWrite && w.dice.choose("lost", 1) != 0 {
 		w.tell("%s !! the answer is lost", label)
+		c.replica.hamper()
 		err = errUnreachable
 	}
 	w.step(process, label+" done", ctx)

@@ -47,16 +47,16 @@ func unicodeEscaped(secret string) string {
 
 // echo is a text that repeats one of the secrets of a request. Of one that the client never had, it could know nothing.
 func (s *tokenServer) echo(asked question) string {
-	known := []string{secretOf("client")}
-	for _, secret := range []string{asked.refresh, asked.password} {
-		if secret != "" {
+	var known []string
+	for _, secret := range []string{asked.secret, asked.refresh, asked.password} {
+		if len(secret) >= 20 {
 			known = append(known, secret)
 		}
 	}
-	secret := known[s.world.dice.among("echo", len(known))]
-	if len(secret) < 20 {
-		secret = known[0]
+	if len(known) == 0 {
+		return "no"
 	}
+	secret := known[s.world.dice.among("echo", len(known))]
 	return spellings[s.world.dice.among("echo", len(spellings))](secret)
 }
 

@@ -35,6 +35,7 @@ type epochs struct {
 	putBack int
 	// mistimed is true while the state holds times of a wrong clock; wasMistimed if a backup of it can.
 	mistimed, wasMistimed bool
+	mistimedUntil         time.Duration // when the last such epoch ended
 }
 
 // tampered begins an epoch: people changed the state, so that what was in it may be lost, and what is in it may be old.
@@ -73,10 +74,13 @@ func (c *chronicle) loses(why string) {
 
 // committed ends the epochs that a new token ends.
 func (o *oracle) committed(by writer, about *chronicle, made *claimed, after *document) {
+	if about.mistimed {
+		about.mistimedUntil = o.world.now()
+	}
 	about.mistimed = o.isClockWrong(by) || made != nil && made.mistimed
 	about.wasMistimed = about.wasMistimed || about.mistimed
 	defer func() {
-		if !about.isTampered() {
+		if !about.isTampered() && about.changed == 0 {
 			about.lost = ""
 		}
 	}()
@@ -85,6 +89,9 @@ func (o *oracle) committed(by writer, about *chronicle, made *claimed, after *do
 	}
 	if made.seen >= about.disturbed {
 		about.disturbed = 0
+	}
+	if about.changed = 0; made.seen < about.changedLast {
+		about.changed = about.changedLast // its pass did not know of the change
 	}
 	if about.isTampered() && made.at > about.tampered && after.Serial > about.ceiling {
 		about.tampered = 0
@@ -142,6 +149,12 @@ func (o *oracle) wereClocksWrong(span time.Duration) bool {
 		}
 	}
 	return false
+}
+
+// isMistimed reports whether the pass that runs can have seen times of a wrong clock in the state.
+func (o *oracle) isMistimed(about *chronicle) bool {
+	running := o.world.running
+	return about.mistimed || about.mistimedUntil > 0 && running != nil && running.begun <= about.mistimedUntil
 }
 
 // hasSeen reports whether the pass that runs began with a cache that shows what was put back.
@@ -216,9 +229,7 @@ func (o *oracle) settledAsLost(by writer, about *chronicle, made *claimed) {
 	}
 	w.counts.losses[because]++
 	made.lose(because)
-	if !o.presentsAgain() || made.Attempt > 1 {
-		about.loses(because)
-	}
+	about.loses(because)
 }
 
 // ofPeople is an excuse if a cause is what people did.
@@ -305,7 +316,8 @@ func (o *oracle) loggedIn(by writer, about *chronicle, before *document) {
 	case before.Chain.Presented > 0 || before.Chain.Declined:
 		because = "the refresh token is in doubt"
 	}
-	if because == "" && about.changed > 0 {
+	// A pass that does not know of the last change takes what is stored for that of another login.
+	if because == "" && (about.changed > 0 || !o.hasSeen(about.changedLast-1)) {
 		because = byPeople
 	}
 	if o.checks(rulePassword, o.ofPeople(because)) && because == "" {

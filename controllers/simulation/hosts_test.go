@@ -56,8 +56,10 @@ func (s setup) hostOf(key types.NamespacedName) string {
 	return firstHost
 }
 
+func (s setup) addressOf(key types.NamespacedName) string { return "http://" + s.hostOf(key) + ".example" }
+
 func (s setup) providerOf(key types.NamespacedName) v1alpha1.ProviderSpec {
-	at := "http://" + s.hostOf(key) + ".example"
+	at := s.addressOf(key)
 	if !s.revocable {
 		return v1alpha1.ProviderSpec{Fluent: &v1alpha1.FluentProvider{BaseURL: v1alpha1.BaseURL(at)}}
 	}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"strings"
 	"syscall"
@@ -235,6 +236,8 @@ type question struct {
 
 	claim   *claimed // that it stands on; nil: none
 	sent    time.Duration
+	path    string // of the endpoint
+	secret  string // of the client
 	because string // why it may arrive as it does, where the network did something to it
 }
 
@@ -264,9 +267,19 @@ func readRequest(raw []byte) question {
 		return question{grant: revocation, refresh: form.Get("token")}
 	}
 	return question{
-		grant: form.Get("grant_type"), refresh: form.Get("refresh_token"), client: form.Get("client_id") + " " + form.Get("scope"),
+		path: request.URL.Path, secret: clientSecret(request), grant: form.Get("grant_type"), refresh: form.Get("refresh_token"), client: form.Get("client_id") + " " + form.Get("scope"),
 		username: form.Get("username"), password: form.Get("password"),
 	}
+}
+
+// clientSecret is in the form or, encoded as one, in the header (RFC 6749 section 2.3.1).
+func clientSecret(request *http.Request) string {
+	if _, encoded, ok := request.BasicAuth(); ok {
+		if secret, err := url.QueryUnescape(encoded); err == nil {
+			return secret
+		}
+	}
+	return request.PostForm.Get("client_secret")
 }
 
 func replyOf(status int, body string) []byte { return replyWith(status, body, http.Header{}) }

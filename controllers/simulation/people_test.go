@@ -24,6 +24,7 @@ func (w *world) interfere() {
 	}
 	w.actOnConsumers()
 	w.sicken()
+	w.change()
 	if pick := w.dice.choose("cutoff", 4); pick != 0 {
 		span := []time.Duration{2 * time.Second, 20 * time.Second, 3 * time.Minute, 10 * time.Minute}[pick-1]
 		all := w.dice.among("who", 2) == 0

@@ -38,8 +38,10 @@ type replica struct {
 	cutOffUntil time.Duration // from the API server
 	watchUntil  time.Duration // until when its watches bring nothing
 	skew        time.Duration // of its wall clock
-	root        context.Context
-	stop        context.CancelFunc
+	stopping    stopping
+	flags
+	root context.Context
+	stop context.CancelFunc
 }
 
 // allMetrics count for all runs: nothing looks at them.
@@ -65,13 +67,14 @@ var journalKey = make([]byte, journal.KeySize)
 // boot begins a life.
 func (r *replica) boot() {
 	r.dead, r.life, r.deposedAt, r.frozenUntil = false, r.life+1, 0, 0
+	r.stopping = stopping{}
 	r.cache, r.seen, r.lags = map[objectKey]clientObject{}, 0, false
 	r.root, r.stop = context.WithCancel(context.Background())
 	life := r.life
 	options := controllers.Options{
 		Policy: exchange.Policy{InsecureHTTP: true}, Metrics: allMetrics, Clock: clockOf{r},
 		Namespace: operatorNamespace, PodUID: r.podUID(),
-		MaxConcurrentExchanges: r.world.setup.slots, HostRate: r.world.setup.hostRate,
+		MaxConcurrentExchanges: r.world.setup.slots + r.exchanges, HostRate: r.world.setup.hostRate,
 	}
 	r.Reconciler = controllers.NewReconciler(manager{replica: r, life: life}, options)
 	r.Tokens = controllers.NewTokenReconciler(r.Reconciler, options, r.world.setup.selects)
@@ -85,7 +88,7 @@ func (r *replica) boot() {
 		r.world.handOver()
 		return r.world.dice.draw("jitter")
 	}
-	if r.world.setup.journal {
+	if r.logs() {
 		r.disk = r.disk.of(life)
 		r.Journal = r.open(r.disk)
 		_ = r.Journal.Hold(r.Holder.Start) // without it others wait
@@ -102,7 +105,7 @@ func (r *replica) boot() {
 
 // open opens the journal, whose operations have deadlines as in the operator.
 func (r *replica) open(on journal.Disk) *journal.Journal {
-	opened, err := journal.OpenWithin(journal.Bounds{After: time.After}, on, journalDir, journalKey)
+	opened, err := journal.OpenWithin(journal.Bounds{After: time.After}, on, journalDir, r.journalKey())
 	if err != nil {
 		panic(err)
 	}
@@ -160,12 +163,17 @@ func (r *replica) next() (time.Duration, bool) {
 	if r.seen < len(r.world.cluster.history) {
 		consider(r.shownAt(r.world.cluster.history[r.seen]))
 	}
-	if r.leads() {
+	if r.leads() && r.stopping.since == 0 {
 		for _, c := range r.controls {
 			if at, ok := c.earliest(); ok {
 				consider(at)
 			}
 		}
+	}
+	if r.stopping.isOn() {
+		consider(r.stopping.since + graceful)
+	} else if r.stopping.since < 0 {
+		consider(r.world.now())
 	}
 	if r.deposedAt > 0 {
 		consider(r.deposedAt)
@@ -186,6 +194,8 @@ func (r *replica) catchUp() {
 		}
 		return
 	case now < r.frozenUntil:
+		return
+	case r.endIfDone():
 		return
 	case r.deposedAt > 0 && now >= r.deposedAt:
 		r.world.tell("%s lost its lease", r.writer())
@@ -230,6 +240,7 @@ func (r *replica) crash(how int) {
 		r.disk.wipe()
 	}
 	w.oracle.crashed(r)
+	r.reflag()
 	r.restartAt = w.now() + time.Duration(w.dice.draw("restart")*float64(20*time.Second))
 }
 
@@ -238,6 +249,7 @@ func (r *replica) freeze(span time.Duration) {
 	r.world.tell("!! %s freezes for %s", r.writer(), span)
 	r.frozenUntil = r.world.now() + span
 	r.world.pace.froze(r)
+	r.hamper()
 }
 
 // end cancels the context of the life, if there was one.

@@ -89,6 +89,9 @@ func (d *dice) setRates() {
 	} {
 		d.rates[kind] = base[kind] * rough[d.among("rates", len(rough))]
 	}
+	d.rates["change"] = 0.002 * rough[d.among("rates of changes", len(rough))]
+	d.rates["flags"] = 0.1 * rough[d.among("rates of flags", len(rough))]
+	d.rates["term"] = 0.002 * rough[d.among("rates of stops", len(rough))]
 }
 
 // build makes the world of a seed.

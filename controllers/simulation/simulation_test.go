@@ -30,7 +30,7 @@ var (
 // counts are what a run went through.
 type counts struct {
 	steps, rotations, sent, crashes, freezes, faults, acts, choices int
-	endedByPerson, unsettled, revoked                               int
+	endedByPerson, unsettled, revoked, stops                        int
 	consumers, distributions, ailments                              int
 	tallies                                                         tallies
 	losses                                                          map[string]int // of replies, by their causes
@@ -52,6 +52,7 @@ func (c *counts) add(other counts) {
 	c.consumers += other.consumers
 	c.distributions += other.distributions
 	c.ailments += other.ailments
+	c.stops += other.stops
 	c.tallies.add(other.tallies)
 	if c.losses == nil {
 		c.losses = map[string]int{}
@@ -64,10 +65,10 @@ func (c *counts) add(other counts) {
 }
 
 func (c counts) String() string {
-	return fmt.Sprintf("%d effects, %d rotations, %d requests, %d crashes, %d freezes, %d requests that went wrong, %d acts of people, "+
-		"%d faults and detours in all, %d lasting faults met by %d operations, %d revocations, %d consumers, %d tokens distributed to them, "+
-		"%d hosts that ailed, %d runs in which a person had to help, %d that had not come to rest",
-		c.steps, c.rotations, c.sent, c.crashes, c.freezes, c.faults, c.acts, c.choices, c.lasting, c.suffered, c.revoked,
+	return fmt.Sprintf("%d effects, %d rotations, %d requests, %d crashes, %d stops, %d freezes, %d requests that went wrong, "+
+		"%d acts of people, %d faults and detours in all, %d lasting faults met by %d operations, %d revocations, %d consumers, "+
+		"%d tokens distributed to them, %d hosts that ailed, %d runs in which a person had to help, %d that had not come to rest",
+		c.steps, c.rotations, c.sent, c.crashes, c.stops, c.freezes, c.faults, c.acts, c.choices, c.lasting, c.suffered, c.revoked,
 		c.consumers, c.distributions, c.ailments, c.endedByPerson, c.unsettled)
 }
 
@@ -210,6 +211,9 @@ func (w *world) unwell() []types.NamespacedName {
 // help gives a new refresh token to those whose status asks for it.
 func (w *world) help() {
 	for _, key := range w.unwell() {
+		if state := w.truth(key); state != nil && state.Claim != nil && !state.edited {
+			continue // it is at work
+		}
 		if about := w.oracle.about[key]; w.mustRenew() || about.lost == "" && !w.isSpent(key) {
 			w.oracle.violated("it ends well", "%s: %s", key.Name, w.state(key))
 			return
@@ -497,7 +501,7 @@ func (w *world) patience() time.Duration {
 	if w.setup.renews {
 		return 30 * time.Hour
 	}
-	if w.setup.hasTenant() { // a host that did not know its client is asked again after an hour at the latest
+	if w.setup.hasTenant() || w.setup.echoes { // an error that is not known is probed for some time before a person is asked
 		return max(2*time.Hour, 3*w.setup.dialect.life, w.inputs())
 	}
 	return max(20*time.Minute, 3*w.setup.dialect.life, w.inputs())

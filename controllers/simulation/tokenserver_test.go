@@ -134,7 +134,7 @@ const (
 )
 
 func (s *tokenServer) byPassword(asked question) []byte {
-	who, now := s.user(asked.username), s.world.now()
+	who, now := s.user(asked.username+" "+asked.path), s.world.now()
 	if now < who.lockedUntil || asked.password != s.password {
 		who.refusals = append(who.refusals, refusedLogin{now, asked.sent, asked.claim})
 		if recent(who.refusals, now, lockFor) >= lockAfter {

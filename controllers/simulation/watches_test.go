@@ -381,7 +381,7 @@ func (q *workQueue) take(workers int) []types.NamespacedName {
 
 // work begins the passes that are due.
 func (r *replica) work() {
-	if !r.leads() {
+	if !r.leads() || r.stopping.since > 0 {
 		return
 	}
 	for _, c := range r.controls {

@@ -403,6 +403,10 @@ func (w *world) isInterrupted(r *replica) bool {
 		r.freeze(freezes[pick-1])
 		return true
 	}
+	if pick := w.dice.choose("term", 3); pick != 0 {
+		r.terminate([]int{1, 3, 4}[pick-1])
+		return true
+	}
 	return false
 }
 

@@ -125,7 +125,9 @@ func (s State) isSpent(use Use) bool {
 // is tells whether both are one owner's use of one login.
 func (u Use) is(other Use) bool { return u.isSame(other) && u.Owner.UID == other.Owner.UID }
 
-// isSame tells whether both use the login alike, whoever they are.
+// isSame reports whether both use the login alike, whoever they are. A seed is one refresh token or code, whatever scope is
+// asked for with it.
 func (u Use) isSame(other Use) bool {
-	return u.Client == other.Client && u.Scope == other.Scope && u.Query == other.Query
+	isSeed := u.Seed || other.Seed
+	return u.Client == other.Client && u.Query == other.Query && (u.Scope == other.Scope || isSeed)
 }

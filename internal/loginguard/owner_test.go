@@ -145,3 +145,24 @@ func TestLateGrantTakesNothingAway(t *testing.T) {
 		t.Errorf("%+v has it: the second logged in since", state.Uses)
 	}
 }
+
+// TestSeedIsOneWhateverTheScope shows that a seed given to two FluentCredentials with different scopes is spent by one.
+func TestSeedIsOneWhateverTheScope(t *testing.T) {
+	first := Use{Client: "client", Scope: "read", Seed: true, Owner: Owner{UID: "1"}}
+	second := Use{Client: "client", Scope: "write", Seed: true, Owner: Owner{UID: "2"}}
+	taken, _ := State{}.Claimed(noon, first, nil)
+	if _, refusal := taken.Claimed(noon, second, func(Use) bool { return false }); refusal == nil || refusal.Why != InUse {
+		t.Errorf("both take it: %+v", refusal)
+	}
+	again := first
+	again.Scope = "" // its owner changes the scope
+	if spent := taken.Spending(first); !spent.isSpent(again) {
+		t.Error("another scope makes a seed that was spent a good one")
+	}
+	login := second
+	login.Seed, first.Seed = false, false
+	named, _ := State{}.Claimed(noon, first, nil)
+	if _, refusal := named.Claimed(noon, login, func(Use) bool { return false }); refusal != nil {
+		t.Errorf("two scopes of one user are two logins: %+v", refusal)
+	}
+}
