@@ -70,6 +70,6 @@
 //	memory.go mark.go                             what this process remembers, and its machine
 //	hosts.go turns.go health.go                   what is on its way to token hosts, their rate, and whose turn is next
 //	forecast.go                                   who waits for a turn is not looked at in vain
-//	watches.go setup.go                           what wakes the controller
+//	watches.go wiring.go setup.go                 what wakes the controllers
 //	strip.go index.go                             what the caches keep
 package controllers

@@ -3,6 +3,9 @@
 // over between the replicas at every effect, and there it injects what can go wrong. The oracle watches every effect; the token
 // server's ledger is the judge. A seed replays exactly.
 //
-// Everything is in tests. The place to begin is simulation_test.go; world_test.go has the scheduler, oracle_test.go the
-// invariants, mistakes_test.go the proof that the oracle bites.
+// An event reaches the reconcilers through the operator's own predicates and event handlers, and a workqueue that behaves like
+// controller-runtime's. Some runs have FluentTokens in other namespaces, or a second tenant at a token host of its own.
+//
+// Everything is in tests. The place to begin is simulation_test.go; world_test.go has the scheduler, watches_test.go the watches and
+// workqueues, oracle_test.go and consumers_test.go the invariants, mistakes_test.go the proof that the oracle bites.
 package simulation

@@ -125,7 +125,7 @@ type change struct {
 	isInitial     bool // the list at the beginning of the watch
 }
 
-// tell shows a change to the controllers.
+// notify shows a change to the controllers.
 func (r *replica) notify(seen change) {
 	for _, c := range r.controls {
 		for _, from := range c.Sources {

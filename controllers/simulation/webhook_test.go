@@ -99,10 +99,10 @@ func inWorstMinute(at []time.Duration, from time.Duration) int {
 
 // quiet is a world in which nothing else goes wrong: one credential, one replica that leads.
 func quiet(seed uint64, o *outage) *world {
-	w := build(seed, []choice{}, &mistake{name: "outage", make: o.into})
-	w.setup.credentials = w.setup.credentials[:1]
-	w.setup.elects = true
-	return w
+	return buildWith(seed, []choice{}, &mistake{name: "outage", make: o.into}, func(s *setup) {
+		s.credentials, s.consumers = s.credentials[:1], nil
+		s.elects, s.slots, s.hostRate = true, 2, 0
+	})
 }
 
 // begin lets the credential obtain its first token.
