@@ -183,6 +183,14 @@ func (p *pace) requested(by *process) {
 // wrote ends the run of a credential: a new token is stored, or people have changed something of it.
 func (p *pace) wrote(by writer, before, after clientObject) {
 	name := p.world.credentialOf(keyOf(after))
+	if p.isFirstStored(before, after) {
+		for key, entry := range p.ledgers {
+			if key.credential == name {
+				entry.isRun = false
+			}
+		}
+		return
+	}
 	if name == "" || by == people && !isChange(before, after) || by != people && !isNewToken(before, after) {
 		return
 	}
@@ -191,6 +199,16 @@ func (p *pace) wrote(by writer, before, after clientObject) {
 			entry.isRun = false
 		}
 	}
+}
+
+// isFirstStored reports whether a failure begins a run that is stored, right after writes were refused: the tries before
+// it could not be written down, and the operator counts from here.
+func (p *pace) isFirstStored(before, after clientObject) bool {
+	was, is := p.world.cluster.document(before), p.world.cluster.document(after)
+	wasRefused := slices.ContainsFunc(p.world.regimes, func(l *lasting) bool {
+		return l.requests != nil && l.begun && p.world.now() < l.to+2*time.Minute
+	})
+	return wasRefused && is != nil && is.Failure != nil && is.Failure.Tries <= 1 && (was == nil || was.Failure == nil)
 }
 
 // isChange reports whether a write of people means something.
