@@ -181,7 +181,7 @@ func (s *statuses) isAmbiguous(l *lasting) bool {
 		return true
 	}
 	if l.disk != nil {
-		return rates["disk"] > 0 || rates["delay"] > 0
+		return rates["disk"]+rates["delay"]+rates["freeze"] > 0
 	}
 	return (l.dials != nil || l.replies != nil) && rates["net"]+rates["dial"]+rates["delay"]+rates["freeze"]+rates["crash"] > 0
 }
