@@ -160,7 +160,7 @@ func (o *ordeal) look() {
 func (o *ordeal) isReady() bool {
 	status := o.conditions()
 	return meta.IsStatusConditionTrue(status.Conditions, v1alpha1.ConditionReady) && status.Token != nil &&
-		status.Token.ExpirationTime.Time.After(start.Add(o.now()))
+		status.Token.ExpirationTime.After(start.Add(o.now()))
 }
 
 func (o *ordeal) isRenewed() bool {

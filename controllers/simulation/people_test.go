@@ -33,6 +33,7 @@ func (w *world) interfere() {
 			if all || r == chosen {
 				w.tell("!! %s cannot reach the API for %s", r.writer(), span)
 				r.cutOffUntil = w.now() + span
+				w.pace.froze(r) // a run of writes that fail is forgotten meanwhile
 			}
 		}
 	}

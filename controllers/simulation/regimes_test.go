@@ -110,7 +110,7 @@ var (
 	secrets   = objectKey{kind: secretKind}.resource()
 	errDown   = apierrors.NewInternalError(errors.New(`failed calling webhook "validate.policy.example": no endpoints available`))
 	errSpace  = apierrors.NewInternalError(errors.New("etcdserver: mvcc: database space exceeded"))
-	errRights = apierrors.NewForbidden(secrets, "x", errors.New(`User "operator" cannot update resource "secrets"`))
+	errRights = apierrors.NewForbidden(secrets, "x", errors.New(`user "operator" cannot update resource "secrets"`))
 	errQuota  = apierrors.NewForbidden(secrets, "x", errors.New("exceeded quota: few-secrets"))
 	errPolicy = &apierrors.StatusError{ErrStatus: metav1.Status{
 		Status: metav1.StatusFailure, Code: http.StatusUnprocessableEntity, Reason: metav1.StatusReasonInvalid,
@@ -396,15 +396,6 @@ func regimesOfTheRest() []*regime {
 	}
 }
 
-// byRegime returns the regime of a name.
-func byRegime(name string) *regime {
-	at := slices.IndexFunc(regimes, func(one *regime) bool { return one.name == name })
-	if at < 0 {
-		panic("no regime is called " + name)
-	}
-	return regimes[at]
-}
-
 // is reports whether the regime lasts now.
 func (l *lasting) is(now time.Duration) bool { return now >= l.from && now < l.to }
 
@@ -581,7 +572,7 @@ func (w *world) sufferDisk(d *disk, label, file string) error {
 		return nil
 	}
 	defer d.begin(file)()
-	err := w.suffer(nil, w.current(d.replica, d.life), "disk "+label, act)
+	err := w.suffer(context.Background(), w.current(d.replica, d.life), "disk "+label, act)
 	d.failed(label, file)
 	return err
 }

@@ -104,7 +104,7 @@ func (s *statuses) isTrueOfToken(key types.NamespacedName, cred *v1alpha1.Fluent
 	s.during(key.Name+" is Ready", isReady && s.isExpired(status, state), passed, s.stale, func() string {
 		return fmt.Sprintf("with a token that is expired: %v", status.Token)
 	})
-	if !s.world.setup.elects { // two leaders write over each other
+	if !s.world.setup.elects || s.isUnread() { // two leaders write over each other
 		return
 	}
 	isOther := state != nil && state.Token != nil && !state.edited &&
@@ -113,6 +113,17 @@ func (s *statuses) isTrueOfToken(key types.NamespacedName, cred *v1alpha1.Fluent
 	s.during(key.Name+" shows its token", isOther, passed, staleFor+briefly, func() string {
 		return fmt.Sprintf("%v, and serial %d is stored", status.Token, state.Serial)
 	})
+}
+
+// isUnread reports whether no state can be read now.
+func (s *statuses) isUnread() bool {
+	_, e := s.world.lastingNow(func(one *regime) *effect {
+		if one.requests == nil {
+			return nil
+		}
+		return one.requests(apiRequest{"get", objectKey{kind: secretKind}})
+	})
+	return e != nil
 }
 
 // isExpired reports whether the token of a status is expired by any clock, and at the token host.
@@ -170,7 +181,7 @@ func (s *statuses) isAmbiguous(l *lasting) bool {
 		return true
 	}
 	if l.disk != nil {
-		return rates["disk"] > 0 || rates["delay"] > 0
+		return rates["disk"]+rates["delay"]+rates["freeze"] > 0
 	}
 	return (l.dials != nil || l.replies != nil) && rates["net"]+rates["dial"]+rates["delay"]+rates["freeze"]+rates["crash"] > 0
 }

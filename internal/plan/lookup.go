@@ -71,6 +71,15 @@ func earliest(a, b time.Time) time.Time {
 	return a
 }
 
+// soonest is the earlier of a time of this process and one that was stored, each seen from now. The first has a reading
+// of the monotonic clock and the second has none, so they cannot be compared with each other after a clock was set.
+func soonest(now, own, stored time.Time) time.Time {
+	if own.IsZero() || !stored.IsZero() && stored.Sub(now) < own.Sub(now) {
+		return stored
+	}
+	return own
+}
+
 func latest(a, b time.Time) time.Time {
 	if b.After(a) {
 		return b

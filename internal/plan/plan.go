@@ -181,7 +181,7 @@ func crowded(seen Observed, now time.Time) *Step {
 	if !now.Before(seen.HostFree) {
 		return nil
 	}
-	return wait(HostBusy, earliest(seen.HostFree, seen.expiryAfter(now)))
+	return wait(HostBusy, soonest(now, seen.HostFree, seen.expiryAfter(now)))
 }
 
 func spend(seen Observed, now time.Time) *Step {

@@ -22,7 +22,7 @@ func deliver(seen Observed, now time.Time) *Step {
 	case !now.Before(seen.Writes.StateAt):
 		return do(Deliver, Undelivered)
 	case seen.Deleting:
-		return wait(Undelivered, earliest(seen.Writes.StateAt, seen.expiryAfter(now)))
+		return wait(Undelivered, soonest(now, seen.Writes.StateAt, seen.expiryAfter(now)))
 	}
 	return nil
 }
@@ -36,7 +36,7 @@ func undelivered(seen Observed, now time.Time) *Step {
 	case seen.isPublishable(now):
 		return do(Publish, Unpublished)
 	}
-	return wait(Undelivered, earliest(seen.Writes.StateAt, seen.expiryAfter(now)))
+	return wait(Undelivered, soonest(now, seen.Writes.StateAt, seen.expiryAfter(now)))
 }
 
 // unpublishable delays the next write of the target Secret after a failed one.
@@ -44,7 +44,7 @@ func unpublishable(seen Observed, now time.Time) *Step {
 	if !seen.isUnpublished(now) || !now.Before(seen.Writes.TargetAt) {
 		return nil
 	}
-	return wait(Unpublishable, earliest(seen.Writes.TargetAt, seen.expiryAfter(now)))
+	return wait(Unpublishable, soonest(now, seen.Writes.TargetAt, seen.expiryAfter(now)))
 }
 
 // unwritable comes before the host limiter: a connection to the token host is useless while no claim can be written.
@@ -52,7 +52,7 @@ func unwritable(seen Observed, now time.Time) *Step {
 	if !now.Before(seen.Writes.StateAt) {
 		return nil
 	}
-	return wait(Unwritable, earliest(seen.Writes.StateAt, seen.expiryAfter(now)))
+	return wait(Unwritable, soonest(now, seen.Writes.StateAt, seen.expiryAfter(now)))
 }
 
 // isUnpublished reports whether workloads lack a valid token.
