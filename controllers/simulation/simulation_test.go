@@ -325,7 +325,7 @@ func (w *world) isSpent(key types.NamespacedName) bool {
 // isHonest: the chain is lost, and the status says that a person has to help.
 func (w *world) isHonest(key types.NamespacedName) bool {
 	said := w.condition(key, v1alpha1.ConditionRenewable)
-	if w.setup.echoes && !w.setup.renews && strings.Contains(said, "=False "+v1alpha1.ReasonCredentialsRejected) {
+	if w.setup.echoes && !w.mustRenew() && strings.Contains(said, "refresh_token of") && strings.Contains(said, "=False "+v1alpha1.ReasonCredentialsRejected) {
 		return true // an error that nobody knows may be about the login
 	}
 	return slices.ContainsFunc([]string{
