@@ -344,7 +344,8 @@ func (w *world) isSpent(key types.NamespacedName) bool {
 // isHonest: the chain is lost, and the status says that a person has to help.
 func (w *world) isHonest(key types.NamespacedName) bool {
 	said := w.condition(key, v1alpha1.ConditionRenewable)
-	if w.setup.echoes && w.inputs() == 0 && !w.setup.renews && strings.Contains(said, "=False "+v1alpha1.ReasonCredentialsRejected) {
+	isDeclined := strings.Contains(said, "=False "+v1alpha1.ReasonCredentialsRejected) && strings.Contains(said, "refresh_token of")
+	if w.setup.echoes && w.inputs() == 0 && !w.mustRenew() && isDeclined {
 		return true // an error that nobody knows may be about the login
 	}
 	if state := w.truth(key); state != nil && state.Chain != nil && state.Chain.Declined && !w.mustRenew() && strings.Contains(said, "=False "+v1alpha1.ReasonCredentialsRejected) {
