@@ -106,7 +106,7 @@ func parseOptions(args []string, usage io.Writer) (options, error) {
 	flags.BoolVar(&chosen.quick, "quick", false, "a short pass: a sample of the mutations, fewer seeds, no API server")
 	flags.BoolVar(&chosen.list, "list", false, "list the mutations and end")
 	flags.StringVar(&parts, "parts", "", "comma list of the parts to run, of simulation, unit and suite; all by default, without the suite with --quick")
-	flags.DurationVar(&chosen.limit, "limit", 0, "the time limit of each part; by default ten times what the unmutated source takes")
+	flags.DurationVar(&chosen.limit, "limit", 0, "the time limit of each part; by default three times what the unmutated source takes, and two minutes")
 	flags.StringVar(&chosen.markdown, "markdown", "", "a file whose table of mutations is written again")
 	if err := flags.Parse(args); err != nil {
 		return chosen, err
