@@ -106,12 +106,32 @@ func TestUnitStopDoesNotInterruptTheCommit(t *testing.T) {
 		stop()
 		grants(w, r)
 	})
+	s.r.Custody = &custody.Store{Reader: obedientClient{s.r.Client}, Writer: obedientClient{s.r.Client}}
 	if err := s.r.exchange(ctx, s.observation, plan.ByRefresh); err != nil {
 		t.Errorf("the pass ends with %v", err)
 	}
 	if stored := s.stored(); stored.Serial != 18 || stored.Claim != nil {
 		t.Errorf("serial %d, claim %v: the reply is not stored", stored.Serial, stored.Claim)
 	}
+}
+
+// obedientClient ends a request with its context, as a real one does.
+type obedientClient struct{ client.Client }
+
+func (c obedientClient) Get(
+	ctx context.Context, key client.ObjectKey, object client.Object, options ...client.GetOption,
+) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	return c.Client.Get(ctx, key, object, options...)
+}
+
+func (c obedientClient) Update(ctx context.Context, object client.Object, options ...client.UpdateOption) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	return c.Client.Update(ctx, object, options...)
 }
 
 // TestUnitFailedConnectionGivesTheSlotBack: a host that cannot be reached takes no slot from others.

@@ -18,6 +18,13 @@ import (
 	"time"
 )
 
+// The parts of the tests, in the order in which a mutation meets them.
+const (
+	partSimulation = "simulation"
+	partUnit       = "unit"
+	partSuite      = "suite"
+)
+
 // options is what the command line says.
 type options struct {
 	only     []string
@@ -25,7 +32,7 @@ type options struct {
 	jobs     int
 	quick    bool
 	list     bool
-	suite    bool
+	parts    []string // of the tests
 	markdown string
 	limit    time.Duration // of one part of the tests; zero: measured with the unmutated source
 }
@@ -85,12 +92,12 @@ func judge(ctx context.Context, root string, chosen options, selected []mutation
 		}
 	}
 	fmt.Fprintln(out, lastLine(results))
-	return verdict(results, chosen.quick)
+	return verdict(results, chosen.judgesSimulation())
 }
 
 func parseOptions(args []string, usage io.Writer) (options, error) {
 	var chosen options
-	var only string
+	var only, parts string
 	flags := flag.NewFlagSet("mutants", flag.ContinueOnError)
 	flags.SetOutput(usage)
 	flags.StringVar(&only, "only", "", "comma list of mutations, or of parts of their names; all by default")
@@ -98,20 +105,31 @@ func parseOptions(args []string, usage io.Writer) (options, error) {
 	flags.IntVar(&chosen.jobs, "jobs", max(1, runtime.NumCPU()/2), "how many mutations are judged at a time")
 	flags.BoolVar(&chosen.quick, "quick", false, "a short pass: a sample of the mutations, fewer seeds, no API server")
 	flags.BoolVar(&chosen.list, "list", false, "list the mutations and end")
-	flags.BoolVar(&chosen.suite, "suite", true, "run the suite on a real API server for what survives everything else")
-	flags.DurationVar(&chosen.limit, "limit", 0, "the time limit of each part; by default ten times what the unmutated source takes")
+	flags.StringVar(&parts, "parts", "", "comma list of the parts to run, of simulation, unit and suite; all by default, without the suite with --quick")
+	flags.DurationVar(&chosen.limit, "limit", 0, "the time limit of each part; by default three times what the unmutated source takes, and two minutes")
 	flags.StringVar(&chosen.markdown, "markdown", "", "a file whose table of mutations is written again")
 	if err := flags.Parse(args); err != nil {
 		return chosen, err
 	}
-	chosen.only = strings.FieldsFunc(only, func(r rune) bool { return r == ',' })
+	chosen.only = commaList(only)
+	if chosen.parts = commaList(parts); parts == "" {
+		chosen.parts = []string{partSimulation, partUnit}
+		if !chosen.quick {
+			chosen.parts = append(chosen.parts, partSuite)
+		}
+	}
 	switch {
 	case flags.NArg() > 0:
 		return chosen, fmt.Errorf("unexpected argument %q", flags.Arg(0))
 	case chosen.seeds < 0 || chosen.jobs < 1:
 		return chosen, errors.New("--seeds and --jobs must be 1 or more")
-	case chosen.markdown != "" && (chosen.quick || only != ""):
-		return chosen, errors.New("--markdown writes the table of all mutations: leave out --quick and --only")
+	case chosen.markdown != "" && (chosen.quick || only != "" || parts != ""):
+		return chosen, errors.New("--markdown writes the table of all mutations: leave out --quick, --only and --parts")
+	}
+	for _, part := range chosen.parts {
+		if !slices.Contains([]string{partSimulation, partUnit, partSuite}, part) {
+			return chosen, fmt.Errorf("there is no part %q of the tests", part)
+		}
 	}
 	if chosen.seeds == 0 {
 		chosen.seeds = 2000
@@ -120,6 +138,17 @@ func parseOptions(args []string, usage io.Writer) (options, error) {
 		}
 	}
 	return chosen, nil
+}
+
+func commaList(text string) []string {
+	return strings.FieldsFunc(text, func(r rune) bool { return r == ',' })
+}
+
+func (o options) has(part string) bool { return slices.Contains(o.parts, part) }
+
+// judgesSimulation reports whether the share of the simulation means something: all mutations and all seeds.
+func (o options) judgesSimulation() bool {
+	return o.has(partSimulation) && !o.quick && len(o.only) == 0
 }
 
 // among returns the mutations that the command line asks for.

@@ -210,21 +210,21 @@ func TestLastLineAndVerdict(t *testing.T) {
 	tests := []struct {
 		name    string
 		results []result
-		quick   bool
+		all     bool
 		line    string
 		fails   bool
 	}{
-		{"all by the simulation", []result{killed, killed}, false, "mutants: 2, simulation 2, all 2", false},
-		{"too few by the simulation", []result{killed, byUnit}, false, "mutants: 2, simulation 1, all 2", true},
-		{"a sample", []result{killed, byUnit}, true, "mutants: 2, simulation 1, all 2", false},
-		{"a survivor", []result{killed, survivor}, true, "mutants: 2, simulation 1, all 1", true},
+		{"all by the simulation", []result{killed, killed}, true, "mutants: 2, simulation 2, all 2", false},
+		{"too few by the simulation", []result{killed, byUnit}, true, "mutants: 2, simulation 1, all 2", true},
+		{"a sample", []result{killed, byUnit}, false, "mutants: 2, simulation 1, all 2", false},
+		{"a survivor", []result{killed, survivor}, false, "mutants: 2, simulation 1, all 1", true},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			if diff := cmp.Diff(test.line, lastLine(test.results)); diff != "" {
 				t.Error(diff)
 			}
-			if err := verdict(test.results, test.quick); (err != nil) != test.fails {
+			if err := verdict(test.results, test.all); (err != nil) != test.fails {
 				t.Errorf("got %v", err)
 			}
 		})

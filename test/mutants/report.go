@@ -65,7 +65,7 @@ func lastLine(results []result) string {
 }
 
 // verdict is an error if a mutation survives, or if the simulation alone finds too few.
-func verdict(results []result, quick bool) error {
+func verdict(results []result, judgesSimulation bool) error {
 	var wrong []error
 	for _, r := range results {
 		switch {
@@ -75,7 +75,7 @@ func verdict(results []result, quick bool) error {
 			wrong = append(wrong, fmt.Errorf("%s: %s: no test finds it", r.at, r.name))
 		}
 	}
-	if killed := count(results, bySimulation); !quick && killed*leastOf < len(results)*least {
+	if killed := count(results, bySimulation); judgesSimulation && killed*leastOf < len(results)*least {
 		wrong = append(wrong, fmt.Errorf("the simulation finds %d of %d, and has to find %d of %d", killed, len(results), least, leastOf))
 	}
 	return errors.Join(wrong...)

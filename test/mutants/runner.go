@@ -101,6 +101,9 @@ type step struct {
 // The steps of the simulation. TestCensus runs the seeds as TestSeeds does and names a failing seed at once, without
 // shrinking it. TestOracleBites judges the oracle, not the product.
 func (r *runner) simulationSteps() []step {
+	if !r.options.has(partSimulation) {
+		return nil
+	}
 	return []step{
 		{
 			dir: simulationDir, name: fmt.Sprintf("%d seeds of the simulation", r.options.seeds), seeds: true,
@@ -114,6 +117,9 @@ func (r *runner) simulationSteps() []step {
 }
 
 func (r *runner) unitSteps(dirs []string) []step {
+	if !r.options.has(partUnit) {
+		return nil
+	}
 	var steps []step
 	for _, dir := range dirs {
 		one := step{dir: dir, name: "unit tests of " + dir}
@@ -231,7 +237,7 @@ func (r *runner) judge(ctx context.Context, m mutation) (found result) {
 	if found.unit, found.wrong = work.first(ctx, r.unitSteps(m.tests)); found.wrong != nil {
 		return found
 	}
-	if found.isKilled() || r.options.quick || !r.options.suite {
+	if found.isKilled() || !r.options.has(partSuite) {
 		return found
 	}
 	r.say("%s: survives the simulation and the unit tests; the suite comes next", m.name)
