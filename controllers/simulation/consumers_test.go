@@ -302,6 +302,10 @@ func (c *consumption) isKnown(source types.UID, serial int64) bool {
 // wroteStatus: no expired token is called good.
 func (c *consumption) wroteStatus(by writer, token *v1alpha1.FluentToken) {
 	running := c.world.running
+	source := c.world.oracle.about[token.Spec.CredentialRef.Key()]
+	if source != nil && source.mistimed {
+		return
+	}
 	if c.world.oracle.isClockWrong(by) || token.Status.Token == nil || running == nil ||
 		!meta.IsStatusConditionTrue(token.Status.Conditions, v1alpha1.ConditionReady) {
 		return

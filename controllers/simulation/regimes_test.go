@@ -631,6 +631,9 @@ func (w *world) restoreEtcd() {
 			w.cluster.store(people, copyOf(old))
 		}
 	}
+	if cred := w.credential(w.setup.credentials[0]); cred != nil && cred.Spec.Refresh.OnLostReply != w.setup.policy {
+		w.setPolicy(cred.Spec.Refresh.OnLostReply) // the specs come back, too
+	}
 	for _, r := range w.replicas { // the leases come back, too
 		if !r.dead && w.dice.among("who", 2) == 0 {
 			r.deposedAt = w.now()

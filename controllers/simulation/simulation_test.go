@@ -191,7 +191,7 @@ func (w *world) isUnsettled(isAtRest bool, until time.Duration) string {
 // login that another one had may be asked for one of its own only when that has come to rest: a person looks again.
 func (w *world) endWithPerson() {
 	w.counts.endedByPerson += min(1, len(w.unwell()))
-	for range w.setup.credentials {
+	for range len(w.setup.credentials) + 1 {
 		w.run(w.now()+10*time.Minute, 5000, w.isWellOrHonest) // one that helps others may be in the midst of a rotation
 		w.help()
 		if w.isWell() || w.oracle.violation != nil || w.run(w.now()+2*time.Hour, 5000, w.isWell) {

@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/fluent-credential/operator/api/v1alpha1"
+	"github.com/fluent-credential/operator/internal/custody"
 	"github.com/fluent-credential/operator/internal/condition"
 	classof "github.com/fluent-credential/operator/internal/failure"
 	"github.com/fluent-credential/operator/internal/loginguard"
@@ -107,7 +108,8 @@ func (s *statuses) isTrueOfToken(key types.NamespacedName, cred *v1alpha1.Fluent
 	if !s.world.setup.elects || s.isUnread() { // two leaders write over each other
 		return
 	}
-	isOther := state != nil && state.Token != nil && !state.edited &&
+	isRestored := s.world.oracle.about[key].isTampered() // people wake no replica by what they do to a state
+	isOther := state != nil && state.Token != nil && !state.edited && !isRestored &&
 		(status.Token == nil || status.Token.Serial < state.Serial || // after a backup, the status keeps the highest one
 			!status.Token.ExpirationTime.Time.Equal(state.Token.Expires.Truncate(time.Second)))
 	s.during(key.Name+" shows its token", isOther, passed, staleFor+briefly, func() string {
@@ -236,10 +238,21 @@ func (s *statuses) wrote(by writer, before, after clientObject) {
 		s.isStalledRightly(by, cred)
 		return
 	}
-	was := s.world.cluster.document(before)
-	if state := s.world.cluster.document(after); state != nil && state.Failure != nil && (was == nil || was.Failure == nil || was.Failure.Last != state.Failure.Last) {
-		s.hasClass(by, state)
+	state := s.world.cluster.document(after)
+	if state == nil || state.Failure == nil || hasFailure(s.world.cluster.document(before), state.Failure.Last) {
+		return
 	}
+	for _, name := range custody.Names(after.GetAnnotations()[v1alpha1.CredentialAnnotation]) {
+		if name != after.GetName() && hasFailure(s.world.document(name), state.Failure.Last) {
+			return // it was moved from there
+		}
+	}
+	s.hasClass(by, state)
+}
+
+// hasFailure reports whether a state has a failure of that moment.
+func hasFailure(state *document, last time.Time) bool {
+	return state != nil && state.Failure != nil && state.Failure.Last.Equal(last)
 }
 
 // isStalledRightly: a failure that passes by itself is not for a person.
