@@ -115,7 +115,7 @@ func live(seed uint64, o options) *world {
 func (w *world) mustPublish() {
 	stored := map[types.NamespacedName]int64{}
 	for _, key := range w.setup.credentials {
-		if state := w.truth(key); state != nil && state.Token != nil && start.Add(w.now()+2*calmWait).Before(state.Token.Expires) {
+		if state := w.truth(key); state != nil && !state.edited && state.Token != nil && start.Add(w.now()+2*calmWait).Before(state.Token.Expires) {
 			stored[key] = state.Serial
 		}
 	}

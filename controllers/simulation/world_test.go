@@ -311,7 +311,7 @@ func (w *world) run(until time.Duration, maxSteps int, goal func() bool) bool {
 		w.pass(at)
 		switch isWoken := w.settle(); {
 		case isWoken:
-		case isOver:
+		case isOver && w.now() >= until:
 			return goal()
 		default:
 			w.turn()
