@@ -172,7 +172,7 @@ func TestUnitHigherSerialOfAFluentToken(t *testing.T) {
 			seen.cred, seen.known.source = s.cred, s.cred.UID
 			seen.workload.source, seen.workload.serial = s.cred.UID, 18
 			test.given(seen)
-			if err := (&TokenReconciler{Custody: s.r.Custody}).explainSerial(t.Context(), seen); err != nil {
+			if err := (&TokenReconciler{Custody: s.r.Custody, Live: s.r.Custody.Reader}).explainSerial(t.Context(), seen); err != nil {
 				t.Fatal(err)
 			}
 			if seen.workload.serial != test.want {

@@ -48,7 +48,8 @@ func (r *Reconciler) report(ctx context.Context, seen *observation, done plan.St
 	if _, waits := heldBack(seen, next); seen.failed != nil && !waits {
 		return ctrl.Result{}, errors.New(wordsOfWrite(seen, seen.failed)) // the workqueue backs off
 	}
-	return again(next, r.Clock.Now()), nil // the process may have been frozen since it looked
+	// The pass may have taken long: a process that was suspended must not wait for as long once more.
+	return again(next, r.Clock.Now()), nil
 }
 
 // again is the next pass. What was begun goes on before what comes due by itself: behind ten thousand that were not looked at since the
@@ -129,7 +130,7 @@ func (r *Reconciler) apply(ctx context.Context, seen *observation, status v1alph
 	if seen.memory.status == "" && digestOf(seen.cred.Status) == digest {
 		seen.memory.status = digest
 	}
-	if seen.memory.status == digest {
+	if seen.memory.status == digest && !seen.isStatusReplaced() {
 		return nil
 	}
 	if seen.failed != nil && r.isOvertaken(ctx, seen) {
@@ -145,6 +146,13 @@ func (r *Reconciler) apply(ctx context.Context, seen *observation, status v1alph
 	r.announce(seen, status)
 	seen.memory.status, seen.memory.told, seen.memory.history = digest, version, nil
 	return nil
+}
+
+// isStatusReplaced reports whether the object shows another status than the one that this process wrote last: it was
+// restored from a backup, or written by a former leader that was frozen. The cache keeps no status that is too large.
+func (o *observation) isStatusReplaced() bool {
+	shown := o.cred.Status
+	return len(shown.Conditions) > 0 && digestOf(shown) != o.memory.status
 }
 
 // isOvertaken reports whether the FluentCredential was written since a pass that failed has looked at it. A process that was frozen in the

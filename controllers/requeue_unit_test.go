@@ -22,8 +22,12 @@ func TestUnitRequeueCountsFromTheEndOfThePass(t *testing.T) {
 	s.r.Metrics = metrics.New(prometheus.NewRegistry())
 	s.r.refresh(s.observation)
 	next := plan.Next(s.facts, s.now)
+	begun := s.now
+	end := next.At.Add(-time.Second)
+	s.now = end
 	s.memory.status = digestOf(statusOf(s.observation, next)) // nothing is to be written
-	s.r.Clock.(*testclock.FakePassiveClock).SetTime(next.At.Add(-time.Second))
+	s.now = begun
+	s.r.Clock.(*testclock.FakePassiveClock).SetTime(end)
 	result, err := s.r.report(t.Context(), s.observation, next)
 	if err != nil || result.RequeueAfter != time.Second {
 		t.Errorf("the next pass comes in %s (%v), want 1s", result.RequeueAfter, err)

@@ -43,7 +43,7 @@ func (t *TokenReconciler) report(ctx context.Context, seen *tokenObservation, do
 	if seen.failed != nil {
 		return ctrl.Result{}, errors.New(kubeerror.Words(seen.failed, seen.secrets()...)) // the workqueue backs off
 	}
-	return ctrl.Result{RequeueAfter: untilNextOf(next, t.Clock.Now())}, nil
+	return ctrl.Result{RequeueAfter: untilNextOf(next, t.Clock.Now())}, nil // the pass may have taken long
 }
 
 // viewWait is how long a status waits while Secrets are being written.
@@ -58,8 +58,7 @@ func (t *TokenReconciler) canWait(seen *tokenObservation, status v1alpha1.Fluent
 		meta.IsStatusConditionTrue(status.Conditions, v1alpha1.ConditionReady)
 }
 
-// untilNextOf counts from now: the process may have been frozen since it looked.
-func untilNextOf(next distribution.Step, now time.Time) time.Duration {
+func untilNextOf(next distribution.Step, now time.Time) (wait time.Duration) {
 	switch {
 	case next.Do != distribution.Wait:
 		return soon
@@ -82,7 +81,7 @@ func (t *TokenReconciler) apply(ctx context.Context, seen *tokenObservation, sta
 	if seen.known.status == "" && digestOf(seen.token.Status) == digest {
 		seen.known.status = digest
 	}
-	if seen.known.status == digest {
+	if seen.known.status == digest && !seen.isStatusReplaced() {
 		return nil
 	}
 	patch, err := statusPatch(seen.token.UID, status)
@@ -95,7 +94,15 @@ func (t *TokenReconciler) apply(ctx context.Context, seen *tokenObservation, sta
 	}
 	t.announce(seen, status)
 	seen.known.status, seen.known.conditions = digest, status.Conditions
+	seen.known.told = target.ResourceVersion
 	return nil
+}
+
+// isStatusReplaced reports whether the object shows another status than the one that this process wrote last, by a cache
+// that is not behind: it was restored from a backup, or written by a former leader that was frozen.
+func (o *tokenObservation) isStatusReplaced() bool {
+	shown, told := o.token.Status, o.known.told
+	return told != "" && !isNewer(told, o.token.ResourceVersion) && len(shown.Conditions) > 0 && digestOf(shown) != o.known.status
 }
 
 // statusPatch replaces the status of exactly that object; what is not in it any more is taken out.

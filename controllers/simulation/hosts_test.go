@@ -56,7 +56,9 @@ func (s setup) hostOf(key types.NamespacedName) string {
 	return firstHost
 }
 
-func (s setup) addressOf(key types.NamespacedName) string { return "http://" + s.hostOf(key) + ".example" }
+func (s setup) addressOf(key types.NamespacedName) string {
+	return "http://" + s.hostOf(key) + ".example"
+}
 
 func (s setup) providerOf(key types.NamespacedName) v1alpha1.ProviderSpec {
 	at := s.addressOf(key)

@@ -11,8 +11,8 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/fluent-credential/operator/api/v1alpha1"
-	"github.com/fluent-credential/operator/internal/custody"
 	"github.com/fluent-credential/operator/internal/condition"
+	"github.com/fluent-credential/operator/internal/custody"
 	classof "github.com/fluent-credential/operator/internal/failure"
 	"github.com/fluent-credential/operator/internal/loginguard"
 )
