@@ -36,6 +36,7 @@ type consumer struct {
 	generation int64       // of the spec that it was rendered for
 	expires    time.Time
 	status     string // digest of the status that was written last
+	rewritten  rewriting
 	told       string // the version with that status; the cache may not show it yet
 	conditions []metav1.Condition
 

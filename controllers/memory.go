@@ -21,19 +21,20 @@ type memory struct {
 }
 
 type remembered struct {
-	uid        types.UID                 // an object of the same name with another UID is another one
-	registered string                    // the version in which our finalizer was written; the cache may not show it yet
-	login      rememberedRead            // the credentials Secret
-	published  publication               // the workload Secret
-	copies     copies                    // Secrets with our marks that were examined
-	mark       highWater                 // the highest serial that was seen
-	edited     bool                      // the state Secret was found edited, and that was told
-	claim      sighting                  // a claim of another process
-	ahead      ahead                     // a failure that comes later than now
-	unsent     string                    // a claim of this process for which nothing was sent
-	leaving    leaving                   // what was done about a deletion
-	status     string                    // digest of the status that was written last
-	told       string                    // the version with that status; the cache may not show it yet
+	uid        types.UID      // an object of the same name with another UID is another one
+	registered string         // the version in which our finalizer was written; the cache may not show it yet
+	login      rememberedRead // the credentials Secret
+	published  publication    // the workload Secret
+	copies     copies         // Secrets with our marks that were examined
+	mark       highWater      // the highest serial that was seen
+	edited     bool           // the state Secret was found edited, and that was told
+	claim      sighting       // a claim of another process
+	ahead      ahead          // a failure that comes later than now
+	unsent     string         // a claim of this process for which nothing was sent
+	leaving    leaving        // what was done about a deletion
+	status     string         // digest of the status that was written last
+	told       string         // the version with that status; the cache may not show it yet
+	rewritten  rewriting
 	history    []v1alpha1.ExchangeStatus // with what the status does not show yet; nil: it shows all
 	expected   forecast
 	state      failing // the writes of the state Secret and the login guard

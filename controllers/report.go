@@ -130,7 +130,7 @@ func (r *Reconciler) apply(ctx context.Context, seen *observation, status v1alph
 	if seen.memory.status == "" && digestOf(seen.cred.Status) == digest {
 		seen.memory.status = digest
 	}
-	if seen.memory.status == digest && !seen.isStatusReplaced() {
+	if seen.memory.status == digest && !(seen.isStatusReplaced() && seen.memory.rewritten.isDue(seen.now)) {
 		return nil
 	}
 	if seen.failed != nil && r.isOvertaken(ctx, seen) {
@@ -153,6 +153,23 @@ func (r *Reconciler) apply(ctx context.Context, seen *observation, status v1alph
 func (o *observation) isStatusReplaced() bool {
 	shown := o.cred.Status
 	return len(shown.Conditions) > 0 && digestOf(shown) != o.memory.status
+}
+
+// rewritePause is the least time between two writes of a status that another writer replaced. Two replicas that both
+// write, which happens while the lease changes hands, would otherwise answer each other without a pause.
+const rewritePause = time.Minute
+
+// rewriting is when a status was last written again because another writer had replaced it.
+type rewriting time.Time
+
+// isDue reports whether the status may be written again, and records that it is.
+func (r *rewriting) isDue(now time.Time) bool {
+	since := now.Sub(time.Time(*r))
+	if since >= 0 && since < rewritePause {
+		return false
+	}
+	*r = rewriting(now)
+	return true
 }
 
 // isOvertaken reports whether the FluentCredential was written since a pass that failed has looked at it. A process that was frozen in the

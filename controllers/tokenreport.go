@@ -81,7 +81,7 @@ func (t *TokenReconciler) apply(ctx context.Context, seen *tokenObservation, sta
 	if seen.known.status == "" && digestOf(seen.token.Status) == digest {
 		seen.known.status = digest
 	}
-	if seen.known.status == digest && !seen.isStatusReplaced() {
+	if seen.known.status == digest && !(seen.isStatusReplaced() && seen.known.rewritten.isDue(seen.now)) {
 		return nil
 	}
 	patch, err := statusPatch(seen.token.UID, status)
