@@ -52,7 +52,7 @@ func (c *apiClient) request(ctx context.Context, label string, key objectKey, is
 	asked := apiRequest{label, key}
 	label = label + " " + key.kind + " " + key.Name
 	process := w.of(ctx, c.replica, c.life)
-	w.step(process, label, ctx)
+	w.step(ctx, process, label)
 	if ctx.Err() != nil {
 		w.tell("%s: %v", label, ctx.Err())
 		return ctx.Err()
@@ -82,7 +82,7 @@ func (c *apiClient) request(ctx context.Context, label string, key objectKey, is
 		c.replica.hamper()
 		err = errUnreachable
 	}
-	w.step(process, label+" done", ctx)
+	w.step(ctx, process, label+" done")
 	if ctx.Err() != nil {
 		w.tell("%s: done, and %v", label, ctx.Err())
 		return ctx.Err()

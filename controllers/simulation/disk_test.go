@@ -1,6 +1,7 @@
 package simulation
 
 import (
+	"context"
 	"io/fs"
 	"path/filepath"
 	"slices"
@@ -81,7 +82,7 @@ func (d *disk) waits(label, file string) time.Duration {
 	w := d.replica.world
 	begun := w.now()
 	defer d.begin(file)()
-	w.step(w.current(d.replica, d.life), "disk "+label, nil)
+	w.step(context.Background(), w.current(d.replica, d.life), "disk "+label)
 	return w.now() - begun
 }
 

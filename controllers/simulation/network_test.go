@@ -59,7 +59,7 @@ func (f fault) isProvable() bool { return f == unsent || f == tooMany || f == un
 func (r *replica) connect(ctx context.Context, life int, address string) (net.Conn, error) {
 	w := r.world
 	process := w.of(ctx, r, life)
-	w.step(process, "dial", ctx)
+	w.step(ctx, process, "dial")
 	w.pace.dialed(process)
 	if err := w.sufferDial(ctx, process); err != nil {
 		return nil, err
@@ -142,7 +142,7 @@ func (l *line) Write(request []byte) (int, error) {
 	if w.onGrant != nil {
 		w.onGrant()
 	}
-	w.step(l.process, "sent", nil)
+	w.step(context.Background(), l.process, "sent")
 	if l.fault == torn {
 		return len(request) / 2, errReset
 	}

@@ -80,7 +80,7 @@ func (r *replica) boot() {
 	r.Tokens = controllers.NewTokenReconciler(r.Reconciler, options, r.world.setup.selects)
 	r.Dialer.Connect = func(ctx context.Context, _, address string) (net.Conn, error) { return r.connect(ctx, life, address) }
 	r.Dialer.Now = func() time.Time {
-		r.world.step(r.world.current(r, life), "look at the clock", nil) // the last moment at which a freeze is noticed: the write comes right after it
+		r.world.step(context.Background(), r.world.current(r, life), "look at the clock") // the last moment at which a freeze is noticed: the write comes right after it
 		return clockOf{r}.Now()
 	}
 	r.Custody.Pause = func(ctx context.Context, wait time.Duration) bool { return r.pause(ctx, life, wait) }

@@ -6,10 +6,6 @@ import (
 	"fmt"
 	"net/http"
 	"time"
-
-	"k8s.io/apimachinery/pkg/types"
-
-	"github.com/fluent-credential/operator/internal/custody"
 )
 
 func newReader(raw []byte) *bufio.Reader { return bufio.NewReader(bytes.NewReader(raw)) }
@@ -209,15 +205,6 @@ func (s *tokenServer) revoke(asked question) []byte {
 		s.world.oracle.revoked(shown.family)
 	}
 	return replyOf(http.StatusOK, `{}`)
-}
-
-// revokeCurrent ends the chain that a credential lives on.
-func (s *tokenServer) revokeCurrent(key types.NamespacedName) {
-	for _, name := range custody.Names(key.Name) {
-		if state := s.world.document(name); state != nil && state.Chain != nil {
-			s.revoke(question{refresh: state.Refresh})
-		}
-	}
 }
 
 // issue makes the next pair of a family.

@@ -122,12 +122,8 @@ func (t *ticket) wait() {
 
 // step waits for the scheduler: the effect that follows happens when the goroutine is resumed, unless it never is. After
 // a context's deadline it is resumed at once.
-func (w *world) step(p *process, label string, ctx context.Context) {
-	t := &ticket{process: p, label: label, pause: -1}
-	if ctx != nil {
-		t.latest = w.endOf(ctx)
-	}
-	w.park(t)
+func (w *world) step(ctx context.Context, p *process, label string) {
+	w.park(&ticket{process: p, label: label, pause: -1, latest: w.endOf(ctx)})
 }
 
 // sleep parks the goroutine for some time.
