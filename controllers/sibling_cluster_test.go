@@ -208,7 +208,7 @@ func TestSiblingDeletionThatCannotSee(t *testing.T) {
 			}
 			g.live(10 * time.Minute)
 			g.mustSay(v1alpha1.ConditionReady, "False TokenExpired", name+": Forbidden")
-			g.mustSay(v1alpha1.ConditionReconciling, "True StateUnwritable", name+": Forbidden")
+			g.mustSay(v1alpha1.ConditionStalled, "True StateUnwritable", name+": Forbidden")
 			eyes.cannot = nil
 			g.live(90 * time.Second)
 			if left := reread(t, g.cred); left.Name != "" {
