@@ -104,6 +104,7 @@ func buildWith(seed uint64, script []choice, m *mistake, change func(*setup)) *w
 	w := &world{
 		dice: newDice(seed, script), mistake: m, names: map[string]string{}, began: time.Now(), arrivals: make(chan struct{}, 1),
 	}
+	w.counts.losses = map[string]int{}
 	w.deciding.Store(true)
 	w.setup = setupOf(w.dice)
 	change(&w.setup)

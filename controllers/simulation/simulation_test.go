@@ -87,7 +87,6 @@ func simulate(t *testing.T, seed uint64, o options) (w *world) {
 
 func live(seed uint64, o options) *world {
 	w := build(seed, o.script, o.mistake)
-	w.counts.losses = map[string]int{}
 	w.plan()
 	w.verbose = o.verbose
 	w.tell("%+v", w.setup)

@@ -348,7 +348,7 @@ func (w *world) next() (time.Duration, bool) {
 
 // election is when a replica can take the lease that nobody renews.
 func (w *world) election() (time.Duration, bool) {
-	if !w.setup.elects || w.leader != nil && w.leader.isUp() {
+	if !w.setup.elects || w.isSilent() || w.leader != nil && w.leader.isUp() {
 		return 0, false
 	}
 	earliest, found := time.Duration(0), false
