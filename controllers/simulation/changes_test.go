@@ -2,9 +2,13 @@ package simulation
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
 	"slices"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
@@ -203,4 +207,19 @@ type flags struct {
 	withoutLog bool
 	key        []byte // of the log; nil: the usual one
 	exchanges  int    // more than usual, at a time
+}
+
+// rewrite changes the document in a state Secret, checksum and all.
+func rewrite(secret *corev1.Secret, change func(map[string]any)) {
+	var fields map[string]any
+	if err := json.Unmarshal(secret.Data["state.json"], &fields); err != nil {
+		panic(err)
+	}
+	change(fields)
+	encoded, err := json.Marshal(fields)
+	if err != nil {
+		panic(err)
+	}
+	sum := sha256.Sum256(encoded)
+	secret.Data = map[string][]byte{"state.json": encoded, "checksum": []byte(hex.EncodeToString(sum[:]))}
 }

@@ -7,5 +7,6 @@
 // controller-runtime's. Some runs have FluentTokens in other namespaces, or a second tenant at a token host of its own.
 //
 // Everything is in tests. The place to begin is simulation_test.go; world_test.go has the scheduler, watches_test.go the watches and
-// workqueues, oracle_test.go and consumers_test.go the invariants, mistakes_test.go the proof that the oracle bites.
+// workqueues, oracle_test.go, epochs_test.go and consumers_test.go the invariants, regimes_test.go the faults that last. That the oracle finds
+// mistakes is shown by test/mutants.
 package simulation

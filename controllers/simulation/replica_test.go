@@ -93,8 +93,8 @@ func (r *replica) boot() {
 		r.Journal = r.open(r.disk)
 		_ = r.Journal.Hold(r.Holder.Start) // without it others wait
 	}
-	if r.world.mistake != nil {
-		r.world.mistake.make(r)
+	if r.world.wrap != nil {
+		r.world.wrap(r)
 	}
 	r.Tokens.Client = r.Client
 	r.control(options)

@@ -94,22 +94,15 @@ func excuseIf(holds bool, because string) string {
 
 var tallied = flag.Bool("tallies", false, "print how often each rule was checked and excused")
 
-// TestRulesAreChecked shows that epochs end: each rule is checked in most of its occasions.
-func TestRulesAreChecked(t *testing.T) {
-	var all tallies
-	failed, ran := sweep(t, *firstSeed, min(*seeds, 2000), nil, func(c counts) { all.add(c.tallies) }, func(int) {})
-	if failed != nil {
-		t.Skipf("seed %d fails: %s", failed.seed, failed.violation.String())
-	}
-	if *tallied || testing.Verbose() {
-		t.Log(all)
-	}
-	for which, counted := range all {
+// mustBeChecked holds the tallies of so many seeds to the floors.
+func (t tallies) mustBeChecked(test *testing.T, seeds int) {
+	test.Helper()
+	for which, counted := range t {
 		switch {
-		case counted.checked == 0 && ran >= 2000:
-			t.Errorf("%s: never checked in %d seeds", ruleNames[which], ran)
+		case counted.checked == 0 && seeds >= 2000:
+			test.Errorf("%s: never checked in %d seeds", ruleNames[which], seeds)
 		case counted.checked+counted.excused >= 50 && counted.share() < floors[which]:
-			t.Errorf("%s: checked in %.1f %% of %d occasions, want %.0f %%", ruleNames[which], counted.share(),
+			test.Errorf("%s: checked in %.1f %% of %d occasions, want %.0f %%", ruleNames[which], counted.share(),
 				counted.checked+counted.excused, floors[which])
 		}
 	}

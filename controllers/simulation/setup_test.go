@@ -95,14 +95,14 @@ func (d *dice) setRates() {
 }
 
 // build makes the world of a seed.
-func build(seed uint64, script []choice, m *mistake) *world {
-	return buildWith(seed, script, m, func(*setup) {})
+func build(seed uint64, script []choice) *world {
+	return buildWith(seed, script, nil, func(*setup) {})
 }
 
-// buildWith makes the world of a seed with another setup.
-func buildWith(seed uint64, script []choice, m *mistake, change func(*setup)) *world {
+// buildWith makes the world of a seed with another setup. Wrap, if there is one, changes each replica when it starts.
+func buildWith(seed uint64, script []choice, wrap func(*replica), change func(*setup)) *world {
 	w := &world{
-		dice: newDice(seed, script), mistake: m, names: map[string]string{}, began: time.Now(), arrivals: make(chan struct{}, 1),
+		dice: newDice(seed, script), wrap: wrap, names: map[string]string{}, began: time.Now(), arrivals: make(chan struct{}, 1),
 	}
 	w.counts.losses = map[string]int{}
 	w.deciding.Store(true)

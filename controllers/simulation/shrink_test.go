@@ -29,14 +29,14 @@ func shrunk(t *testing.T, f failure) []choice {
 }
 
 func stillFails(t *testing.T, f failure, script []choice) bool {
-	w := simulate(t, f.seed, options{script: append([]choice{}, script...), mistake: f.mistake})
+	w := simulate(t, f.seed, options{script: append([]choice{}, script...)})
 	return w.oracle.violation != nil && w.oracle.violation.rule == f.violation.rule
 }
 
 // report is what somebody needs who has to understand a failure.
 func report(t *testing.T, f failure) string {
 	kept := shrunk(t, f)
-	w := simulate(t, f.seed, options{script: append([]choice{}, kept...), mistake: f.mistake, verbose: true})
+	w := simulate(t, f.seed, options{script: append([]choice{}, kept...), verbose: true})
 	return fmt.Sprintf("seed %d: %s\nreplay: go test ./controllers/simulation -run TestSeeds -args -seed=%d -seeds=1%s\n"+
 		"shrunk from %d to %d choices: %s\n%s", f.seed, f.violation.String(), f.seed, lengthFlag(), len(f.made), len(kept), listed(kept),
 		strings.Join(w.transcript, "\n"))

@@ -27,8 +27,8 @@ func alone(t *testing.T, seed uint64) *world {
 }
 
 // single is the same at its beginning.
-func single(seed uint64, m *mistake) *world {
-	return buildWith(seed, []choice{}, m, func(s *setup) {
+func single(seed uint64, wrap func(*replica)) *world {
+	return buildWith(seed, []choice{}, wrap, func(s *setup) {
 		s.replicas, s.elects, s.shared, s.renews, s.slots, s.hostRate = 1, true, false, true, 4, 0
 		s.policy = v1alpha1.LostReplyAuto
 		s.credentials, s.consumers = s.credentials[:1], consumers[:1]
@@ -40,7 +40,7 @@ func single(seed uint64, m *mistake) *world {
 func TestASuspendedPassWaitsNoLonger(t *testing.T) {
 	for seed := range uint64(6) {
 		inBubble(t, func() {
-			freezes := &mistake{make: func(r *replica) {
+			freezes := func(r *replica) {
 				connect, dials := r.Dialer.Connect, 0
 				r.Dialer.Connect = func(ctx context.Context, network, address string) (net.Conn, error) {
 					conn, err := connect(ctx, network, address)
@@ -52,7 +52,7 @@ func TestASuspendedPassWaitsNoLonger(t *testing.T) {
 					}
 					return conn, err
 				}
-			}}
+			}
 			w := single(seed, freezes)
 			defer w.finish()
 			key, r := w.setup.credentials[0], w.replicas[0]

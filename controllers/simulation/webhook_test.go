@@ -99,7 +99,7 @@ func inWorstMinute(at []time.Duration, from time.Duration) int {
 
 // quiet is a world in which nothing else goes wrong: one credential, one replica that leads.
 func quiet(seed uint64, o *outage) *world {
-	return buildWith(seed, []choice{}, &mistake{name: "outage", make: o.into}, func(s *setup) {
+	return buildWith(seed, []choice{}, o.into, func(s *setup) {
 		s.credentials, s.consumers = s.credentials[:1], nil
 		s.elects, s.slots, s.hostRate = true, 2, 0
 	})

@@ -32,7 +32,7 @@ type world struct {
 	leaseEnd time.Duration
 	running  *process // whose ticket was resumed last; nil: none
 	steps    int
-	mistake  *mistake
+	wrap     func(*replica) // changes a replica when it starts; nil: nothing does
 	counts   counts
 	regimes  []*lasting
 	pace     *pace

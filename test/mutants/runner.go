@@ -99,7 +99,7 @@ type step struct {
 }
 
 // The steps of the simulation. TestCensus runs the seeds as TestSeeds does and names a failing seed at once, without
-// shrinking it. TestOracleBites judges the oracle, not the product.
+// shrinking it.
 func (r *runner) simulationSteps() []step {
 	if !r.options.has(partSimulation) {
 		return nil
@@ -111,7 +111,7 @@ func (r *runner) simulationSteps() []step {
 		},
 		{
 			dir: simulationDir, name: "the other tests of the simulation",
-			args: []string{"-test.skip", "^(TestCensus|TestSeeds|TestOracleBites)$"},
+			args: []string{"-test.skip", "^(TestCensus|TestSeeds)$"},
 		},
 	}
 }
