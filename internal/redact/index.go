@@ -63,15 +63,19 @@ func (x *index) find(text string) findings {
 	}
 	whole := viewOf(text)
 	for _, plain := range readings(whole) {
-		found.short = found.short || x.suppresses(x.mark(plain, &found), 1)
+		folded := x.mark(plain, &found)
+		found.short = found.short || x.suppresses(folded, 1)
 		for _, decoded := range binaries(plain) {
-			found.short = found.short || x.suppresses(x.mark(decoded, &found), leastWord)
+			folded := x.mark(decoded, &found)
+			found.short = found.short || x.suppresses(folded, leastWord)
 		}
 	}
-	for _, plain := range readings(withoutSpaces(whole)) { // spaces hide escapes and encodings, too
-		x.mark(plain, &found)
-		for _, decoded := range binaries(plain) {
-			x.mark(decoded, &found)
+	if joined := withoutSpaces(whole); len(joined.text) < len(whole.text) { // spaces hide escapes and encodings, too
+		for _, plain := range readings(joined) {
+			x.mark(plain, &found)
+			for _, decoded := range binaries(plain) {
+				x.mark(decoded, &found)
+			}
 		}
 	}
 	found.any = found.short || slices.Contains(found.part, true)

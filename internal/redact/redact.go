@@ -44,8 +44,9 @@ const Withheld = "[withheld: it may repeat a short secret]"
 //
 // A secret of 8 characters or more is replaced, and so are 12 characters in a row of a longer one, in plain and in
 // percent-encoding, form encoding, JSON and JavaScript escapes, HTML entities, base64, hexadecimal, and any two of
-// these one in the other. Spaces and line breaks between its characters do not hide it. A text that contains a shorter secret is withheld as a whole; one of 3 characters or less
-// has to be a word of its own, since it is a part of most texts.
+// these one in the other. Spaces and line breaks between its characters do not hide it. A text that contains a shorter
+// secret is withheld as a whole; one of 3 characters or less has to be a word of its own, since it is a part of most
+// texts.
 func Words(text string, secrets ...token.Secret) string {
 	known := indexOf(secrets)
 	line, limit := shown(text)
