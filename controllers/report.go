@@ -130,8 +130,11 @@ func (r *Reconciler) apply(ctx context.Context, seen *observation, status v1alph
 	if seen.memory.status == "" && digestOf(seen.cred.Status) == digest {
 		seen.memory.status = digest
 	}
-	if seen.memory.status == digest && !(seen.isStatusReplaced() && seen.memory.rewritten.isDue(seen.now)) {
-		return nil
+	if seen.memory.status == digest {
+		isReplaced := isStatusReplaced(seen.cred, seen.cred.Status.Conditions, seen.cred.Status, seen.memory.told, digest)
+		if !isReplaced || !seen.memory.rewritten.isDue(seen.now) {
+			return nil
+		}
 	}
 	if seen.failed != nil && r.isOvertaken(ctx, seen) {
 		return nil
@@ -148,11 +151,15 @@ func (r *Reconciler) apply(ctx context.Context, seen *observation, status v1alph
 	return nil
 }
 
-// isStatusReplaced reports whether the object shows another status than the one that this process wrote last: it was
-// restored from a backup, or written by a former leader that was frozen. The cache keeps no status that is too large.
-func (o *observation) isStatusReplaced() bool {
-	shown := o.cred.Status
-	return len(shown.Conditions) > 0 && digestOf(shown) != o.memory.status
+// isStatusReplaced reports whether an object shows another status than the one with this digest, which this process wrote
+// or found last: it was restored from a backup, or written by a former leader that was frozen. Told is the version that
+// this process wrote; a cache that does not show it yet is behind. The cache keeps no status that is too large.
+func isStatusReplaced(object client.Object, conditions []metav1.Condition, shown any, told, digest string) bool {
+	version := object.GetResourceVersion()
+	if version == told || told != "" && isNewer(told, version) || len(conditions) == 0 {
+		return false
+	}
+	return digestOf(shown) != digest
 }
 
 // rewritePause is the least time between two writes of a status that another writer replaced. Two replicas that both

@@ -81,8 +81,12 @@ func (t *TokenReconciler) apply(ctx context.Context, seen *tokenObservation, sta
 	if seen.known.status == "" && digestOf(seen.token.Status) == digest {
 		seen.known.status = digest
 	}
-	if seen.known.status == digest && !(seen.isStatusReplaced() && seen.known.rewritten.isDue(seen.now)) {
-		return nil
+	if seen.known.status == digest {
+		isReplaced := seen.known.told != "" &&
+			isStatusReplaced(seen.token, seen.token.Status.Conditions, seen.token.Status, seen.known.told, digest)
+		if !isReplaced || !seen.known.rewritten.isDue(seen.now) {
+			return nil
+		}
 	}
 	patch, err := statusPatch(seen.token.UID, status)
 	if err != nil {
@@ -96,13 +100,6 @@ func (t *TokenReconciler) apply(ctx context.Context, seen *tokenObservation, sta
 	seen.known.status, seen.known.conditions = digest, status.Conditions
 	seen.known.told = target.ResourceVersion
 	return nil
-}
-
-// isStatusReplaced reports whether the object shows another status than the one that this process wrote last, by a cache
-// that is not behind: it was restored from a backup, or written by a former leader that was frozen.
-func (o *tokenObservation) isStatusReplaced() bool {
-	shown, told := o.token.Status, o.known.told
-	return told != "" && !isNewer(told, o.token.ResourceVersion) && len(shown.Conditions) > 0 && digestOf(shown) != o.known.status
 }
 
 // statusPatch replaces the status of exactly that object; what is not in it any more is taken out.

@@ -25,11 +25,9 @@ func credentialChanged() predicate.Predicate {
 	return predicate.Or[client.Object](predicate.GenerationChangedPredicate{}, predicate.Funcs{
 		UpdateFunc: func(e event.UpdateEvent) bool {
 			before, after := e.ObjectOld.(*v1alpha1.FluentCredential), e.ObjectNew.(*v1alpha1.FluentCredential)
-			if before.UID != after.UID || wentBack(before.Status.Conditions, after.Status.Conditions) {
-				return true
-			}
-			return e.ObjectOld.GetAnnotations()[v1alpha1.RotateAnnotation] != e.ObjectNew.GetAnnotations()[v1alpha1.RotateAnnotation] ||
-				len(e.ObjectNew.GetFinalizers()) < len(e.ObjectOld.GetFinalizers())
+			return before.UID != after.UID || wentBack(before.Status.Conditions, after.Status.Conditions) ||
+				before.Annotations[v1alpha1.RotateAnnotation] != after.Annotations[v1alpha1.RotateAnnotation] ||
+				len(after.Finalizers) < len(before.Finalizers)
 		},
 	})
 }
