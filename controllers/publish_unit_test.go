@@ -161,8 +161,8 @@ func TestUnitHigherSerialOfAFluentToken(t *testing.T) {
 		"this process has published it": {
 			"likewise", func(o *tokenObservation) { o.known.published.serial = 18 }, 18,
 		},
-		"nobody has seen it": {
-			"somebody edited the annotation", func(*tokenObservation) {}, 0,
+		"it was never published": {
+			"the annotation was edited", func(*tokenObservation) {}, 0,
 		},
 	}
 	for name, test := range tests {

@@ -37,7 +37,7 @@ func TestUnitRecoveryGoesOnUntilNothingIsLeft(t *testing.T) {
 	}
 }
 
-// TestUnitReplyIsNewest: a reply is no state to start from if somebody has seen a token that came after it.
+// TestUnitReplyIsNewest: a reply is no state to start from if a later token was seen.
 func TestUnitReplyIsNewest(t *testing.T) {
 	tests := map[string]struct {
 		why  string

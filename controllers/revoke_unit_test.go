@@ -16,7 +16,7 @@ func TestUnitRefreshTokenThatIsKept(t *testing.T) {
 		given func(*scene)
 		want  string // a part of the reason; empty: it is revoked
 	}{
-		"healthy":   {"nobody else has it", func(*scene) {}, ""},
+		"healthy":   {"it is no other credential's", func(*scene) {}, ""},
 		"in doubt":  {"its successor may be another one's", func(s *scene) { s.record.Chain.Presented = 1 }, "may be spent"},
 		"claimed":   {"likewise", func(s *scene) { s.record.Claim = &custody.Claim{ID: "claim"} }, "may be spent"},
 		"suspended": {"the family moves elsewhere", func(s *scene) { s.cred.Spec.Suspend = true }, "suspend"},

@@ -275,7 +275,7 @@ func (t *TokenReconciler) shownSerial(ctx context.Context, cred *v1alpha1.Fluent
 	return countedSerial(live), nil
 }
 
-// countedSerial is the serial that a credential's status shows, unless nobody can have counted to it.
+// countedSerial is the serial that a credential's status shows; zero if it is too high to have been counted to.
 func countedSerial(cred *v1alpha1.FluentCredential) int64 {
 	if shown := cred.Status.Token; shown != nil && custody.CanBeCounted(shown.Serial, shown.Serial) {
 		return shown.Serial

@@ -124,12 +124,12 @@ func TestUnitCredentialChanged(t *testing.T) {
 	}{
 		"the spec":              {"the generation tells", func(c *v1alpha1.FluentCredential) { c.Generation++ }, true},
 		"a deletion":            {"it raises the generation", func(c *v1alpha1.FluentCredential) { c.DeletionTimestamp = &now; c.Generation++ }, true},
-		"the rotate annotation": {"somebody asks", func(c *v1alpha1.FluentCredential) { c.Annotations[v1alpha1.RotateAnnotation] = "now" }, true},
-		"taken back":            {"somebody asks no more", func(c *v1alpha1.FluentCredential) { delete(c.Annotations, v1alpha1.RotateAnnotation) }, true},
+		"the rotate annotation": {"a person asks", func(c *v1alpha1.FluentCredential) { c.Annotations[v1alpha1.RotateAnnotation] = "now" }, true},
+		"taken back":            {"a person asks no more", func(c *v1alpha1.FluentCredential) { delete(c.Annotations, v1alpha1.RotateAnnotation) }, true},
 		"another annotation":    {"nothing reads it", func(c *v1alpha1.FluentCredential) { c.Annotations["team"] = "shop" }, false},
 		"the operator's status": {"it is no news to it", func(c *v1alpha1.FluentCredential) { c.Status.TargetName = "orders-token" }, false},
 		"another object":        {"a watch that was interrupted shows it as an update", func(c *v1alpha1.FluentCredential) { c.UID = "other" }, true},
-		"a status from a backup": {"nobody else would correct it", func(c *v1alpha1.FluentCredential) {
+		"a status from a backup": {"nothing else would correct it", func(c *v1alpha1.FluentCredential) {
 			c.Status.Conditions[0].LastTransitionTime = metav1.NewTime(now.Add(-time.Hour))
 		}, true},
 		"a condition that changed": {"the operator wrote it", func(c *v1alpha1.FluentCredential) {
@@ -164,7 +164,7 @@ func TestUnitTokenChanged(t *testing.T) {
 		"another object":         {"a watch that was interrupted shows it as an update", func(token *v1alpha1.FluentToken) { token.UID = "other" }, true},
 		"a label":                {"nothing reads it", func(token *v1alpha1.FluentToken) { token.Labels = map[string]string{"team": "shop"} }, false},
 		"the operator's status":  {"it is no news to it", func(token *v1alpha1.FluentToken) { token.Status.TargetName = "page-token" }, false},
-		"a status from a backup": {"nobody else would correct it", func(token *v1alpha1.FluentToken) { token.Status.Conditions = nil }, true},
+		"a status from a backup": {"nothing else would correct it", func(token *v1alpha1.FluentToken) { token.Status.Conditions = nil }, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			before := &v1alpha1.FluentToken{}

@@ -256,7 +256,7 @@ func (c *consumption) published(by writer, replaced clientObject, secret *corev1
 	}
 	access := string(secret.Data[v1alpha1.AccessTokenKey])
 	if metav1.GetControllerOf(secret) == nil {
-		return // it was orphaned, and is nobody's from then on
+		return // it was orphaned, and has no owner any more
 	}
 	oracle := c.world.oracle
 	for key, value := range secret.Data {

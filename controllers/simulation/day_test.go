@@ -234,7 +234,7 @@ func (o *ordeal) judge() {
 	o.judgeWords()
 }
 
-// judgeWords: the cause is told, and no other one.
+// judgeWords holds the conditions to the cause, and to no other one.
 func (o *ordeal) judgeWords() {
 	isDone := o.from == isSpent && !o.unready // the regime came after what it could harm
 	text, isNamed := "", len(o.fault.says) == 0 || o.fault.hit == 0 || isDone
@@ -250,7 +250,7 @@ func (o *ordeal) judgeWords() {
 		}
 	}
 	if !isNamed {
-		o.t.Errorf("the cause is not told:\n%s", text)
+		o.t.Errorf("the cause is missing:\n%s", text)
 	}
 	isLasting := o.fault.class == classof.Input && o.fault.hit > 0 && o.fault.to-o.fault.from >= time.Hour
 	if isLasting && o.unready && !o.isStalled {

@@ -80,7 +80,7 @@ func (s *tokenServer) refuse(asked question, code string) []byte {
 		header.Set("WWW-Authenticate", fmt.Sprintf(`Bearer error=%q, error_description=%q`, code, text))
 	case 3:
 		body = fmt.Sprintf(`{"error":{"code":400,"status":%q,"message":%s}}`, code, quoted)
-	case 4: // an error that nobody knows
+	case 4: // an unknown error
 		body = fmt.Sprintf(`{"error":%s}`, quoted)
 	case 5: // what a firewall answers
 		if asked.claim != nil {

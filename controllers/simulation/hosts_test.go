@@ -70,8 +70,8 @@ func (s setup) providerOf(key types.NamespacedName) v1alpha1.ProviderSpec {
 	}}
 }
 
-// mend ends what a host does wrong.
-func (h *host) mend() { *h = host{name: h.name} }
+// heal ends what a host does wrong.
+func (h *host) heal() { *h = host{name: h.name} }
 
 // treat is what a host makes of a request that arrived.
 func (h *host) treat(asked question, f fault) fault {
@@ -107,7 +107,7 @@ type ailment struct {
 	make func(*host)
 }
 
-func nobody(string) bool { return false }
+func noClient(string) bool { return false }
 
 var ailments = []ailment{
 	{"refuses connections", func(h *host) { h.refuses = true }},
@@ -115,8 +115,8 @@ var ailments = []ailment{
 	{"answers too late", func(h *host) { h.slowFor = 40 * time.Second }},
 	{"asks to come later", func(h *host) { h.fails = unavailable }},
 	{"fails", func(h *host) { h.fails = refusedEarly }},
-	{"limits its clients", func(h *host) { h.answersOnly, h.awayWith = nobody, tooMany }},
-	{"does not know its clients", func(h *host) { h.answersOnly, h.awayWith = nobody, away }},
+	{"limits its clients", func(h *host) { h.answersOnly, h.awayWith = noClient, tooMany }},
+	{"does not know its clients", func(h *host) { h.answersOnly, h.awayWith = noClient, away }},
 }
 
 // sicken lets the second host do something wrong for some time, and ends it.
@@ -127,12 +127,12 @@ func (w *world) sicken() {
 	sick := w.hosts[1]
 	if sick.until > 0 && w.now() >= sick.until {
 		w.tell("!! host %s works again", sick.name)
-		sick.mend()
+		sick.heal()
 	}
 	if pick := w.dice.choose("host", len(ailments)); pick != 0 {
 		span := []time.Duration{10 * time.Second, time.Minute, 10 * time.Minute, time.Hour}[w.dice.among("ailing", 4)]
 		w.tell("!! host %s %s for %s", sick.name, ailments[pick-1].name, span)
-		sick.mend()
+		sick.heal()
 		ailments[pick-1].make(sick)
 		sick.until = w.now() + span
 		w.counts.ailments++
@@ -163,7 +163,7 @@ func (w *world) trial(ailing ailment) {
 			w.mustHaveToken(key, ailing)
 		}
 	}
-	sick.mend()
+	sick.heal()
 	isWell := func() bool { return w.isWellOf(tenant) }
 	if w.oracle.violation != nil || !w.mustRenew() || w.run(w.now()+w.patience(), 20000, isWell) {
 		return

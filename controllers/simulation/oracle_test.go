@@ -617,7 +617,7 @@ func (o *oracle) refusedLogin(name string, refusals []refusedLogin) {
 	}
 	window := loginguard.Window - o.world.apart // one process waits for what another one wrote down, by a clock of its own
 	counted := map[*claimed]bool{}              // the network may deliver one twice, or late
-	for _, refused := range o.remembered(refusals) {
+	for _, refused := range o.knownToGuard(refusals) {
 		if refused.claim != nil && o.world.now()-refused.sent < window {
 			counted[refused.claim] = true
 		}

@@ -293,7 +293,7 @@ func (w *world) becalm() {
 		w.server.late[i].at = w.now()
 	}
 	for _, each := range w.hosts {
-		each.mend()
+		each.heal()
 	}
 	w.server.deliver()
 }

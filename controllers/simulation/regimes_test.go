@@ -35,7 +35,7 @@ type regime struct {
 	restores bool          // etcd comes back from a backup when it begins
 
 	isMute    bool // no status can be written
-	isSilent  bool // nobody can renew the lease, and watches bring nothing
+	isSilent  bool // the lease cannot be renewed, and watches bring nothing
 	mayLose   bool // a refresh token may be spent by it, so that a person may be needed
 	onlyBirth bool // it harms only a credential that has nothing yet
 }
@@ -673,8 +673,8 @@ func (o *oracle) restored(moment time.Duration) {
 // span is a time of which the operator has no memory.
 type span struct{ from, to time.Duration }
 
-// remembered are the refused logins that the login guard can know.
-func (o *oracle) remembered(refusals []refusedLogin) []refusedLogin {
+// knownToGuard returns the refused logins that the login guard can know.
+func (o *oracle) knownToGuard(refusals []refusedLogin) []refusedLogin {
 	return slices.DeleteFunc(slices.Clone(refusals), func(refused refusedLogin) bool {
 		return slices.ContainsFunc(o.forgotten, func(lost span) bool { return refused.sent >= lost.from && refused.sent <= lost.to })
 	})

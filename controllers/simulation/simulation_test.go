@@ -344,7 +344,7 @@ func (w *world) isHonest(key types.NamespacedName) bool {
 	said := w.condition(key, v1alpha1.ConditionRenewable)
 	isDeclined := strings.Contains(said, "=False "+v1alpha1.ReasonCredentialsRejected) && strings.Contains(said, "refresh_token of")
 	if w.setup.echoes && w.inputs() == 0 && !w.mustRenew() && isDeclined {
-		return true // an error that nobody knows may be about the login
+		return true // an unknown error may be about the login
 	}
 	if state := w.truth(key); state != nil && state.Chain != nil && state.Chain.Declined && !w.mustRenew() && strings.Contains(said, "=False "+v1alpha1.ReasonCredentialsRejected) {
 		return true

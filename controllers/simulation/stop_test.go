@@ -8,7 +8,7 @@ import (
 // graceful is how long a pod has after SIGTERM until it is killed, as the manifests say.
 const graceful = 90 * time.Second
 
-// stopping is a life that was told to end.
+// stopping is a life that got SIGTERM.
 type stopping struct {
 	since    time.Duration // zero: it was not
 	how      int           // what is left of the pod

@@ -346,7 +346,7 @@ func (w *world) next() (time.Duration, bool) {
 	return earliest, found
 }
 
-// election is when a replica can take the lease that nobody renews.
+// election is when a replica can take the lease that is not renewed any more.
 func (w *world) election() (time.Duration, bool) {
 	if !w.setup.elects || w.isSilent() || w.leader != nil && w.leader.isUp() {
 		return 0, false

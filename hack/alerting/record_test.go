@@ -122,7 +122,7 @@ func (s *stage) compare(path string, seen []fault) {
 			s.t.Errorf("%s has no chapter %q", path, fault.Title)
 		}
 		if diff := s.settle(chapter, fault); diff != "" {
-			s.t.Errorf("%s says otherwise (-page +seen); \"make alerts-e2e ALERTFLAGS=-record\" writes it anew:\n%s", fault.Title, diff)
+			s.t.Errorf("%s says otherwise (-page +seen); \"make alerts-e2e ALERTFLAGS=-record\" writes it again:\n%s", fault.Title, diff)
 		}
 	}
 }

@@ -68,7 +68,7 @@ func TestAConflictOverAnUnchangedGuard(t *testing.T) {
 		moves, most int
 		why         string
 	}{
-		"nobody writes":        {0, 12, "the conflict is an error of the write"},
+		"no other writer":      {0, 12, "the conflict is an error of the write"},
 		"another writes twice": {2, 24, "the third conflict is not one"},
 	} {
 		c := &conflicting{moves: test.moves}
