@@ -384,9 +384,7 @@ func TestSeeds(t *testing.T) {
 	if *tallied || testing.Verbose() {
 		t.Log(all.tallies)
 	}
-	if *seeds > 1 { // one seed alone is a replay
-		all.tallies.mustBeChecked(t, ran)
-	}
+	all.tallies.mustBeChecked(t, ran)
 }
 
 // TestCensus counts the seeds that fail, by rule, and does not end at the first one.
