@@ -59,7 +59,8 @@ var spellings = map[string]func(string) string{
 	"a line break":     func(s string) string { return s[:len(s)/2] + "\n\t" + s[len(s)/2:] },
 	"base64, wrapped": func(s string) string {
 		encoded := base64.StdEncoding.EncodeToString([]byte(s))
-		return encoded[:10] + "\r\n" + encoded[10:]
+		line := min(10, len(encoded))
+		return encoded[:line] + "\r\n" + encoded[line:]
 	},
 	"hexadecimal, up": func(s string) string { return strings.ToUpper(hex.EncodeToString([]byte(s))) },
 }
